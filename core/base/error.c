@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: MIT
+// The thread-local sentence and the table made from the one list of codes.
+#include "flt/error.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+typedef struct row {
+    const char *name, *text;
+    int status;
+} row;
+
+#define ROW(name, status, text) {#name, text, status},
+static const row rows[] = {FLTX_ERRORS(ROW)};
+#undef ROW
+
+static _Thread_local char sentence[1024];
+
+flt_err flt_fail(flt_err code, const char *who, const char *format, ...) {
+    char text[sizeof sentence]; // arguments may point into the old sentence
+    int n = snprintf(text, sizeof text, "%s: ", who);
+    if (n < 0 || (size_t)n >= sizeof text) n = 0;
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text + n, sizeof text - (size_t)n, format, args);
+    va_end(args);
+    memcpy(sentence, text, sizeof sentence);
+    return code;
+}
+
+flt_err flt_context(flt_err code, const char *format, ...) {
+    char text[sizeof sentence]; // arguments may point into the old sentence
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    strncat(sentence, "; ", sizeof sentence - strlen(sentence) - 1);
+    strncat(sentence, text, sizeof sentence - strlen(sentence) - 1);
+    return code;
+}
+
+static const row *find(flt_err code) {
+    static const row unknown = {"FLTE_UNKNOWN", "unknown error", 3};
+    return (unsigned)code < FLTX_N_ERRORS ? &rows[code] : &unknown;
+}
+
+const char *flt_error(void) { return sentence; }
+const char *flt_err_text(flt_err code) { return find(code)->text; }
+const char *flt_err_name(flt_err code) { return find(code)->name; }
+int flt_err_status(flt_err code) { return find(code)->status; }
+void flt_error_clear(void) { sentence[0] = '\0'; }

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: MIT
+// Attention mechanisms: plan once, run many times. One kind per file in core/attention/.
+//
+// Letters: B batch, H heads, N queries = keys, d head width, dv value width, l position dimension, r frequencies, m kernel
+// features. Layout [B, H, N, d], row-major. q, k [B, H, N, d]; v, out [B, H, N, dv].
+#ifndef FLTX_ATTENTION_H
+#define FLTX_ATTENTION_H
+
+#include "flt/params.h"
+#include "flt/random.h"
+#include "flt/registry.h"
+#include "flt/rpe.h"
+
+// A named argument array of a mechanism ("omega" [m, D], "xi" [r, l], "bias" [N, N]): shared by the heads, or one per head with
+// H leading. Held in double so that positions and frequencies keep their digits; plans convert once at creation.
+typedef struct flt_attention_arg {
+    const char *name;
+    size_t rank;
+    size_t dim[FLTX_MAX_RANK];
+    const double *data;
+} flt_attention_arg;
+
+typedef struct flt_attention_desc {
+    const char *mechanism;
+    size_t B, H, N, d, dv;
+    bool causal;
+    size_t n_args;
+    const flt_attention_arg *args; // borrowed during create; "pos" [N, l] among them (default 0 .. N-1)
+    const flt_params *params;      // NULL: defaults of the mechanism
+    uint64_t seed;                 // draws what args do not give
+    int threads;                   // over heads and blocks; 0: 1. The output's bits do not depend on it.
+} flt_attention_desc;
+
+typedef struct flt_attention flt_attention; // opaque plan
+
+enum { // capability bits
+    FLTX_ATT_CAUSAL = 1u << 0,
+    FLTX_ATT_STREAM = 1u << 1,   // begin / step in constant state
+    FLTX_ATT_RPE = 1u << 2,      // takes a relative positional encoding
+    FLTX_ATT_RANDOM = 1u << 3,   // estimates by random features
+    FLTX_ATT_LINEAR = 1u << 4,   // O(N) time and memory
+    FLTX_ATT_EXACT = 1u << 5,    // computes softmax attention itself: held against the oracle directly
+    FLTX_ATT_NORMALISED = 1u << 6, // rows of weights sum to one: V of ones gives ones
+    FLTX_ATT_PERMUTE = 1u << 7,  // without positions: invariant to permuting keys with values
+};
+
+typedef struct flt_attention_kind {
+    flt_kind kind;
+    // Validates, draws what is missing, converts, plans, cuts the workspace. Everything that can fail fails here.
+    flt_err (*create)(const flt_attention_desc *desc, void **self);
+    void (*destroy)(void *self);
+    // Allocates nothing. q, k, v, out must not overlap out.
+    void (*forward)(void *self, const flt_real *q, const flt_real *k, const flt_real *v, flt_real *out);
+    // Streaming, NULL when the bit is clear. One token for all B x H: q, k [B, H, d], v, out [B, H, dv]. Positions come from the
+    // plan's table while the token's index < N.
+    void (*begin)(void *self);
+    void (*step)(void *self, const flt_real *q, const flt_real *k, const flt_real *v, flt_real *out);
+    size_t (*workspace)(const void *self);                                    // bytes of working memory, tables excluded
+    size_t (*draws)(const void *self, size_t max, flt_attention_arg *out);    // arrays in use, for OUT files; returns their number
+} flt_attention_kind;
+
+const flt_registry *flt_attention_registry(void);
+flt_err flt_attention_find(const char *name, const flt_attention_kind **out);
+
+// Errors: FLTE_NAME (unknown mechanism or argument, with the valid ones), FLTE_SHAPE, FLTE_RANGE, FLTE_UNSUPPORTED (with what
+// can), FLTE_NUMERIC (an argument holds a NaN), FLTE_NOMEM.
+flt_err flt_attention_create(const flt_attention_desc *desc, flt_attention **out);
+void flt_attention_destroy(flt_attention *a);
+void flt_attention_forward(flt_attention *a, const flt_real *q, const flt_real *k, const flt_real *v, flt_real *out);
+flt_err flt_attention_begin(flt_attention *a);  // FLTE_UNSUPPORTED: the plan is not causal, or the mechanism has no streaming form
+void flt_attention_step(flt_attention *a, const flt_real *q, const flt_real *k, const flt_real *v, flt_real *out);
+size_t flt_attention_workspace(const flt_attention *a);
+// The arrays that the plan uses (given or drawn), by argument name, at most `max`; data is borrowed from the plan.
+size_t flt_attention_draws(const flt_attention *a, size_t max, flt_attention_arg *out);
+const flt_attention_kind *flt_attention_kind_of(const flt_attention *a);
+
+// The argument of this name, or NULL.
+const flt_attention_arg *flt_attention_arg_find(const flt_attention_desc *desc, const char *name);
+
+#endif

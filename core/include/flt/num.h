@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: MIT
+// Dense linear algebra, Fourier transforms, vector functions and reductions: the numerical ground of the project.
+//
+// OpenBLAS and FFTW are behind this header; no other folder includes theirs. BLAS runs single-threaded inside: threads are ours
+// (flt_num_init). All matrices are row-major.
+#ifndef FLTX_NUM_H
+#define FLTX_NUM_H
+
+#include "flt/error.h"
+#include "flt/random.h"
+
+// ---- the machine
+// Pins OpenBLAS to one thread, once per process; called by every constructor that needs it. Safe from any thread.
+void flt_num_init(void);
+// Threads that may call flt_gemm at the same time: 1 with Debian's serial OpenBLAS, which is not thread-safe, else `wanted`.
+int flt_num_threads(int wanted);
+// "OpenBLAS 0.3.21 SkylakeX pthread", "fftw-3.3.10-sse2-avx", "avx512"
+const char *flt_num_blas(void);
+const char *flt_num_fftw(void);
+const char *flt_num_isa(void); // kernels in use: "avx512", "avx2" or "portable"; FLT_ISA in the environment forces one
+
+// Flush-to-zero for the calling thread; returns the previous state for flt_num_ftz_restore. No-ops where unsupported.
+unsigned flt_num_ftz(void);
+void flt_num_ftz_restore(unsigned saved);
+
+// ---- dense products.  C [m, n] = alpha op(A) op(B) + beta C; op(A) [m, k], op(B) [k, n]; ld* = row lengths as stored.
+// beta = 0 overwrites C whatever it holds. Sizes are checked against int by debug assertions only: callers check at creation.
+void flt_gemm(bool ta, bool tb, size_t m, size_t n, size_t k, flt_real alpha, const flt_real *a, size_t lda, const flt_real *b,
+              size_t ldb, flt_real beta, flt_real *c, size_t ldc);
+flt_real flt_dot(size_t n, const flt_real *x, const flt_real *y);      // fixed order: see flt_sum
+void flt_axpy(size_t n, flt_real a, const flt_real *x, flt_real *y);   // y += a x
+// FLTE_RANGE unless every size fits BLAS's int.
+flt_err flt_gemm_check(const char *who, size_t m, size_t n, size_t k);
+
+// ---- vector functions, element-wise, in place allowed.  Largest relative error in float: exp 1.2e-7 (results below 1e-37
+// flush to 0, arguments above 88.7 give +inf, NaN stays NaN), log 2e-7, tanh 3e-7; sin and cos 2e-7 absolute for |x| <= 1e4, beyond by libm.
+// In double: 4e-16 each.
+void flt_vexp(size_t n, const flt_real *x, flt_real *y);
+void flt_vlog(size_t n, const flt_real *x, flt_real *y);
+void flt_vtanh(size_t n, const flt_real *x, flt_real *y);
+void flt_vsincos(size_t n, const flt_real *x, flt_real *sine, flt_real *cosine);
+
+// cos and sin of 2 pi u for phases u in turns, reduced in double: u may be as large as 1e12.  Either output may be NULL.
+void flt_turns(size_t n, const double *u, flt_real *cosine, flt_real *sine);
+
+// ---- reductions in a fixed order (blocks of 64 lanes, then pairwise): the same bits for any number of threads
+flt_real flt_sum(size_t n, const flt_real *x);
+double flt_sum_squares(size_t n, const flt_real *x); // accumulated in double
+flt_real flt_max(size_t n, const flt_real *x);       // -inf for n = 0; NaN when any element is NaN
+bool flt_all_finite(size_t n, const flt_real *x, size_t *first); // *first: index of the first NaN or infinity; may be NULL
+
+// ---- real Fourier transforms, batched, contiguous rows.  forward: X_k = sum_n x_n e^{-2 pi i k n / N}, k = 0 .. N/2;
+// inverse: x_n = (1/N) sum_k X_k e^{+2 pi i k n / N} over the full Hermitian spectrum: inverse(forward(x)) = x.
+// Spectra are interleaved (re, im), N/2 + 1 pairs a row. Plans are made under one mutex (ESTIMATE).
+typedef struct flt_fft flt_fft;
+flt_err flt_fft_create(size_t n, size_t batch, flt_fft **out); // FLTE_RANGE: n = 0 or batch = 0
+void flt_fft_destroy(flt_fft *p);
+void flt_fft_forward(flt_fft *p, const flt_real *x /* [batch, n] */, flt_real *spectrum /* [batch, n/2+1, 2] */);
+void flt_fft_inverse(flt_fft *p, const flt_real *spectrum, flt_real *x); // inputs are preserved
+size_t flt_fft_good_size(size_t at_least);                     // next 2^a 3^b 5^c
+
+// ---- random features
+// omega [m, d]: rows orthogonal within each block of d, norms chi_d (Performer's ORF); drawn in double from `r`.
+flt_err flt_orthogonal_gaussian(flt_rng r, size_t m, size_t d, flt_real *omega);
+// omega [m, d]: independent N(0, 1).
+void flt_gaussian(flt_rng r, size_t m, size_t d, flt_real *omega);
+
+#endif

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: MIT
+// Relative positional encodings: f(z), z = r_i - r_j, is added to the logits of attention; g is its Fourier spectrum,
+// f(z) = int g(xi) e^{2 pi i xi.z} dxi (AISTATS 2024, arXiv 2302.01925). One kind per file in core/rpe/.
+//
+// Positions and frequencies are double throughout: phases 2 pi xi.r are formed and reduced in double, so that positions up to
+// 1e6 keep float accuracy.
+#ifndef FLTX_RPE_H
+#define FLTX_RPE_H
+
+#include "flt/registry.h"
+#include "flt/random.h"
+
+// Arrays of one head, by the names that `flt attend` uses. Unused ones are NULL / 0.
+typedef struct flt_rpe_args {
+    size_t l;                    // position dimension
+    size_t t;                    // mixture components
+    const double *w, *mu, *s2;   // gaussian_mixture: [t], [t, l], [t]
+    double c, v;                 // window: value and half-width (integer)
+    size_t n;                    // lag_table: lags -(n-1) .. n-1
+    const double *lag_bias;      // [2n - 1]: b_{j-i} at index (j - i) + n - 1
+} flt_rpe_args;
+
+enum { // capability bits
+    FLTX_RPE_SPECTRUM = 1u << 0, // g and a proposal p exist: FLT applies
+    FLTX_RPE_GRID = 1u << 1,     // needs integer positions, l = 1
+    FLTX_RPE_EVEN = 1u << 2,     // f(z) = f(-z) for every argument
+};
+
+typedef struct flt_rpe_kind {
+    flt_kind kind;
+    // FLTE_SHAPE, FLTE_RANGE, FLTE_UNSUPPORTED: are the arguments complete and sensible?
+    flt_err (*check)(const flt_rpe_args *a);
+    // f [n] at offsets z [n, l].
+    void (*closed_form)(const flt_rpe_args *a, size_t n, const double *z, double *f);
+    // Draws r frequencies xi [r, l] and ratios rho [r] such that (1/r) sum rho cos(2 pi xi.z) estimates f: Monte Carlo from the
+    // kind's proposal (rho = g/p), or a quadrature rule (rho = r weight g). FLTE_UNSUPPORTED (asymmetric lag table), FLTE_RANGE.
+    flt_err (*draw)(const flt_rpe_args *a, flt_rng rng, size_t r, double *xi, double *rho);
+    // g [n] at frequencies xi [n, l].
+    void (*spectrum)(const flt_rpe_args *a, size_t n, const double *xi, double *g);
+} flt_rpe_kind; // optional functions are NULL exactly when the capability bit is clear
+
+const flt_registry *flt_rpe_registry(void);
+flt_err flt_rpe_find(const char *name, const flt_rpe_kind **out);
+
+// rho_m = g(xi_m) / p(xi_m), p = N(0, I_l): what `flt attend` uses when xi and a mixture are given without rho.
+void flt_rpe_gaussian_ratio(const flt_rpe_kind *kind, const flt_rpe_args *a, size_t r, const double *xi, double *rho);
+
+// Snippets of n positions: a [n, 2r] = (1/sqrt r) [rho cos, rho sin], b [n, 2r] = (1/sqrt r) [cos, sin]; <a_i, b_j> is the
+// estimate of f(r_i - r_j). Either output may be NULL. Phases in double. `ld`: row length of a and b.
+void flt_rpe_snippets(size_t n, size_t l, const double *pos, size_t r, const double *xi, const double *rho, size_t ld,
+                      flt_real *a, flt_real *b);
+
+// f on a sequence: bias [2n - 1] at index (j - i) + n - 1 holds f(r_i - r_j) for positions 0 .. n-1, i.e. f(-(lag)).
+flt_err flt_rpe_lag_bias(const flt_rpe_kind *kind, const flt_rpe_args *a, size_t n, flt_real *bias);
+
+#endif

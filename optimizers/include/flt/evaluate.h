@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: MIT
+// Evaluation of optimizers on objectives: learning curves, tuning of learning rates, steps to another optimizer's loss.
+#ifndef FLTX_EVALUATE_H
+#define FLTX_EVALUATE_H
+
+#include "flt/objective.h"
+#include "flt/optimizer.h"
+#include "flt/sink.h"
+
+// One run: `steps` training losses, each before its step's update, NaN and infinities included as they come. theta is left
+// in `param` [P] when not NULL. Initialisation and data order depend on (seed) alone: equal for every optimizer.
+flt_err flt_run_curve(const flt_weights *w, const char *task, flt_objective_maker make, uint64_t seed, size_t steps,
+                      double *loss, flt_real *param);
+
+typedef struct flt_eval_config {
+    const char *task;
+    flt_objective_maker make;
+    size_t steps, seeds;
+    uint64_t first_seed; // evaluation seeds live in a stream of their own: meta-training never sees them
+    bool tune_lr;        // 15 rates 1e-7, 3e-7, .., 3e-1, 1 for kinds with "lr" that are not learned
+    double ema;          // smoothing of the curve averaged over seeds, 0.95
+    int threads;
+} flt_eval_config;
+
+typedef struct flt_eval_result {
+    double lr;             // the rate used (the best one when tuned)
+    double *curve;         // [steps], mean over seeds, smoothed; freed by flt_eval_free
+    double final_loss;     // last of curve
+    double test_loss, test_metric; // mean over seeds at the last step; NaN when the task has none
+    double ns_per_step;    // optimizer step alone, per parameter
+    double state_words;    // per parameter
+    double seconds;        // wall time of one run
+} flt_eval_result;
+
+flt_err flt_eval_optimizer(const flt_eval_config *c, const flt_weights *w, const flt_sink *sink, flt_eval_result *out);
+void flt_eval_free(flt_eval_result *r);
+
+// First step (1-based) at which `curve` is at or below `target`, linearly interpolated; infinity when never.
+double flt_steps_to_loss(const double *curve, size_t steps, double target);
+
+#endif

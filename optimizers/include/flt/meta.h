@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: MIT
+// Meta-training: gradient estimators (one kind per file in optimizers/meta/) and the outer loop.
+//
+// Particle i runs an antithetic pair of inner problems, theta +- eps, that share initialisation, data order and reset times.
+// Every perturbation is regenerated from (seed, particle, window): only loss differences need to travel between workers. Sums
+// over particles run in a fixed order: the same bits for any number of threads, and across a kill and a resume.
+#ifndef FLTX_META_H
+#define FLTX_META_H
+
+#include "flt/objective.h"
+#include "flt/optimizer.h"
+#include "flt/sink.h"
+
+// What an estimator decides. Antithetic differences dL are of mean losses of the parts of a window before and after a reset.
+typedef struct flt_estimator_kind {
+    flt_kind kind;
+    bool fresh_per_window; // a new perturbation each window (PES, truncated ES), or one per episode (NRES)
+    bool accumulates;      // the gradient multiplies the sum of the episode's perturbations (PES) instead of the current one
+} flt_estimator_kind;
+
+const flt_registry *flt_estimator_registry(void);
+flt_err flt_estimator_find(const char *name, const flt_estimator_kind **out);
+
+typedef struct flt_meta_config {
+    const char *estimator;
+    size_t n_tasks;
+    const char *const *tasks;      // specs; particle i runs tasks[i % n_tasks]
+    flt_objective_maker make;
+    uint64_t outer_steps;          // total, a resumed run included
+    size_t particles, window;
+    size_t unroll_min, unroll_max; // episode length: log-uniform, redrawn at each reset; the first is cut at random (phases)
+    double outer_lr, sigma, clip;  // Adam's rate; perturbation scale; global-norm clip of the meta-gradient
+    bool log_loss;                 // meta-loss: log(1e-6 + loss / normaliser) instead of loss / normaliser
+    uint64_t seed;
+    int threads;
+    const char *checkpoint;        // NULL: none
+    uint64_t checkpoint_every;     // outer steps; 0: only at the end and when stopped
+    bool resume;                   // FLTE_IO when the checkpoint is missing; FLTE_USAGE when it is of another configuration
+} flt_meta_config;
+
+typedef struct flt_meta_report {
+    uint64_t outer_steps, inner_steps;
+    uint64_t clipped;   // inner steps whose loss was clipped (not finite, or above clip_loss)
+    uint64_t skipped;   // outer steps without an update because the gradient was not finite
+    double last_loss;   // mean meta-loss of the last window
+    double seconds;
+} flt_meta_report;
+
+void flt_meta_defaults(flt_meta_config *c);
+
+// Trains w->theta in place. Metrics through the sink, each outer step: meta_loss, grad_norm, update_norm, clipped, inner_steps_per_s.
+// Errors: FLTE_NAME, FLTE_RANGE, FLTE_IO, FLTE_FORMAT (damaged checkpoint), FLTE_USAGE, FLTE_NOMEM; FLTE_INTERRUPTED after a
+// clean stop: theta holds the last state and the checkpoint is written.
+flt_err flt_meta_train(const flt_meta_config *c, flt_weights *w, const flt_sink *sink, flt_meta_report *out);
+
+#endif

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: MIT
+// Optimizers, hand-designed and learned, behind one interface. One kind per file in optimizers/.
+//
+// A learned optimizer has meta-parameters theta: named tensors in one flat vector, laid out by `meta`. The state of a run is one
+// flat array as well, so that saving, loading and comparing it needs no code per kind.
+#ifndef FLTX_OPTIMIZER_H
+#define FLTX_OPTIMIZER_H
+
+#include "flt/objective.h"
+#include "flt/params.h"
+#include "flt/registry.h"
+#include "flt/tensorfile.h"
+
+enum { FLTX_OPT_LEARNED = 1u << 0, FLTX_OPT_LR = 1u << 1 /* has the parameter "lr" */ };
+
+typedef struct flt_optimizer_kind {
+    flt_kind kind;
+    // ---- learned optimizers only, else NULL
+    flt_err (*meta)(const flt_params *p, flt_layout *theta);                    // names and shapes of the meta-parameters
+    void (*meta_init)(const flt_params *p, uint64_t seed, flt_real *theta);     // near a sane optimizer
+    flt_err (*infer)(const flt_tensors *weights, flt_params *p);                // sets sizes (heads, m, ..) from a weight file
+    // ---- all
+    flt_err (*create)(const flt_params *p, const flt_layout *layout, void **self); // layout is copied
+    void (*destroy)(void *self);
+    size_t (*state_words)(const void *self);
+    void (*init)(void *self, flt_real *state);                                  // the state at t = 0
+    void (*bind)(void *self, const flt_real *theta);                            // learned: called whenever theta changes
+    // One step in place: param [P], state [state_words]. t = 0 at the first. grad is not written. Allocates nothing.
+    void (*step)(void *self, uint64_t t, flt_real loss, const flt_real *grad, flt_real *param, flt_real *state);
+} flt_optimizer_kind;
+
+const flt_registry *flt_optimizer_registry(void);
+flt_err flt_optimizer_find(const char *name, const flt_optimizer_kind **out);
+
+typedef struct flt_optimizer flt_optimizer; // a kind planned for a layout; used by one thread at a time
+
+// Errors: FLTE_NAME, FLTE_RANGE, FLTE_UNSUPPORTED, FLTE_NOMEM. params NULL: defaults.
+flt_err flt_optimizer_create(const flt_optimizer_kind *kind, const flt_params *params, const flt_layout *layout,
+                             flt_optimizer **out);
+void flt_optimizer_destroy(flt_optimizer *o);
+size_t flt_optimizer_state_words(const flt_optimizer *o);
+void flt_optimizer_init(flt_optimizer *o, flt_real *state);
+void flt_optimizer_bind(flt_optimizer *o, const flt_real *theta);
+void flt_optimizer_step(flt_optimizer *o, uint64_t t, flt_real loss, const flt_real *grad, flt_real *param, flt_real *state);
+
+// ---- weights of learned optimizers as safetensors files: one tensor per meta-parameter, hyperparameters in the metadata.
+typedef struct flt_weights {
+    const flt_optimizer_kind *kind;
+    flt_params *params;
+    flt_layout layout;
+    flt_real *theta; // [layout.total]
+} flt_weights;
+
+// Starts from `params` (may be NULL), lets metadata and tensor shapes override sizes, checks every shape and value. Extra
+// tensors are an error that names them. path NULL: meta_init(seed).
+flt_err flt_weights_load(const flt_optimizer_kind *kind, const flt_params *params, const char *path, uint64_t seed,
+                         flt_weights *out);
+flt_err flt_weights_save(const flt_weights *w, const char *path);
+void flt_weights_free(flt_weights *w); // leaves {0}
+
+#endif

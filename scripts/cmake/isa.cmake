@@ -1,0 +1,22 @@
+# flt_isa_kernels(target file..): compiles each kernel file once per instruction set (see core/include/flt/isa.h).
+function(flt_isa_kernels target)
+    set(sets portable)
+    if(FLT_HAVE_X86_KERNELS)
+        list(APPEND sets avx2 avx512)
+    endif()
+    set(flags_portable "")
+    set(flags_avx2 -march=x86-64-v3)
+    set(flags_avx512 -march=x86-64-v4 -mprefer-vector-width=512)
+    foreach(isa IN LISTS sets)
+        set(objects ${target}_kernels_${isa})
+        add_library(${objects} OBJECT ${ARGN})
+        target_compile_definitions(${objects} PRIVATE FLTX_ISA=${isa} $<TARGET_PROPERTY:${target},COMPILE_DEFINITIONS>)
+        target_include_directories(${objects} PRIVATE $<TARGET_PROPERTY:${target},INCLUDE_DIRECTORIES>)
+        target_link_libraries(${objects} PRIVATE flt_flags)
+        target_compile_options(${objects} PRIVATE -O3 -fno-math-errno -fno-trapping-math ${flags_${isa}}
+            $<$<NOT:$<BOOL:${FLT_REPRODUCIBLE}>>:-ffp-contract=fast>)
+        # gcc explains on every vector argument that its ABI once changed; the vectors never cross a file
+        target_compile_options(${objects} PRIVATE $<$<C_COMPILER_ID:GNU>:-Wno-psabi>)
+        target_sources(${target} PRIVATE $<TARGET_OBJECTS:${objects}>)
+    endforeach()
+endfunction()
