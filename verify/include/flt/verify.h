@@ -43,6 +43,7 @@ typedef struct flt_check_kind {
 } flt_check_kind;
 
 const flt_registry *flt_check_registry(void);
+flt_err flt_check_find(const char *name, const flt_check_kind **out);
 
 // Runs the selected checks. FLTE_CHECK when one failed (the report is complete then as well).
 flt_err flt_verify_run(const flt_verify_config *c, const flt_sink *sink, flt_verify_report *out);
