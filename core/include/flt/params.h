@@ -32,8 +32,10 @@ void flt_params_destroy(flt_params *p);
 
 // Errors: FLTE_NAME (with the valid names and the nearest), FLTE_USAGE (not a number), FLTE_RANGE (with the range or choices).
 flt_err flt_params_set(flt_params *p, const char *name, const char *text);
-flt_err flt_params_parse(flt_params *p, const char *text); // "width=32,batch=64"; "" is fine
+// A failing call leaves the value as it was. The later of two settings counts; a value cannot hold a comma in a list.
+flt_err flt_params_parse(flt_params *p, const char *text); // "width=32,batch=64"; "" is fine; on failure the earlier ones stay set
 
+// Reading what has no value yet gives 0, false, "".
 bool flt_params_has(const flt_params *p, const char *name);
 double flt_params_real(const flt_params *p, const char *name);      // asking for an undeclared name is a bug: aborts in debug
 long long flt_params_int(const flt_params *p, const char *name);
@@ -42,7 +44,8 @@ bool flt_params_bool(const flt_params *p, const char *name);
 const char *flt_params_text(const flt_params *p, const char *name); // the value as text, for every type; borrowed until set
 const flt_param_spec *flt_params_specs(const flt_params *p);
 
-// Number parsing with full-consumption checks, for the command line as well.
+// Number parsing with full-consumption checks, for the command line as well: finite numbers without blanks around them.
+// Errors: FLTE_USAGE (not a number), FLTE_RANGE (infinite, or beyond 64 bits).
 flt_err flt_parse_real(const char *who, const char *text, double *out);
 flt_err flt_parse_int(const char *who, const char *text, long long *out);
 
