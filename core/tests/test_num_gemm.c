@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: MIT
+// flt_gemm against triple loops in long double, over transposes, sizes, strides, alpha and beta.
+#include "num_support.h"
+
+#include <omp.h>
+#include <pthread.h>
+
+typedef struct product {
+    bool ta, tb;
+    size_t m, n, k, lda, ldb, ldc;
+    double alpha, beta;
+    flt_real *a, *b, *c;
+} product;
+
+static void make(product *p, size_t pad) {
+    p->lda = (p->ta ? p->m : p->k) + pad;
+    p->ldb = (p->tb ? p->k : p->n) + pad;
+    p->ldc = p->n + pad;
+    p->a = reals(p->lda * (p->ta ? p->k : p->m));
+    p->b = reals(p->ldb * (p->tb ? p->n : p->k));
+    p->c = reals(p->ldc * p->m);
+    fill(1, p->lda * (p->ta ? p->k : p->m), p->a);
+    fill(2, p->ldb * (p->tb ? p->n : p->k), p->b);
+    fill(3, p->ldc * p->m, p->c);
+}
+
+static void drop(product *p) {
+    flt_free(p->a);
+    flt_free(p->b);
+    flt_free(p->c);
+}
+
+static void run(const product *p) {
+    flt_gemm(p->ta, p->tb, p->m, p->n, p->k, (flt_real)p->alpha, p->a, p->lda, p->b, p->ldb, (flt_real)p->beta, p->c, p->ldc);
+}
+
+// Largest ratio over C; the scale of an element is the sum of the magnitudes that enter it, the growth k + 1.
+static double judge(const product *p, const flt_real *old) {
+    double worst = 0;
+    for (size_t i = 0; i < p->m; i++)
+        for (size_t j = 0; j < p->n; j++) {
+            long double sum = 0, size = 0;
+            for (size_t l = 0; l < p->k; l++) {
+                const long double x = p->ta ? p->a[l * p->lda + i] : p->a[i * p->lda + l];
+                const long double y = p->tb ? p->b[j * p->ldb + l] : p->b[l * p->ldb + j];
+                sum += p->alpha * x * y;
+                size += fabsl(p->alpha * x * y);
+            }
+            if (p->beta != 0) sum += p->beta * old[i * p->ldc + j], size += fabsl(p->beta * old[i * p->ldc + j]);
+            worst = fmax(worst, ratio_of(p->c[i * p->ldc + j], sum, (double)p->k + 1, (double)size + 1e-30));
+        }
+    return worst;
+}
+
+static void try_one(product p, size_t pad) {
+    make(&p, pad);
+    flt_real *old = reals(p.ldc * p.m);
+    if (p.beta == 0)
+        for (size_t i = 0; i < p.m; i++)
+            for (size_t j = 0; j < p.n; j++) p.c[i * p.ldc + j] = (flt_real)NAN;
+    memcpy(old, p.c, p.ldc * p.m * sizeof *old);
+    run(&p);
+    const double ratio = judge(&p, old);
+    cr_assert(le(dbl, ratio, PASS), "ta=%d tb=%d m=%zu n=%zu k=%zu pad=%zu alpha=%g beta=%g: ratio %g", p.ta, p.tb, p.m, p.n, p.k,
+              pad, p.alpha, p.beta, ratio);
+    for (size_t i = 0; i < p.m; i++)
+        for (size_t j = p.n; j < p.ldc; j++)
+            cr_assert(eq(int, memcmp(&p.c[i * p.ldc + j], &old[i * p.ldc + j], sizeof *old), 0),
+                      "ta=%d tb=%d m=%zu n=%zu k=%zu: the padding of C was written", p.ta, p.tb, p.m, p.n, p.k);
+    flt_free(old);
+    drop(&p);
+}
+
+static void try_all(size_t m, size_t n, size_t k) {
+    static const double scales[][2] = {{1, 0}, {1, 1}, {-0.5, 0}, {1, -2}, {0, 0}, {0, 1}};
+    for (int t = 0; t < 4; t++)
+        for (size_t s = 0; s < sizeof scales / sizeof *scales; s++)
+            for (size_t pad = 0; pad <= 3; pad += 3)
+                try_one((product){.ta = t & 1, .tb = t >> 1, .m = m, .n = n, .k = k, .alpha = scales[s][0], .beta = scales[s][1]},
+                        pad);
+}
+
+Test(num_gemm, odd_sizes) {
+    static const size_t sizes[] = {1, 2, 3, 7, 16, 17, 33};
+    enum { N = sizeof sizes / sizeof *sizes };
+    for (size_t i = 0; i < N; i++)
+        for (size_t j = 0; j < N; j++)
+            for (size_t l = 0; l < N; l++) try_all(sizes[i], sizes[j], sizes[l]);
+}
+
+Test(num_gemm, network_and_large_sizes) {
+    try_all(64, 32, 64);
+    try_all(64, 10, 32);
+    try_all(32, 10, 64);
+    try_all(64, 64, 10);
+    try_all(129, 65, 40);
+    try_all(40, 200, 129);
+}
+
+Test(num_gemm, empty_sizes) {
+    flt_real c[2] = {3, (flt_real)NAN};
+    flt_gemm(false, false, 0, 1, 1, 1, c, 1, c, 1, 0, c, 1);
+    flt_gemm(false, false, 1, 0, 1, 1, c, 1, c, 1, 0, c, 1);
+    cr_assert(eq(dbl, c[0], 3));
+    flt_gemm(false, false, 1, 1, 0, 1, NULL, 1, NULL, 1, 2, c, 1);
+    cr_assert(eq(dbl, c[0], 6), "k = 0 gives beta C");
+    flt_gemm(false, true, 1, 1, 0, 1, NULL, 1, NULL, 1, 0, c + 1, 1);
+    cr_assert(eq(dbl, c[1], 0), "k = 0, beta = 0 gives 0 whatever C holds");
+}
+
+Test(num_gemm, sizes_beyond_blas_are_refused) {
+    cr_assert(eq(int, flt_gemm_check("layer", 64, 10, 32), FLTE_OK));
+    cr_assert(eq(int, flt_gemm_check("layer", 64, (size_t)1 << 31, 32), FLTE_RANGE));
+    cr_assert(ne(ptr, strstr(flt_error(), "layer"), NULL), "%s", flt_error());
+}
+
+typedef struct caller {
+    product p;
+    flt_real *want;
+    int wrong;
+} caller;
+
+static void *call_often(void *data) {
+    caller *c = data;
+    for (int i = 0; i < 2000; i++) {
+        run(&c->p);
+        if (memcmp(c->p.c, c->want, c->p.ldc * c->p.m * sizeof *c->want) != 0) c->wrong++;
+    }
+    return NULL;
+}
+
+// Debian's serial OpenBLAS fails this, hence flt_num_threads; with it only one caller runs.
+Test(num_gemm, two_threads_at_once) {
+    static const size_t sizes[][3] = {{64, 32, 64}, {64, 10, 32}, {120, 100, 110}};
+    const int threads = flt_num_threads(2);
+    cr_assert(le(int, threads, 2));
+    cr_assert(eq(int, flt_num_threads(0), 1));
+    for (size_t s = 0; s < 3; s++) {
+        caller callers[2];
+        pthread_t ids[2];
+        for (int t = 0; t < threads; t++) {
+            callers[t] = (caller){.p = {.m = sizes[s][0], .n = sizes[s][1], .k = sizes[s][2], .ta = t == 1, .alpha = 1}};
+            make(&callers[t].p, 0);
+            run(&callers[t].p);
+            callers[t].want = reals(callers[t].p.ldc * callers[t].p.m);
+            memcpy(callers[t].want, callers[t].p.c, callers[t].p.ldc * callers[t].p.m * sizeof(flt_real));
+        }
+        for (int t = 0; t < threads; t++) pthread_create(&ids[t], NULL, call_often, &callers[t]);
+        for (int t = 0; t < threads; t++) pthread_join(ids[t], NULL);
+        for (int t = 0; t < threads; t++) {
+            cr_expect(eq(int, callers[t].wrong, 0), "size %zu, caller %d: %d of 2000 products differ", s, t, callers[t].wrong);
+            flt_free(callers[t].want);
+            drop(&callers[t].p);
+        }
+    }
+}
+
+Test(num_gemm, the_callers_openmp_threads_stay) {
+    product p = {.m = 100, .n = 100, .k = 200, .alpha = 1};
+    omp_set_num_threads(2);
+    make(&p, 0);
+    run(&p);
+    cr_assert(eq(int, omp_get_max_threads(), 2));
+    drop(&p);
+}
+
+Test(num_gemm, identity_of_the_libraries) {
+    cr_assert(ne(ptr, strstr(flt_num_blas(), "OpenBLAS 0."), NULL), "%s", flt_num_blas());
+    cr_assert(ne(ptr, strstr(flt_num_fftw(), "fftw-3"), NULL), "%s", flt_num_fftw());
+}
