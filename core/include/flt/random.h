@@ -18,7 +18,7 @@ flt_rng flt_rng_make(uint64_t seed, const char *tag, uint64_t number);
 flt_rng flt_rng_child(flt_rng parent, const char *tag, uint64_t number);
 
 uint64_t flt_rng_bits(flt_rng r, uint64_t index);                                  // 64 random bits
-void flt_rng_uniform(flt_rng r, uint64_t index, size_t n, flt_real *out);          // [0, 1)
+void flt_rng_uniform(flt_rng r, uint64_t index, size_t n, flt_real *out);          // [0, 1): what would round to 1 is rounded down
 void flt_rng_normal(flt_rng r, uint64_t index, size_t n, flt_real *out);           // N(0, 1)
 void flt_rng_uniform_double(flt_rng r, uint64_t index, size_t n, double *out);
 void flt_rng_normal_double(flt_rng r, uint64_t index, size_t n, double *out);
@@ -30,7 +30,7 @@ uint64_t flt_rng_below(flt_rng r, uint64_t index, uint64_t n);                  
 // flt_rng_normal's; index must be a multiple of 64. Same bits on one CPU family.
 void flt_rng_normal_fast(flt_rng r, uint64_t index, size_t n, float *out);
 
-// A permutation of 0 .. n-1 (Fisher-Yates).
+// A permutation of 0 .. n-1 (Fisher-Yates), n <= 2^32.
 void flt_rng_permutation(flt_rng r, size_t n, uint32_t *out);
 
 #endif
