@@ -19,6 +19,7 @@ typedef struct value {
     double real;
     long long integer;
     bool truth;
+    bool given; // by flt_params_set, not by the table
 } value;
 
 struct flt_params {
@@ -202,6 +203,7 @@ flt_err flt_params_set(flt_params *p, const char *name, const char *text) {
     const size_t i = find(p, name);
     if (i == p->n) return unknown(p, name);
     FLTX_TRY(read_value(p->who, &p->specs[i], text, &v));
+    v.given = true;
     flt_free(p->values[i].text);
     p->values[i] = v;
     return FLTE_OK;
@@ -244,6 +246,11 @@ static value get(const flt_params *p, const char *name, unsigned types) {
 bool flt_params_has(const flt_params *p, const char *name) {
     const size_t i = find(p, name);
     return i < p->n && p->values[i].text != NULL;
+}
+
+bool flt_params_is_set(const flt_params *p, const char *name) {
+    const size_t i = find(p, name);
+    return i < p->n && p->values[i].given;
 }
 
 double flt_params_real(const flt_params *p, const char *name) {

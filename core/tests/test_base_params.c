@@ -36,6 +36,10 @@ Test(base_params, defaults) {
     cr_assert_not(flt_params_has(p, "path"));
     cr_assert_str_eq(flt_params_text(p, "path"), "");
     cr_assert_not(flt_params_has(p, "nowhere"));
+    cr_assert_not(flt_params_is_set(p, "lr"));
+    cr_assert_not(flt_params_is_set(p, "nowhere"));
+    cr_assert_eq(flt_params_set(p, "lr", "10.5"), FLTE_RANGE);
+    cr_assert_not(flt_params_is_set(p, "lr"));
     cr_assert_eq(flt_params_specs(p), specs);
     flt_params_destroy(p);
     flt_params_destroy(NULL);
@@ -139,6 +143,8 @@ Test(base_params, clone_is_independent) {
     cr_assert_eq(flt_params_set(p, "width", "6"), FLTE_OK);
     flt_params_destroy(p);
     cr_assert_eq(flt_params_int(q, "width"), 5);
+    cr_assert(flt_params_is_set(q, "width"));
+    cr_assert_not(flt_params_is_set(q, "lr"));
     cr_assert_not(flt_params_has(q, "path"));
     cr_assert_eq(flt_params_set(q, "nope", "1"), FLTE_NAME);
     cr_assert_neq(strstr(flt_error(), "task t: "), NULL, "%s", flt_error());

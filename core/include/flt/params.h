@@ -37,6 +37,7 @@ flt_err flt_params_parse(flt_params *p, const char *text); // "width=32,batch=64
 
 // Reading what has no value yet gives 0, false, "".
 bool flt_params_has(const flt_params *p, const char *name);
+bool flt_params_is_set(const flt_params *p, const char *name);      // false while the value is the table's default
 double flt_params_real(const flt_params *p, const char *name);      // asking for an undeclared name is a bug: aborts in debug
 long long flt_params_int(const flt_params *p, const char *name);
 size_t flt_params_size(const flt_params *p, const char *name);      // an FLTX_INT whose range is >= 0
