@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Random streams: the published vectors, independence of how ranges are cut, moments, distributions, correlations.
+#include "../base/normal_fast.h"
 #include "flt/memory.h"
 #include "flt/random.h"
 
@@ -239,6 +240,126 @@ Test(base_random, uniforms_are_uniform) {
         const double d = ks(x, MANY, uniform_cdf);
         cr_assert_lt(d, 1.95, "seed %d: Kolmogorov-Smirnov %.3f", (int)s, d);
     }
+    flt_free(x);
+}
+
+// ---- the vectorised normals
+
+enum { GROUPS = 64, FAST = GROUPS * NORMAL_GROUP };
+
+typedef struct table {
+    const char *name;
+    const normal_fast_kernels *k;
+} table;
+
+// The tables that this machine can run; the portable one first.
+static size_t tables(table *t) {
+    size_t n = 0;
+    t[n++] = (table){"portable", &normal_fast_kernels_portable};
+#if defined(FLTX_HAVE_X86_KERNELS)
+    if (flt_isa_current() >= FLTX_ISA_AVX2) t[n++] = (table){"avx2", &normal_fast_kernels_avx2};
+    if (flt_isa_current() >= FLTX_ISA_AVX512) t[n++] = (table){"avx512", &normal_fast_kernels_avx512};
+#endif
+    return n;
+}
+
+Test(base_random, fast_blocks_are_philox) {
+    static const uint64_t starts[] = {0, 16, 0xfffffff0u, 0x123456789abcdef0u};
+    table t[3];
+    for (size_t i = 0, n = tables(t); i < n; i++) {
+        for (size_t s = 0; s < sizeof starts / sizeof *starts; s++) {
+            const flt_rng r = {0xa4093822299f31d0u + s, 0x0370734413198a2eu * s};
+            uint32_t w[4][NORMAL_LANES];
+            t[i].k->blocks(r.seed, r.stream, starts[s], w);
+            for (size_t l = 0; l < NORMAL_LANES; l++) {
+                const uint64_t b = starts[s] + l; // as flt_rng_bits, whose index does not reach the highest blocks
+                const philox4x32_ctr_t c = {{(uint32_t)b, (uint32_t)(b >> 32), (uint32_t)r.stream, (uint32_t)(r.stream >> 32)}};
+                const philox4x32_key_t key = {{(uint32_t)r.seed, (uint32_t)(r.seed >> 32)}};
+                const philox4x32_ctr_t want = philox4x32(c, key);
+                for (int k = 0; k < 4; k++) cr_assert_eq(w[k][l], want.v[k], "%s: block %zu + %zu, word %d", t[i].name, s, l, k);
+            }
+        }
+    }
+}
+
+Test(base_random, fast_is_the_same_everywhere) {
+    static float first[FAST], other[FAST];
+    table t[3];
+    const size_t n = tables(t);
+    t[0].k->fill(1, 2, 160, GROUPS, first);
+    for (size_t i = 1; i < n; i++) {
+        t[i].k->fill(1, 2, 160, GROUPS, other);
+        for (size_t j = 0; j < FAST; j++)
+            cr_assert_eq(other[j], first[j], "%s: number %zu is %a, portable %a", t[i].name, j, (double)other[j],
+                         (double)first[j]);
+    }
+}
+
+// Each number against the same transformation of the same words in double.
+Test(base_random, fast_is_accurate) {
+    static float x[FAST];
+    const double eps = 0x1p-24; // single precision, in both builds
+    table t[3];
+    tables(t);
+    t[0].k->fill(7, 8, 0, GROUPS, x);
+    for (size_t g = 0; g < GROUPS; g++) {
+        uint32_t w[4][NORMAL_LANES];
+        t[0].k->blocks(7, 8, g * NORMAL_LANES, w);
+        for (size_t l = 0; l < NORMAL_LANES; l++) {
+            for (int half = 0; half < 2; half++) {
+                const uint32_t a = w[2 * half][l], b = w[2 * half + 1][l];
+                const double radius = sqrt(-2 * log((a >> 2 | 1) * 0x1p-30)), turn = (double)(int32_t)b * 0x1p-31 * atan(1.0);
+                const double c = radius * cos(turn) * ((a & 2) != 0 ? -1 : 1), s = radius * sin(turn);
+                const float *got = x + g * NORMAL_GROUP + (size_t)half * 2 * NORMAL_LANES + l;
+                const double dx = fabs(got[0] - ((a & 1) != 0 ? c : s)), dy = fabs(got[NORMAL_LANES] - ((a & 1) != 0 ? s : c));
+                // roundings: 4 in the logarithm, its polynomial, the root, 5 in sine or cosine and their product
+                cr_assert_lt(fmax(dx, dy), 8 * eps * radius, "group %zu lane %zu pair %d: %g", g, l, half, fmax(dx, dy) / radius);
+            }
+        }
+    }
+}
+
+Test(base_random, fast_ranges_join) {
+    static float whole[512], part[513];
+    const flt_rng r = {3, 4};
+    flt_rng_normal_fast(r, 64, 512, whole);
+    for (size_t first = 0; first < 512; first += 64) {
+        for (size_t n = 0; first + n <= 512; n += 13) {
+            part[n] = 77.0f;
+            flt_rng_normal_fast(r, 64 + first, n, part);
+            cr_assert_eq(memcmp(part, whole + first, n * sizeof *part), 0, "[%zu, +%zu)", first, n);
+            cr_assert_eq(part[n], 77.0f, "[%zu, +%zu) writes behind its end", first, n);
+        }
+    }
+}
+
+Test(base_random, fast_normals_are_normal) {
+    double *x = NULL;
+    float *f = NULL;
+    cr_assert_eq(flt_alloc(MANY, sizeof *x, &x), FLTE_OK);
+    cr_assert_eq(flt_alloc(MANY, sizeof *f, &f), FLTE_OK);
+    for (uint64_t s = 0; s < 3; s++) {
+        flt_rng_normal_fast(flt_rng_make(s, "test", 2), 0, MANY, f);
+        for (size_t i = 0; i < MANY; i++) {
+            cr_assert_lt(fabsf(f[i]), 6.5f, "seed %d number %zu", (int)s, i);
+            x[i] = (double)f[i];
+        }
+        check_normal("fast", x, MANY);
+    }
+    flt_free(f);
+    flt_free(x);
+}
+
+// The two forms of one stream must not share their blocks.
+Test(base_random, fast_is_independent_of_normal) {
+    static float f[MANY];
+    double *x = NULL, sum = 0;
+    cr_assert_eq(flt_alloc(MANY, sizeof *x, &x), FLTE_OK);
+    const flt_rng r = flt_rng_make(1, "test", 3);
+    flt_rng_normal_fast(r, 0, MANY, f);
+    flt_rng_normal_double(r, 0, MANY, x);
+    for (size_t i = 0; i < MANY; i++) sum += (double)f[i] * x[i];
+    cr_assert_lt(fabs(sum) / sqrt(MANY), 4.5);
     flt_free(x);
 }
 
