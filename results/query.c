@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: MIT
+// The questions that the program asks: the list of runs, the parts of one.
+#include <string.h>
+
+#include "store.h"
+
+#define STATUS  "flt_status(r.status, e.host, r.boot_id, r.pid_space, r.pid, r.pid_started, r.heartbeat_us)"
+#define SECONDS "round((coalesce(r.ended_us, r.heartbeat_us) - r.started_us) / 1e6, 3)"
+#define STARTED "datetime(r.started_us / 1000000, 'unixepoch', 'localtime')"
+#define CODE    "substr(e.git_commit, 1, 10) || CASE e.git_dirty WHEN 1 THEN '+' ELSE '' END"
+
+static const char list_sql[] =
+    "SELECT r.run_id AS run, r.kind, " STATUS " AS status, " STARTED " AS started, " SECONDS " AS seconds, " CODE
+    " AS code, r.seed, r.command FROM run r JOIN env e USING(env_id) ORDER BY r.run_id DESC LIMIT ?1";
+
+// A run as rows of a name and a value would need a join for each question; as one row it is what run_summary is, and more.
+static const char run_sql[] =
+    "SELECT r.run_id AS run, r.uuid, r.parent_id AS parent, r.kind, " STATUS " AS status, r.exit_code, r.message, " STARTED
+    " AS started, " SECONDS " AS seconds, r.command, r.folder, r.seed, r.threads, r.progress, r.progress_text, r.rows_lost, "
+    "r.registry_hash, e.version, e.git_commit, e.git_dirty, e.precision, e.isa, e.blas, e.fftw, e.compiler, e.compile_flags, "
+    "e.build_type, e.libc, e.sqlite, e.host, e.os, e.kernel, e.arch, e.cpu_model, e.cores, e.ram_bytes, r.pid "
+    "FROM run r JOIN env e USING(env_id) WHERE r.run_id = ?1";
+
+static const struct {
+    const char *name, *sql;
+} parts[] = {
+    {"run", run_sql},
+    {"params", "SELECT name, value FROM param WHERE run_id = ?1 ORDER BY name"},
+    {"metrics",
+     "SELECT n.name AS metric, nullif(n.subject, '') AS subject, nullif(n.task, '') AS task, nullif(n.seed, -1) AS seed, "
+     "count(*) AS points, max(m.step) AS step, coalesce(m.value, m.special) AS last, "
+     "(SELECT min(value) FROM metric x WHERE x.run_id = ?1 AND x.metric_id = m.metric_id) AS least, "
+     "(SELECT max(value) FROM metric x WHERE x.run_id = ?1 AND x.metric_id = m.metric_id) AS most "
+     "FROM metric m JOIN metric_name n USING(metric_id) WHERE m.run_id = ?1 GROUP BY m.metric_id ORDER BY n.metric_id"},
+    {"curves",
+     "SELECT n.name AS metric, n.subject, n.task, nullif(n.seed, -1) AS seed, m.step, coalesce(m.value, m.special) AS value, "
+     "m.t_ms FROM metric m JOIN metric_name n USING(metric_id) WHERE m.run_id = ?1 ORDER BY m.metric_id, m.step"},
+    {"checks",
+     "SELECT mechanism, check_name AS \"check\", label, coalesce(ratio, special ->> 'ratio') AS ratio, verdict, value, detail "
+     "FROM check_result WHERE run_id = ?1 ORDER BY seq"},
+    {"ladder", "SELECT mechanism, encoding, options, n, d, m, r, seed, causal, "
+               "coalesce(error_total, special ->> 'error_total') AS error_total, "
+               "coalesce(error_mask, special ->> 'error_mask') AS error_mask, "
+               "coalesce(error_kernel, special ->> 'error_kernel') AS error_kernel, "
+               "seconds, seconds_exact, bytes, bytes_exact FROM ladder WHERE run_id = ?1 ORDER BY seq"},
+    {"evaluations", "SELECT optimizer, task, seed, steps, lr, coalesce(final_loss, special ->> 'final_loss') AS final_loss, "
+                    "coalesce(test_loss, special ->> 'test_loss') AS test_loss, "
+                    "coalesce(test_metric, special ->> 'test_metric') AS test_metric, "
+                    "coalesce(steps_to_baseline, special ->> 'steps_to_baseline') AS steps_to_baseline, baseline, seconds, "
+                    "ns_per_param, state_words FROM evaluation WHERE run_id = ?1 ORDER BY seq"},
+    {"timings",
+     "SELECT subject, phase, label, n, d, m, r, threads, rep, warm, seconds FROM timing WHERE run_id = ?1 ORDER BY seq"},
+    {"artifacts", "SELECT kind, path, bytes, checksum FROM artifact WHERE run_id = ?1 ORDER BY t_ms, path"},
+    {"events", "SELECT t_ms, level, message FROM event WHERE run_id = ?1 ORDER BY seq"},
+    {"tags", "SELECT name FROM tag WHERE run_id = ?1 ORDER BY name"},
+    {"notes", "SELECT datetime(written_us / 1000000, 'unixepoch', 'localtime') AS written, text FROM note WHERE run_id = ?1 "
+              "ORDER BY written_us"},
+};
+enum { N_PARTS = sizeof parts / sizeof *parts };
+
+static flt_err ask(flt_store *s, const char *sql, long long argument, flt_row_fn row, void *user) {
+    sqlite3_stmt *st = NULL;
+    int rc = SQLITE_OK;
+    FLTX_TRY(flt_store_check(s, "query", false));
+    FLTX_TRY(flt_db_prepare(s->db, s->path, sql, &st));
+    sqlite3_bind_int64(st, 1, argument);
+    flt_err err = flt_rows_emit(s, st, row, user, &rc, NULL);
+    if (err == FLTE_OK && rc != SQLITE_DONE && rc != SQLITE_ROW) err = flt_db_fail(s->db, rc, s->path, "reading");
+    sqlite3_finalize(st);
+    return err;
+}
+
+flt_err flt_store_list(flt_store *s, size_t limit, flt_row_fn row, void *user) {
+    return ask(s, list_sql, limit == 0 || limit > INT64_MAX ? -1 : (long long)limit, row, user);
+}
+
+static flt_err find_part(const char *part, const char **sql) {
+    const char *names[N_PARTS + 1] = {NULL};
+    for (size_t i = 0; i < N_PARTS; i++) {
+        names[i] = parts[i].name;
+        if (strcmp(parts[i].name, part) != 0) continue;
+        *sql = parts[i].sql;
+        return FLTE_OK;
+    }
+    const char *near = flt_nearest(part, names);
+    return flt_fail(FLTE_NAME, "results",
+                    "a run has no part '%s'%s%s%s; its parts are run, params, metrics, curves, checks, ladder, "
+                    "evaluations, timings, artifacts, events, tags, notes",
+                    part, near == NULL ? "" : " (did you mean '", near == NULL ? "" : near, near == NULL ? "" : "'?)");
+}
+
+static flt_err find_run(flt_store *s, long long *run) {
+    long long last = 0, found = 0;
+    FLTX_TRY(flt_db_int(s->db, s->path, "SELECT max(run_id) FROM run", &last));
+    if (last == 0) return flt_fail(FLTE_NAME, "results", "%s: no run has been recorded in it", s->path);
+    if (*run == 0) *run = last;
+    sqlite3_stmt *st = NULL;
+    FLTX_TRY(flt_db_prepare(s->db, s->path, "SELECT count(*) FROM run WHERE run_id = ?1", &st));
+    sqlite3_bind_int64(st, 1, *run);
+    if (sqlite3_step(st) == SQLITE_ROW) found = sqlite3_column_int64(st, 0);
+    sqlite3_finalize(st);
+    return found > 0 ? FLTE_OK : flt_fail(FLTE_NAME, "results", "%s: no run %lld; the latest is %lld", s->path, *run, last);
+}
+
+flt_err flt_store_show(flt_store *s, long long run, const char *part, flt_row_fn row, void *user) {
+    const char *sql = NULL;
+    FLTX_TRY(flt_store_check(s, "query", false));
+    FLTX_TRY(find_part(part, &sql));
+    FLTX_TRY(find_run(s, &run));
+    return ask(s, sql, run, row, user);
+}
