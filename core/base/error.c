@@ -17,6 +17,13 @@ static const row rows[] = {FLTX_ERRORS(ROW)};
 
 static _Thread_local char sentence[1024];
 
+// Sentences quote files and command lines: whatever those hold, a sentence stays one line and moves no terminal.
+static void store(const char *text) {
+    size_t i = 0;
+    for (; text[i] != '\0'; i++) sentence[i] = (unsigned char)text[i] < 0x20 || text[i] == 0x7f ? '?' : text[i];
+    sentence[i] = '\0';
+}
+
 flt_err flt_fail(flt_err code, const char *who, const char *format, ...) {
     char text[sizeof sentence]; // arguments may point into the old sentence
     int n = snprintf(text, sizeof text, "%s: ", who);
@@ -25,18 +32,22 @@ flt_err flt_fail(flt_err code, const char *who, const char *format, ...) {
     va_start(args, format);
     vsnprintf(text + n, sizeof text - (size_t)n, format, args);
     va_end(args);
-    memcpy(sentence, text, sizeof sentence);
+    store(text);
     return code;
 }
 
 flt_err flt_context(flt_err code, const char *format, ...) {
     char text[sizeof sentence]; // arguments may point into the old sentence
+    const size_t n = strlen(sentence);
+    memcpy(text, sentence, n);
     va_list args;
     va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
+    if (n + 2 < sizeof text) {
+        memcpy(text + n, "; ", 2);
+        vsnprintf(text + n + 2, sizeof text - n - 2, format, args);
+        store(text);
+    }
     va_end(args);
-    strncat(sentence, "; ", sizeof sentence - strlen(sentence) - 1);
-    strncat(sentence, text, sizeof sentence - strlen(sentence) - 1);
     return code;
 }
 
@@ -45,8 +56,18 @@ static const row *find(flt_err code) {
     return (unsigned)code < FLTX_N_ERRORS ? &rows[code] : &unknown;
 }
 
-const char *flt_error(void) { return sentence; }
-const char *flt_err_text(flt_err code) { return find(code)->text; }
-const char *flt_err_name(flt_err code) { return find(code)->name; }
-int flt_err_status(flt_err code) { return find(code)->status; }
-void flt_error_clear(void) { sentence[0] = '\0'; }
+const char *flt_error(void) {
+    return sentence;
+}
+const char *flt_err_text(flt_err code) {
+    return find(code)->text;
+}
+const char *flt_err_name(flt_err code) {
+    return find(code)->name;
+}
+int flt_err_status(flt_err code) {
+    return find(code)->status;
+}
+void flt_error_clear(void) {
+    sentence[0] = '\0';
+}

@@ -8,11 +8,11 @@
 
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/asan_interface.h>
-#define POISON(p, n) ASAN_POISON_MEMORY_REGION(p, n)
+#define POISON(p, n)   ASAN_POISON_MEMORY_REGION(p, n)
 #define UNPOISON(p, n) ASAN_UNPOISON_MEMORY_REGION(p, n)
 enum { REDZONE = 64 };
 #else
-#define POISON(p, n) ((void)(p), (void)(n))
+#define POISON(p, n)   ((void)(p), (void)(n))
 #define UNPOISON(p, n) ((void)(p), (void)(n))
 enum { REDZONE = 0 };
 #endif
@@ -20,9 +20,15 @@ enum { REDZONE = 0 };
 static atomic_size_t live_blocks, requests;
 static atomic_long fail_after = -1;
 
-size_t flt_live_blocks(void) { return atomic_load(&live_blocks); }
-size_t flt_alloc_count(void) { return atomic_load(&requests); }
-void flt_fail_alloc_after(long n) { atomic_store(&fail_after, n < 0 ? -1 : n); }
+size_t flt_live_blocks(void) {
+    return atomic_load(&live_blocks);
+}
+size_t flt_alloc_count(void) {
+    return atomic_load(&requests);
+}
+void flt_fail_alloc_after(long n) {
+    atomic_store(&fail_after, n < 0 ? -1 : n);
+}
 
 // True when this request is the one that the test asked to fail; every later one fails as well until the counter is reset.
 static bool injected(void) {
@@ -32,9 +38,13 @@ static bool injected(void) {
     return atomic_fetch_sub(&fail_after, 1) <= 0;
 }
 
-bool flt_mul_ok(size_t a, size_t b, size_t *out) { return !__builtin_mul_overflow(a, b, out); }
+bool flt_mul_ok(size_t a, size_t b, size_t *out) {
+    return !__builtin_mul_overflow(a, b, out);
+}
 
-static size_t round_up(size_t n) { return (n + FLTX_ALIGN - 1) / FLTX_ALIGN * FLTX_ALIGN; }
+static size_t round_up(size_t n) {
+    return (n + FLTX_ALIGN - 1) / FLTX_ALIGN * FLTX_ALIGN;
+}
 
 flt_err flt_alloc(size_t count, size_t size, void *out) {
     size_t bytes = 0;
@@ -65,7 +75,9 @@ flt_err flt_strdup(const char *text, char **out) {
     return FLTE_OK;
 }
 
-flt_ws flt_ws_measure(void) { return (flt_ws){0}; }
+flt_ws flt_ws_measure(void) {
+    return (flt_ws){0};
+}
 
 flt_ws flt_ws_over(void *block, size_t size) {
     POISON(block, size);
@@ -98,7 +110,9 @@ flt_err flt_ws_create(void (*bind)(void *self, flt_ws *ws), void *self, flt_ws *
     FLTX_TRY(flt_alloc(pass.used, 1, &block));
     *out = flt_ws_over(block, pass.used);
     bind(self, out);
-    return FLTE_OK;
+    if (!out->overflow && out->used == pass.used) return FLTE_OK;
+    flt_ws_destroy(out);
+    return flt_fail(FLTE_INTERNAL, "workspace", "its two passes differ");
 }
 
 void flt_ws_destroy(flt_ws *ws) {

@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: MIT
 // Layouts of flat parameter vectors, and the end of an objective's life.
-#include "flt/memory.h"
 #include "flt/objective.h"
+#include "flt/memory.h"
 
 #include <stdio.h>
 #include <string.h>
 
 flt_err flt_layout_add(flt_layout *l, const char *name, size_t rank, const size_t *dim) {
-    if (rank > FLTX_MAX_RANK) return flt_fail(FLTE_RANGE, "layout", "tensor %s has rank %zu; at most %d", name, rank, FLTX_MAX_RANK);
-    if (strlen(name) >= sizeof l->tensor->name) return flt_fail(FLTE_RANGE, "layout", "the name %s is longer than 63 characters", name);
+    if (rank > FLTX_MAX_RANK)
+        return flt_fail(FLTE_RANGE, "layout", "tensor %s has rank %zu; at most %d", name, rank, FLTX_MAX_RANK);
+    if (strlen(name) >= sizeof l->tensor->name)
+        return flt_fail(FLTE_RANGE, "layout", "the name %s is longer than 63 characters", name);
     flt_tensor_spec *grown = NULL;
     FLTX_TRY(flt_alloc(l->n + 1, sizeof *grown, &grown));
     if (l->n > 0) memcpy(grown, l->tensor, l->n * sizeof *grown);
@@ -24,10 +26,14 @@ flt_err flt_layout_add(flt_layout *l, const char *name, size_t rank, const size_
             return flt_fail(FLTE_RANGE, "layout", "the size of tensor %s overflows", name);
         }
     }
+    if (__builtin_add_overflow(l->total, t->count, &l->total)) {
+        l->total = t->offset;
+        flt_free(grown);
+        return flt_fail(FLTE_RANGE, "layout", "the total size overflows at tensor %s", name);
+    }
     flt_free(l->tensor);
     l->tensor = grown;
     l->n++;
-    l->total += t->count;
     return FLTE_OK;
 }
 

@@ -2,12 +2,17 @@
 // Looking up kinds by name, suggesting the nearest name, hashing what is registered.
 #include "flt/registry.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
-enum { MAX_NAME = 63 };
+enum { MAX_NAME = 63, MIN_PART = 3 };
 
-// Levenshtein distance of two names cut to MAX_NAME characters.
+static bool same(char a, char b) {
+    return tolower((unsigned char)a) == tolower((unsigned char)b);
+}
+
+// Levenshtein distance of two names cut to MAX_NAME characters, capitals aside.
 static size_t edit_distance(const char *a, const char *b) {
     const size_t na = strnlen(a, MAX_NAME), nb = strnlen(b, MAX_NAME);
     size_t row[MAX_NAME + 1];
@@ -17,7 +22,7 @@ static size_t edit_distance(const char *a, const char *b) {
         row[0] = i;
         for (size_t j = 1; j <= nb; j++) {
             const size_t above = row[j];
-            size_t best = diagonal + (a[i - 1] != b[j - 1]);
+            size_t best = diagonal + !same(a[i - 1], b[j - 1]);
             if (above + 1 < best) best = above + 1;
             if (row[j - 1] + 1 < best) best = row[j - 1] + 1;
             diagonal = above;
@@ -29,8 +34,9 @@ static size_t edit_distance(const char *a, const char *b) {
 
 // 0 for a name that contains the other: "gaussian" is near "gaussian_mixture" however much longer that is.
 static size_t distance(const char *given, const char *candidate) {
-    if (strlen(given) >= 3 && (strstr(candidate, given) != NULL || strstr(given, candidate) != NULL)) return 0;
-    return edit_distance(given, candidate);
+    const bool part = (strlen(given) >= MIN_PART && strstr(candidate, given) != NULL) ||
+                      (strlen(candidate) >= MIN_PART && strstr(given, candidate) != NULL);
+    return part ? 0 : edit_distance(given, candidate);
 }
 
 const char *flt_nearest(const char *name, const char *const *names) {

@@ -14,4 +14,6 @@ void flt_sink_progress(const flt_sink *s, double done, const char *status) {
     if (s != NULL && s->progress != NULL) s->progress(s->self, done, status);
 }
 
-bool flt_sink_stopped(const flt_sink *s) { return s != NULL && s->stopped != NULL && s->stopped(s->self); }
+bool flt_sink_stopped(const flt_sink *s) {
+    return s != NULL && s->stopped != NULL && s->stopped(s->self);
+}

@@ -30,7 +30,8 @@ typedef enum flt_err { FLTX_ERRORS(FLTX_ENUM) FLTX_N_ERRORS } flt_err;
 
 #define FLTX_PRINTF(fmt, first) __attribute__((format(printf, fmt, first)))
 
-// Records "who: sentence" for this thread and returns `code`. A newer failure replaces an older one.
+// Records "who: sentence" for this thread and returns `code`. A newer failure replaces an older one. At most 1023 bytes, without
+// control characters.
 flt_err flt_fail(flt_err code, const char *who, const char *format, ...) FLTX_PRINTF(3, 4);
 
 // Appends "; context" to the recorded sentence (at most once per level of the program) and returns `code` unchanged.

@@ -26,7 +26,7 @@ typedef struct flt_tensors flt_tensors;
 
 // Errors: FLTE_IO (missing, unreadable), FLTE_FORMAT with the reason: truncated; header too long (100 MB) or not an object;
 // offsets out of range, overlapping or leaving holes; sizes that overflow or disagree with the shape; duplicate names; dtypes
-// other than F32 and F64; more than FLTX_MAX_RANK dimensions.
+// other than F32 and F64; more than FLTX_MAX_RANK dimensions; numbers that are not whole and below 2^53; text that is not UTF-8.
 flt_err flt_tensors_read(const char *path, flt_tensors **out);
 flt_err flt_tensors_parse(const char *who, const void *bytes, size_t size, flt_tensors **out); // copies the bytes
 void flt_tensors_destroy(flt_tensors *t);
@@ -38,7 +38,7 @@ const char *flt_tensors_meta(const flt_tensors *t, const char *key);            
 // Converts to the working precision or to double. *out has room for t->count.
 void flt_tensor_to_real(const flt_tensor *t, flt_real *out);
 void flt_tensor_to_double(const flt_tensor *t, double *out);
-// FLTE_NUMERIC naming the tensor and the first index that is NaN or infinite.
+// FLTE_NUMERIC naming the tensor and the first index that is NaN or infinite, or too large for the working precision.
 flt_err flt_tensor_finite(const char *who, const flt_tensor *t);
 // FLTE_SHAPE unless rank and dims agree; SIZE_MAX in `dim` accepts anything.
 flt_err flt_tensor_expect(const char *who, const flt_tensor *t, size_t rank, const size_t *dim);
@@ -48,7 +48,8 @@ typedef struct flt_tensor_writer flt_tensor_writer;
 
 flt_err flt_tensor_writer_create(flt_tensor_writer **out);
 void flt_tensor_writer_destroy(flt_tensor_writer *w);
-// Data is borrowed until flt_tensor_writer_save. Errors: FLTE_USAGE (duplicate name), FLTE_RANGE (rank), FLTE_NOMEM.
+// Data is borrowed until flt_tensor_writer_save; tensors lie in the file in the order of these calls. Errors: FLTE_USAGE (duplicate
+// or reserved name, not UTF-8), FLTE_RANGE (rank, or a size that overflows), FLTE_NOMEM.
 flt_err flt_tensor_writer_add(flt_tensor_writer *w, const char *name, flt_dtype dtype, size_t rank, const size_t *dim,
                               const void *data);
 flt_err flt_tensor_writer_real(flt_tensor_writer *w, const char *name, size_t rank, const size_t *dim, const flt_real *data);
@@ -56,7 +57,10 @@ flt_err flt_tensor_writer_meta(flt_tensor_writer *w, const char *key, const char
 // On failure nothing is left behind and a file that was there stays as it was.
 flt_err flt_tensor_writer_save(flt_tensor_writer *w, const char *path);
 
-// The same atomic replacement for any bytes.
+// The same atomic replacement for any bytes. Links are followed, the mode of a file that was there is kept, and what is there but
+// is no regular file (a device, a folder) is refused: FLTE_IO.
 flt_err flt_write_atomic(const char *path, const void *bytes, size_t size);
+// A whole regular file. *bytes is freed with flt_free. Errors: FLTE_IO, FLTE_NOMEM.
+flt_err flt_read_all(const char *path, unsigned char **bytes, size_t *size);
 
 #endif
