@@ -2,6 +2,7 @@
 // A kind planned for a layout: checks the arguments once, then passes the calls on.
 #include "flt/optimizer.h"
 #include "flt/memory.h"
+#include "flt/num.h"
 
 struct flt_optimizer {
     const flt_optimizer_kind *kind;
@@ -58,6 +59,10 @@ void flt_optimizer_bind(flt_optimizer *o, const flt_real *theta) {
     if (o->kind->bind != NULL) o->kind->bind(o->self, theta);
 }
 
+// Decayed moments end as denormal numbers, a hundred times slower than others: they count as zero inside a step, whatever the
+// calling thread has chosen for itself.
 void flt_optimizer_step(flt_optimizer *o, uint64_t t, flt_real loss, const flt_real *grad, flt_real *param, flt_real *state) {
+    const unsigned saved = flt_num_ftz();
     o->kind->step(o->self, t, loss, grad, param, state);
+    flt_num_ftz_restore(saved);
 }
