@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: MIT
+// Sizes, layout and starting point of the flt optimizer's meta-parameters.
+#include "engine/flt_net.h"
+#include "flt/memory.h"
+#include "flt/num.h"
+#include "flt/random.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char who[] = "flt";
+
+const flt_param_spec flt_net_params[] = {
+    {"heads", FLTX_INT, "1", 1, 64, NULL, "attention heads H"},
+    {"m", FLTX_INT, "8", 1, 1024, NULL, "kernel features per head"},
+    {"dk", FLTX_INT, "4", 1, 256, NULL, "width of queries and keys"},
+    {"dv", FLTX_INT, "4", 1, 256, NULL, "width of values"},
+    {"r", FLTX_INT, "4", 1, 256, NULL, "frequencies of the relative encoding"},
+    {"hidden", FLTX_TEXT, "8", 0, 0, NULL, "width of the hidden layers, or one width per layer: 16x8"},
+    {"layers", FLTX_INT, "2", 0, FLTX_NET_MAX_HIDDEN, NULL, "hidden layers, where hidden is a single width"},
+    {"lr", FLTX_REAL, "0.001", 0.0, 1e6, NULL, "rate that multiplies the rms-normalised direction"},
+    {"t_ref", FLTX_REAL, "1000", 1e-6, 1e12, NULL, "steps at which the time position reaches 1"},
+    {"lr_time", FLTX_BOOL, "false", 0, 0, NULL, "learn the rate: lr exp(log_lr[0] + log_lr[1] position)"},
+    {0},
+};
+
+// ---- sizes
+
+// "8" with `layers` repeats it; "16x8" gives one width per layer.
+static flt_err read_widths(const flt_params *p, flt_net *n) {
+    const char *text = flt_params_text(p, "hidden");
+    size_t count = 0;
+    for (const char *at = text;; at++) {
+        char *end = NULL;
+        const unsigned long x = at[0] >= '0' && at[0] <= '9' ? strtoul(at, &end, 10) : 0;
+        if (end == NULL || x < 1 || x > 4096 || (*end != 'x' && *end != '\0'))
+            return flt_fail(FLTE_USAGE, who, "hidden: '%.80s' is not a list of widths; 1 .. 4096 each, as in 16x8", text);
+        if (count == FLTX_NET_MAX_HIDDEN)
+            return flt_fail(FLTE_RANGE, who, "hidden: '%.80s' has more than %d widths", text, FLTX_NET_MAX_HIDDEN);
+        n->width[++count] = x;
+        at = end;
+        if (*end == '\0') break;
+    }
+    const size_t layers = flt_params_size(p, "layers");
+    for (size_t i = 1; count == 1 && i <= layers; i++) n->width[i] = n->width[1];
+    n->n_layers = (count == 1 ? layers : count) + 1;
+    return FLTE_OK;
+}
+
+static size_t cut(size_t *end, size_t count) {
+    const size_t start = *end;
+    *end += count;
+    return start;
+}
+
+flt_err flt_net_make(const flt_params *p, flt_net *out) {
+    flt_net *n = out;
+    *n = (flt_net){.heads = flt_params_size(p, "heads"),
+                   .m = flt_params_size(p, "m"),
+                   .dk = flt_params_size(p, "dk"),
+                   .dv = flt_params_size(p, "dv"),
+                   .r = flt_params_size(p, "r"),
+                   .lr = flt_params_real(p, "lr"),
+                   .t_ref = flt_params_real(p, "t_ref"),
+                   .lr_time = flt_params_bool(p, "lr_time")};
+    FLTX_TRY(read_widths(p, n));
+    n->width[0] = FLTX_NET_FEATURES + n->heads * n->dv;
+    n->width[n->n_layers] = FLTX_NET_OUTPUTS;
+    n->wq = cut(&n->total, n->heads * FLTX_NET_FEATURES * n->dk);
+    n->wk = cut(&n->total, n->heads * FLTX_NET_FEATURES * n->dk);
+    n->wv = cut(&n->total, n->heads * FLTX_NET_FEATURES * n->dv);
+    n->xi = cut(&n->total, n->heads * n->r);
+    n->rho = cut(&n->total, n->heads * n->r);
+    n->omega = cut(&n->total, n->heads * n->m * (n->dk + 2 * n->r));
+    n->tau = cut(&n->total, n->heads);
+    for (size_t i = 0; i < n->n_layers; i++) {
+        n->w[i] = cut(&n->total, n->width[i] * n->width[i + 1]);
+        n->b[i] = cut(&n->total, n->width[i + 1]);
+    }
+    n->log_lr = cut(&n->total, n->lr_time ? 2 : 0);
+    return FLTE_OK;
+}
+
+static flt_err add_layers(const flt_net *n, flt_layout *theta) {
+    char name[32];
+    for (size_t i = 0; i < n->n_layers; i++) {
+        snprintf(name, sizeof name, "layers.%zu.w", i);
+        FLTX_TRY(flt_layout_add(theta, name, 2, (size_t[]){n->width[i], n->width[i + 1]}));
+        snprintf(name, sizeof name, "layers.%zu.b", i);
+        FLTX_TRY(flt_layout_add(theta, name, 1, (size_t[]){n->width[i + 1]}));
+    }
+    return FLTE_OK;
+}
+
+static flt_err add_all(const flt_net *n, flt_layout *theta) {
+    FLTX_TRY(flt_layout_add(theta, "wq", 3, (size_t[]){n->heads, FLTX_NET_FEATURES, n->dk}));
+    FLTX_TRY(flt_layout_add(theta, "wk", 3, (size_t[]){n->heads, FLTX_NET_FEATURES, n->dk}));
+    FLTX_TRY(flt_layout_add(theta, "wv", 3, (size_t[]){n->heads, FLTX_NET_FEATURES, n->dv}));
+    FLTX_TRY(flt_layout_add(theta, "xi", 3, (size_t[]){n->heads, n->r, 1}));
+    FLTX_TRY(flt_layout_add(theta, "rho", 2, (size_t[]){n->heads, n->r}));
+    FLTX_TRY(flt_layout_add(theta, "omega", 3, (size_t[]){n->heads, n->m, n->dk + 2 * n->r}));
+    FLTX_TRY(flt_layout_add(theta, "tau", 1, (size_t[]){n->heads}));
+    FLTX_TRY(add_layers(n, theta));
+    return n->lr_time ? flt_layout_add(theta, "log_lr", 1, (size_t[]){2}) : FLTE_OK;
+}
+
+flt_err flt_net_layout(const flt_params *p, flt_layout *theta) {
+    flt_net n;
+    *theta = (flt_layout){0};
+    FLTX_TRY(flt_net_make(p, &n));
+    const flt_err err = add_all(&n, theta);
+    if (err != FLTE_OK) flt_layout_free(theta);
+    return err;
+}
+
+// ---- sizes from a weight file
+
+static flt_err set_size(flt_params *p, const char *name, size_t x) {
+    char text[32];
+    snprintf(text, sizeof text, "%zu", x);
+    const flt_err err = flt_params_set(p, name, text);
+    return err == FLTE_OK ? err : flt_context(err, "the shapes of the weight file ask for it");
+}
+
+static flt_err need(const flt_tensors *weights, const char *name, size_t rank, const flt_tensor **out) {
+    *out = flt_tensors_find(weights, name);
+    if (*out == NULL) return flt_fail(FLTE_FORMAT, who, "the weight file has no tensor %s", name);
+    if ((*out)->rank == rank) return FLTE_OK;
+    return flt_fail(FLTE_SHAPE, who, "tensor %s has rank %zu; rank %zu is expected", name, (*out)->rank, rank);
+}
+
+// layers.0.b, layers.1.b, ..: all but the last are hidden.
+static flt_err infer_hidden(const flt_tensors *weights, flt_params *p) {
+    char list[128] = "", name[32];
+    size_t n = 0;
+    const flt_tensor *b = NULL;
+    FLTX_TRY(need(weights, "layers.0.b", 1, &b));
+    for (;; n++) {
+        snprintf(name, sizeof name, "layers.%zu.b", n + 1);
+        if (flt_tensors_find(weights, name) == NULL) break;
+        if (n == FLTX_NET_MAX_HIDDEN)
+            return flt_fail(FLTE_SHAPE, who, "the weight file has more than %d hidden layers", FLTX_NET_MAX_HIDDEN);
+        const size_t used = strlen(list);
+        snprintf(list + used, sizeof list - used, "%s%zu", n > 0 ? "x" : "", b->dim[0]);
+        FLTX_TRY(need(weights, name, 1, &b));
+    }
+    FLTX_TRY(set_size(p, "layers", n));
+    return flt_params_set(p, "hidden", n > 0 ? list : "8");
+}
+
+flt_err flt_net_infer(const flt_tensors *weights, flt_params *p) {
+    const flt_tensor *wq = NULL, *wv = NULL, *xi = NULL, *omega = NULL;
+    FLTX_TRY(need(weights, "wq", 3, &wq));
+    FLTX_TRY(need(weights, "wv", 3, &wv));
+    FLTX_TRY(need(weights, "xi", 3, &xi));
+    FLTX_TRY(need(weights, "omega", 3, &omega));
+    FLTX_TRY(set_size(p, "heads", wq->dim[0]));
+    FLTX_TRY(set_size(p, "dk", wq->dim[2]));
+    FLTX_TRY(set_size(p, "dv", wv->dim[2]));
+    FLTX_TRY(set_size(p, "r", xi->dim[1]));
+    FLTX_TRY(set_size(p, "m", omega->dim[1]));
+    FLTX_TRY(infer_hidden(weights, p));
+    return flt_params_set(p, "lr_time", flt_tensors_find(weights, "log_lr") != NULL ? "true" : "false");
+}
+
+// ---- the starting point
+
+static void fill_normal(flt_rng rng, const char *tag, double std, size_t n, flt_real *out) {
+    const flt_rng stream = flt_rng_child(rng, tag, 0);
+    for (size_t i = 0; i < n; i++) out[i] = (flt_real)(std * flt_rng_normal_at(stream, i));
+}
+
+// Units 0 and 1 of every hidden layer carry +x and -x through the ReLUs, and the direction is their difference: x.
+static void pass_momentum(const flt_net *n, flt_real *theta) {
+    enum { MOMENTUM = 7 }; // m rsqrt(v) of decay 0.9 among the features
+    const size_t last = n->n_layers - 1;
+    for (size_t i = 0; i < n->n_layers; i++) {
+        if (i < last && n->width[i + 1] < 2) return; // no room for a pair: the random start stands
+        flt_real *w = theta + n->w[i];
+        const size_t out = n->width[i + 1];
+        for (size_t k = 0; k < n->width[i] && i < last; k++) w[k * out] = w[k * out + 1] = 0;
+        for (size_t j = 0; j < out && i > 0; j++) w[j] = w[out + j] = 0;
+        const size_t plus = i == 0 ? MOMENTUM : 0, minus = i == 0 ? MOMENTUM : 1;
+        if (i < last) w[minus * out + 1] = i == 0 ? -1 : 1;
+        if (i == last && i > 0) w[minus * out] = -1;
+        w[plus * out] = 1;
+    }
+}
+
+void flt_net_init(const flt_params *p, uint64_t seed, flt_real *theta) {
+    flt_net n;
+    if (flt_net_make(p, &n) != FLTE_OK) return; // the layout was made from the same parameters: cannot happen
+    const flt_rng rng = flt_rng_make(seed, "flt meta_init", 0);
+    const double input = 1.0 / sqrt(FLTX_NET_FEATURES);
+    fill_normal(rng, "wq", input, n.heads * FLTX_NET_FEATURES * n.dk, theta + n.wq);
+    fill_normal(rng, "wk", input, n.heads * FLTX_NET_FEATURES * n.dk, theta + n.wk);
+    fill_normal(rng, "wv", input, n.heads * FLTX_NET_FEATURES * n.dv, theta + n.wv);
+    fill_normal(rng, "xi", 1.0, n.heads * n.r, theta + n.xi);
+    fill_normal(rng, "omega", 1.0, n.heads * n.m * (n.dk + 2 * n.r), theta + n.omega);
+    for (size_t i = 0; i < n.heads * n.r; i++) theta[n.rho + i] = 1;
+    for (size_t h = 0; h < n.heads; h++) theta[n.tau + h] = (flt_real)0.02;
+    for (size_t i = 0; i < n.n_layers; i++) {
+        const bool last = i + 1 == n.n_layers;
+        const flt_rng stream = flt_rng_child(rng, "layer", i);
+        fill_normal(stream, "w", (last ? 0.02 : 1.0) / sqrt((double)n.width[i]), n.width[i] * n.width[i + 1], theta + n.w[i]);
+        memset(theta + n.b[i], 0, n.width[i + 1] * sizeof *theta);
+    }
+    pass_momentum(&n, theta);
+    for (size_t i = 0; n.lr_time && i < 2; i++) theta[n.log_lr + i] = 0;
+}
+
+// ---- time
+
+double flt_net_position(const flt_net *n, uint64_t t) {
+    return log1p((double)t) / log1p(n->t_ref);
+}
+
+double flt_net_rate(const flt_net *n, const flt_real *theta, uint64_t t) {
+    if (!n->lr_time) return n->lr;
+    const flt_real *log_lr = theta + n->log_lr;
+    return n->lr * exp((double)log_lr[0] + (double)log_lr[1] * flt_net_position(n, t));
+}

@@ -1,0 +1,342 @@
+// SPDX-License-Identifier: MIT
+// One step of the flt optimizer, coordinate by coordinate in long double.
+//
+// Features of a coordinate, F = 30 (Celo2's): g; clip(g, +-0.1); p; m 3; v; m rs 3; rs = (v + 1e-8)^-1/2; fac_g 3; g rs; row 3;
+// col 3; (row + 1e-8)^-1/2 3; (col + 1e-8)^-1/2 3; fac_m 3, each divided by its root mean square over the tensor.
+//     m = b m + (1 - b) g, b = 0.9, 0.99, 0.999;   v = 0.95 v + 0.05 g^2;   row, col: the same b over means of g^2 + 1e-30
+// Attention of head h at time position s = log(1 + t) / log(1 + t_ref):
+//     q = x Wq / dk^1/4,  k = x Wk / dk^1/4,  u = x Wv,  a = rho [cos, sin](2 pi xi s) / sqrt(r),  b = [cos, sin](..) / sqrt(r)
+//     lq_f = omega_f [q, a] - |[q, a]|^2 / 2,   lk_f = omega_f [k, b] - |[k, b]|^2 / 2          (up to log(m) / 2, which cancels)
+//     S = e^-tau S + e^lk u^T,   z = e^-tau z + e^lk,   o = e^lq S / (e^lq z)                     (S, z kept times e^-c)
+// The network on [x, o] gives the direction D and the magnitude M:
+//     p -= rate mean(exp(0.1 clip(M, +-10))) D (1e-9 + mean D^2)^-1/2
+#include "engine/flt_reference.h"
+#include "engine/flt_net.h"
+#include "flt/memory.h"
+
+#include <math.h>
+#include <string.h>
+
+typedef long double real;
+
+enum { F = FLTX_NET_FEATURES, DECAYS = 3 };
+
+static const real decay[DECAYS] = {0.9L, 0.99L, 0.999L};
+
+typedef struct memory {
+    flt_tensor_spec shape;
+    bool factored;       // rank 2 and more
+    size_t d0, d1;       // the largest axis and the second largest; of equal ones the later counts as larger
+    real *m[DECAYS], *v; // [count]
+    real *row[DECAYS];   // without axis d0; rank < 2: [count]
+    real *col[DECAYS];   // without axis d1; rank < 2: [count]
+    real *S, *z, *c;     // [count, heads, m, dv], [count, heads, m], [count, heads]
+} memory;
+
+struct flt_reference {
+    flt_net net;
+    const double *theta;
+    flt_layout layout;
+    memory *tensors; // [layout.n]
+    real *x;         // [largest count, F]
+    real *direction; // [largest count]
+    real *wide[2];   // activations, [widest layer]
+    real *q, *k, *u; // [dk + 2 r], the same, [dv]
+    real *lq, *lk;   // [m]
+    flt_ws ws;
+};
+
+// ---- life
+
+static void axes(memory *s) {
+    const flt_tensor_spec *t = &s->shape;
+    s->factored = t->rank >= 2;
+    s->d0 = s->d1 = t->rank;
+    for (size_t i = 0; i < t->rank; i++)
+        if (s->d0 == t->rank || t->dim[i] >= t->dim[s->d0]) s->d0 = i;
+    for (size_t i = 0; i < t->rank; i++)
+        if (i != s->d0 && (s->d1 == t->rank || t->dim[i] >= t->dim[s->d1])) s->d1 = i;
+}
+
+static void bind_memory(flt_ws *ws, memory *s, const flt_net *n) {
+    const size_t P = s->shape.count;
+    for (int i = 0; i < DECAYS; i++) {
+        s->m[i] = flt_ws_take(ws, P, sizeof(real));
+        s->row[i] = flt_ws_take(ws, P, sizeof(real));
+        s->col[i] = flt_ws_take(ws, P, sizeof(real));
+    }
+    s->v = flt_ws_take(ws, P, sizeof(real));
+    s->S = flt_ws_take(ws, P * n->heads * n->m * n->dv, sizeof(real));
+    s->z = flt_ws_take(ws, P * n->heads * n->m, sizeof(real));
+    s->c = flt_ws_take(ws, P * n->heads, sizeof(real));
+    for (size_t i = 0; s->c != NULL && i < P * n->heads; i++) s->c[i] = -INFINITY;
+}
+
+static void bind_all(void *self, flt_ws *ws) {
+    flt_reference *r = self;
+    size_t largest = 0, widest = 0;
+    for (size_t i = 0; i < r->layout.n; i++)
+        if (r->layout.tensor[i].count > largest) largest = r->layout.tensor[i].count;
+    for (size_t i = 0; i <= r->net.n_layers; i++)
+        if (r->net.width[i] > widest) widest = r->net.width[i];
+    for (size_t i = 0; i < r->layout.n; i++) bind_memory(ws, &r->tensors[i], &r->net);
+    r->x = flt_ws_take(ws, largest * F, sizeof(real));
+    r->direction = flt_ws_take(ws, largest, sizeof(real));
+    for (int i = 0; i < 2; i++) r->wide[i] = flt_ws_take(ws, widest, sizeof(real));
+    r->q = flt_ws_take(ws, r->net.dk + 2 * r->net.r, sizeof(real));
+    r->k = flt_ws_take(ws, r->net.dk + 2 * r->net.r, sizeof(real));
+    r->u = flt_ws_take(ws, r->net.dv, sizeof(real));
+    r->lq = flt_ws_take(ws, r->net.m, sizeof(real));
+    r->lk = flt_ws_take(ws, r->net.m, sizeof(real));
+}
+
+flt_err flt_reference_create(const flt_params *params, const flt_layout *layout, flt_reference **out) {
+    flt_reference *r = NULL;
+    flt_err err = FLTE_OK;
+    *out = NULL;
+    FLTX_TRY(flt_alloc(1, sizeof *r, &r));
+    FLTX_GO(err, fail, flt_net_make(params, &r->net));
+    FLTX_GO(err, fail, flt_layout_copy(layout, &r->layout));
+    FLTX_GO(err, fail, flt_alloc(layout->n, sizeof *r->tensors, &r->tensors));
+    for (size_t i = 0; i < layout->n; i++) {
+        r->tensors[i].shape = layout->tensor[i];
+        axes(&r->tensors[i]);
+    }
+    FLTX_GO(err, fail, flt_ws_create(bind_all, r, &r->ws));
+    *out = r;
+    return FLTE_OK;
+fail:
+    flt_reference_destroy(r);
+    return err;
+}
+
+void flt_reference_destroy(flt_reference *r) {
+    if (r == NULL) return;
+    flt_ws_destroy(&r->ws);
+    flt_free(r->tensors);
+    flt_layout_free(&r->layout);
+    flt_free(r);
+}
+
+void flt_reference_bind(flt_reference *r, const double *theta) {
+    r->theta = theta;
+}
+
+// ---- features
+
+// The flat index of element i in the tensor without axes a and b.
+static size_t without(const flt_tensor_spec *t, size_t i, size_t a, size_t b) {
+    size_t index[FLTX_MAX_RANK] = {0}, flat = 0;
+    for (size_t k = t->rank; k-- > 0; i /= t->dim[k]) index[k] = i % t->dim[k];
+    for (size_t k = 0; k < t->rank; k++)
+        if (k != a && k != b) flat = flat * t->dim[k] + index[k];
+    return flat;
+}
+
+static real safe_rsqrt(real x) {
+    return 1 / sqrtl(x > 1e-9L ? x : 1e-9L);
+}
+
+// b old + (1 - b) mean, where the mean over n elements is added element by element: first the share kept, then the parts.
+static void update_factored(memory *s, const double *g) {
+    const flt_tensor_spec *t = &s->shape;
+    const size_t rows = t->count / t->dim[s->d0], cols = t->count / t->dim[s->d1];
+    for (int d = 0; d < DECAYS; d++) {
+        for (size_t i = 0; i < rows; i++) s->row[d][i] *= decay[d];
+        for (size_t i = 0; i < cols; i++) s->col[d][i] *= decay[d];
+        for (size_t i = 0; i < t->count; i++) {
+            const real g2 = (real)g[i] * g[i] + 1e-30L;
+            s->row[d][without(t, i, s->d0, s->d0)] += (1 - decay[d]) * g2 / t->dim[s->d0];
+            s->col[d][without(t, i, s->d1, s->d1)] += (1 - decay[d]) * g2 / t->dim[s->d1];
+        }
+    }
+}
+
+static void update_moments(memory *s, const double *g) {
+    for (size_t i = 0; i < s->shape.count; i++) {
+        const real g2 = (real)g[i] * g[i];
+        s->v[i] = 0.95L * s->v[i] + 0.05L * g2;
+        for (int d = 0; d < DECAYS; d++) {
+            s->m[d][i] = decay[d] * s->m[d][i] + (1 - decay[d]) * g[i];
+            if (!s->factored) s->row[d][i] = s->col[d][i] = decay[d] * s->row[d][i] + (1 - decay[d]) * (g2 + 1e-30L);
+        }
+    }
+    if (s->factored) update_factored(s, g);
+}
+
+typedef struct factors {
+    real row, col;   // the accumulators at the coordinate
+    real on_g, on_m; // what g and m are multiplied by
+} factors;
+
+static factors factors_at(const memory *s, int d, size_t i) {
+    if (!s->factored) {
+        const real v = s->row[d][i];
+        return (factors){v, v, safe_rsqrt(v + 1e-9L), 1 / sqrtl(v + 1e-6L)};
+    }
+    const flt_tensor_spec *t = &s->shape;
+    const size_t group = without(t, i, s->d0, s->d1);
+    real mean = 0;
+    for (size_t j = 0; j < t->count; j++) // every row of the group appears dim[d0] times
+        if (without(t, j, s->d0, s->d1) == group) mean += s->row[d][without(t, j, s->d0, s->d0)];
+    mean /= (real)t->dim[s->d0] * t->dim[s->d1];
+    const real row = s->row[d][without(t, i, s->d0, s->d0)], col = s->col[d][without(t, i, s->d1, s->d1)];
+    const real factor = safe_rsqrt(row / (mean + 1e-9L)) * safe_rsqrt(col);
+    return (factors){row, col, factor, factor};
+}
+
+static void raw_features(const memory *s, size_t i, real g, real p, real *x) {
+    const real rs = 1 / sqrtl(s->v[i] + 1e-8L);
+    x[0] = g;
+    x[1] = g > 0.1L ? 0.1L : g < -0.1L ? -0.1L : g;
+    x[2] = p;
+    x[6] = s->v[i];
+    x[10] = rs;
+    x[14] = g * rs;
+    for (int d = 0; d < DECAYS; d++) {
+        const factors f = factors_at(s, d, i);
+        x[3 + d] = s->m[d][i];
+        x[7 + d] = s->m[d][i] * rs;
+        x[11 + d] = g * f.on_g;
+        x[15 + d] = f.row;
+        x[18 + d] = f.col;
+        x[21 + d] = 1 / sqrtl(f.row + 1e-8L);
+        x[24 + d] = 1 / sqrtl(f.col + 1e-8L);
+        x[27 + d] = s->m[d][i] * f.on_m;
+    }
+}
+
+static void features(flt_reference *r, memory *s, const double *g, const double *p) {
+    const size_t P = s->shape.count;
+    update_moments(s, g);
+    for (size_t i = 0; i < P; i++) raw_features(s, i, g[i], p[i], r->x + i * F);
+    for (size_t j = 0; j < F; j++) {
+        real sum = 0;
+        for (size_t i = 0; i < P; i++) sum += r->x[i * F + j] * r->x[i * F + j];
+        const real rms = sqrtl(1e-9L + sum / P);
+        for (size_t i = 0; i < P; i++) r->x[i * F + j] /= rms;
+    }
+}
+
+// ---- attention and network
+
+// out [n] = x [F] w [F, n] / scale
+static void project(const real *x, const double *w, size_t n, real scale, real *out) {
+    for (size_t j = 0; j < n; j++) {
+        out[j] = 0;
+        for (size_t i = 0; i < F; i++) out[j] += x[i] * w[i * n + j];
+        out[j] /= scale;
+    }
+}
+
+// log phi(y) [m] for y [D], up to the common log(m) / 2.
+static void log_features(const flt_net *n, const double *omega, const real *y, real *out) {
+    const size_t D = n->dk + 2 * n->r;
+    real square = 0;
+    for (size_t i = 0; i < D; i++) square += y[i] * y[i];
+    for (size_t f = 0; f < n->m; f++) {
+        out[f] = -square / 2;
+        for (size_t i = 0; i < D; i++) out[f] += omega[f * D + i] * y[i];
+    }
+}
+
+static void snippets(const flt_reference *r, size_t h, uint64_t t) {
+    const flt_net *n = &r->net;
+    const real s = log1pl((real)t) / log1pl((real)n->t_ref), root = sqrtl((real)n->r);
+    for (size_t i = 0; i < n->r; i++) {
+        const real phase = 2 * 3.141592653589793238462643383279503L * r->theta[n->xi + h * n->r + i] * s;
+        const real rho = r->theta[n->rho + h * n->r + i];
+        r->k[n->dk + i] = cosl(phase) / root;
+        r->k[n->dk + n->r + i] = sinl(phase) / root;
+        r->q[n->dk + i] = rho * r->k[n->dk + i];
+        r->q[n->dk + n->r + i] = rho * r->k[n->dk + n->r + i];
+    }
+}
+
+static real largest(const real *x, size_t n) {
+    real most = x[0];
+    for (size_t i = 1; i < n; i++) most = x[i] > most ? x[i] : most;
+    return most;
+}
+
+// Writes the token into the memory of coordinate i, reads it, and leaves the result in out [dv].
+static void attend(flt_reference *r, memory *s, size_t i, size_t h, real *out) {
+    const flt_net *n = &r->net;
+    const real tau = r->theta[n->tau + h] > 0 ? r->theta[n->tau + h] : 0;
+    real *S = s->S + (i * n->heads + h) * n->m * n->dv, *z = s->z + (i * n->heads + h) * n->m, *c = &s->c[i * n->heads + h];
+    const real peak = largest(r->lk, n->m), grown = peak > *c ? peak : *c, keep = expl(-tau + *c - grown);
+    const real top = largest(r->lq, n->m);
+    real denominator = 0;
+    *c = grown;
+    for (size_t j = 0; j < n->dv; j++) out[j] = 0;
+    for (size_t f = 0; f < n->m; f++) {
+        const real key = expl(r->lk[f] - grown), query = expl(r->lq[f] - top);
+        z[f] = keep * z[f] + key;
+        denominator += query * z[f];
+        for (size_t j = 0; j < n->dv; j++) {
+            S[f * n->dv + j] = keep * S[f * n->dv + j] + key * r->u[j];
+            out[j] += query * S[f * n->dv + j];
+        }
+    }
+    for (size_t j = 0; j < n->dv; j++) out[j] /= denominator;
+}
+
+static void head(flt_reference *r, memory *s, size_t i, size_t h, uint64_t t, real *out) {
+    const flt_net *n = &r->net;
+    const real *x = r->x + i * F, root4 = sqrtl(sqrtl((real)n->dk));
+    const double *omega = r->theta + n->omega + h * n->m * (n->dk + 2 * n->r);
+    project(x, r->theta + n->wq + h * F * n->dk, n->dk, root4, r->q);
+    project(x, r->theta + n->wk + h * F * n->dk, n->dk, root4, r->k);
+    project(x, r->theta + n->wv + h * F * n->dv, n->dv, 1, r->u);
+    snippets(r, h, t);
+    log_features(n, omega, r->q, r->lq);
+    log_features(n, omega, r->k, r->lk);
+    attend(r, s, i, h, out);
+}
+
+// in: wide[0] [width[0]]; returns the two outputs.
+static const real *network(flt_reference *r) {
+    const flt_net *n = &r->net;
+    real *in = r->wide[0], *out = r->wide[1];
+    for (size_t layer = 0; layer < n->n_layers; layer++) {
+        const double *w = r->theta + n->w[layer], *b = r->theta + n->b[layer];
+        const size_t wide = n->width[layer + 1];
+        for (size_t j = 0; j < wide; j++) {
+            out[j] = b[j];
+            for (size_t i = 0; i < n->width[layer]; i++) out[j] += in[i] * w[i * wide + j];
+            if (layer + 1 < n->n_layers && out[j] < 0) out[j] = 0;
+        }
+        real *swap = in;
+        in = out;
+        out = swap;
+    }
+    return in;
+}
+
+static void step_tensor(flt_reference *r, memory *s, uint64_t t, const double *g, double *p, real rate) {
+    const flt_net *n = &r->net;
+    const size_t P = s->shape.count;
+    real squares = 0, gain = 0;
+    features(r, s, g, p);
+    for (size_t i = 0; i < P; i++) {
+        for (size_t j = 0; j < F; j++) r->wide[0][j] = r->x[i * F + j];
+        for (size_t h = 0; h < n->heads; h++) head(r, s, i, h, t, r->wide[0] + F + h * n->dv);
+        const real *out = network(r);
+        r->direction[i] = out[0];
+        squares += out[0] * out[0];
+        gain += expl(0.1L * (out[1] > 10 ? 10 : out[1] < -10 ? -10 : out[1]));
+    }
+    for (size_t i = 0; i < P; i++) p[i] = (double)(p[i] - rate * (gain / P) * r->direction[i] / sqrtl(1e-9L + squares / P));
+}
+
+void flt_reference_step(flt_reference *r, uint64_t t, const double *grad, double *param) {
+    const flt_net *n = &r->net;
+    const real s = log1pl((real)t) / log1pl((real)n->t_ref);
+    const double *log_lr = r->theta + n->log_lr;
+    const real rate = n->lr_time ? n->lr * expl(log_lr[0] + log_lr[1] * s) : n->lr;
+    for (size_t i = 0; i < r->layout.n; i++) {
+        memory *tensor = &r->tensors[i];
+        if (tensor->shape.count == 0) continue;
+        step_tensor(r, tensor, t, grad + tensor->shape.offset, param + tensor->shape.offset, rate);
+    }
+}

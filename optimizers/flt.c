@@ -1,0 +1,377 @@
+// SPDX-License-Identifier: MIT
+// FLT optimizer: every coordinate attends causally over its own trajectory with FourierLearner-Transformer attention, in constant
+// state. Per head, at time position s = log(1 + t) / log(1 + t_ref):
+//     q = x Wq / dk^1/4,  k = x Wk / dk^1/4,  u = x Wv                          x [30]: normalised features of the coordinate
+//     lq = log phi([q, a_t]),  lk = log phi([k, b_t])                           <a_s, b_t> estimates the relative encoding
+//     S = e^-tau S + e^lk u^T,  z = e^-tau z + e^lk,  o = e^lq S / (e^lq z)     S [m, dv], z [m]
+//     network on [x, o] -> direction D, magnitude M
+//     p -= rate mean(exp(0.1 clip(M, +-10))) D (1e-9 + mean D^2)^-1/2           means over the tensor
+// Shapes: Wq, Wk [H, 30, dk]; Wv [H, 30, dv]; omega [H, m, dk + 2 r]; xi, rho [H, r]; engine/flt_reference.c has the features.
+// Reference: Choromanski et al., AISTATS 2024, arXiv 2302.01925 (FLT); Jain et al., arXiv 2302.01128 (optimizers with attention);
+// the features and the normalised output are Celo2's, arXiv 2602.19142. Neither paper has this optimizer: differences are the
+// logarithmic position, the discount and the running key scale c, which keeps the exponentials in range and cancels in o.
+// Cost: O(30 (H (2 dk + dv) + hidden) + H m (dk + dv)) per coordinate; state 4 + H (1 + m (1 + dv)) words per coordinate, plus 3
+// per row and column of a tensor (rank below 2: 3 per coordinate). The relative encoding costs nothing per coordinate. Limits:
+// the largest axis of each tensor is padded to a multiple of 16 (8 in double). A negative tau counts as 0. Kernel features below
+// e^-80 of the largest key's (e^-600 in double) are held there.
+#include "engine/flt_net.h"
+#include "flt/memory.h"
+#include "flt/optimizer.h"
+#include "kernels/flt_step.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { F = FLTX_NET_FEATURES, DECAYS = FLTX_STEP_DECAYS, OWN = FLTX_STEP_OWN, LINE = FLTX_STEP_LINE };
+
+// Where the kernels' features stand among the 30.
+static const size_t own_of[OWN] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 27, 28, 29};
+static const size_t row_of[LINE] = {15, 16, 17, 21, 22, 23};
+static const size_t col_of[LINE] = {18, 19, 20, 24, 25, 26};
+
+typedef struct plan {
+    flt_step_tensor shape;
+    size_t offset, count;         // in the parameter vector
+    size_t row, col, blocks, end; // in the state
+} plan;
+
+typedef struct flt_opt {
+    flt_net net;
+    flt_step_sizes sizes;
+    flt_layout layout;
+    plan *plans;           // [layout.n]
+    size_t *outer_offsets; // of all tensors
+    size_t padded, rows;   // largest over the tensors: blocked coordinates, outer * rows
+    size_t longest;        // largest rows
+    size_t words;
+    const flt_step *kernels;
+    flt_ws ws;
+    // bound to theta
+    flt_real *theta;  // [net.total]: a copy; w, b, tau are used in place
+    flt_real *inputs; // [F, n_out]: the features' rows of Wq, Wk, Wv (scaled) and of the first layer
+    flt_real *bias;   // [n_out]
+    flt_real *omega;  // [heads, dk, m]
+    // made by each step
+    flt_real *query, *key;           // [heads, m]
+    flt_real *own_w, *row_w, *col_w; // [OWN, n_out], [LINE, n_out] twice
+    flt_real *row_factor, *row_out;  // [rows, DECAYS], [rows, n_out]
+    flt_real *g, *p, *lanes;         // [padded] twice; scratch blocks
+    double *wave;                    // [2 r]
+} flt_opt;
+
+// ---- planning
+
+// The two largest axes; of equal ones the later counts as larger.
+static void largest_axes(const flt_tensor_spec *t, size_t *rows, size_t *cols) {
+    *cols = t->rank - 1;
+    for (size_t i = t->rank - 1; i-- > 0;)
+        if (t->dim[i] > t->dim[*cols]) *cols = i;
+    *rows = *cols == t->rank - 1 ? t->rank - 2 : t->rank - 1;
+    for (size_t i = *rows; i-- > 0;)
+        if (i != *cols && t->dim[i] > t->dim[*rows]) *rows = i;
+}
+
+static size_t stride_of(const flt_tensor_spec *t, size_t axis) {
+    size_t stride = 1;
+    for (size_t i = axis + 1; i < t->rank; i++) stride *= t->dim[i];
+    return stride;
+}
+
+// offsets [outer] of the elements whose index is 0 along both axes
+static void fill_offsets(const flt_tensor_spec *t, size_t rows, size_t cols, size_t outer, size_t *offsets) {
+    for (size_t o = 0; o < outer; o++) {
+        size_t rest = o;
+        offsets[o] = 0;
+        for (size_t i = t->rank; i-- > 0;) {
+            if (i == rows || i == cols) continue;
+            offsets[o] += rest % t->dim[i] * stride_of(t, i);
+            rest /= t->dim[i];
+        }
+    }
+}
+
+static void plan_shape(const flt_tensor_spec *t, flt_step_tensor *s, size_t *offsets) {
+    if (t->rank < 2) {
+        *s = (flt_step_tensor){.outer = 1, .rows = 1, .cols = t->count, .row_stride = t->count, .col_stride = 1};
+        offsets[0] = 0;
+    } else {
+        size_t rows = 0, cols = 0;
+        largest_axes(t, &rows, &cols);
+        *s = (flt_step_tensor){.rows = t->dim[rows],
+                               .cols = t->dim[cols],
+                               .factored = true,
+                               .row_stride = stride_of(t, rows),
+                               .col_stride = stride_of(t, cols)};
+        s->outer = t->count / s->rows / s->cols;
+        fill_offsets(t, rows, cols, s->outer, offsets);
+    }
+    s->outer_offset = offsets;
+    s->groups = (s->cols + FLTX_BLOCK - 1) / FLTX_BLOCK;
+}
+
+static size_t whole_blocks(size_t n) {
+    return (n + FLTX_BLOCK - 1) / FLTX_BLOCK * FLTX_BLOCK;
+}
+
+// Cuts the tensor's state; false when it does not fit in the address space.
+static bool plan_state(flt_opt *o, plan *p) {
+    const flt_step_tensor *s = &p->shape;
+    const size_t lines = s->outer * s->groups, words = flt_step_words(&o->sizes) * FLTX_BLOCK;
+    size_t memory = 0;
+    if (!flt_mul_ok(lines * s->rows, words, &memory) || memory > PTRDIFF_MAX / 16) return false;
+    p->row = o->words;
+    p->col = p->row + whole_blocks(s->factored ? DECAYS * s->outer * s->rows : 0);
+    p->blocks = p->col + lines * DECAYS * FLTX_BLOCK;
+    o->words = p->end = p->blocks + memory;
+    if (lines * s->rows * FLTX_BLOCK > o->padded) o->padded = lines * s->rows * FLTX_BLOCK;
+    if (s->outer * s->rows > o->rows) o->rows = s->outer * s->rows;
+    if (s->rows > o->longest) o->longest = s->rows;
+    return o->words <= PTRDIFF_MAX / 16;
+}
+
+static flt_err plan_all(flt_opt *o) {
+    size_t outers = 0;
+    for (size_t i = 0; i < o->layout.n; i++) outers += o->layout.tensor[i].count; // more than enough
+    FLTX_TRY(flt_alloc(o->layout.n, sizeof *o->plans, &o->plans));
+    FLTX_TRY(flt_alloc(outers, sizeof *o->outer_offsets, &o->outer_offsets));
+    size_t *offsets = o->outer_offsets;
+    for (size_t i = 0; i < o->layout.n; i++) {
+        const flt_tensor_spec *t = &o->layout.tensor[i];
+        plan *p = &o->plans[i];
+        p->offset = t->offset;
+        p->count = t->count;
+        if (t->count == 0) continue;
+        plan_shape(t, &p->shape, offsets);
+        offsets += p->shape.outer;
+        if (!plan_state(o, p))
+            return flt_fail(FLTE_RANGE, "flt", "the state of tensor %.63s does not fit in the address space", t->name);
+    }
+    return FLTE_OK;
+}
+
+static flt_step_sizes sizes_of(const flt_net *n) {
+    flt_step_sizes s = {.heads = n->heads, .m = n->m, .dk = n->dk, .dv = n->dv, .n_layers = n->n_layers};
+    s.n_out = n->heads * (2 * n->dk + n->dv) + n->width[1];
+    for (size_t i = 0; i < n->n_layers; i++) s.width[i + 1] = n->width[i + 1];
+    return s;
+}
+
+static void bind_ws(void *self, flt_ws *ws) {
+    flt_opt *o = self;
+    const flt_net *n = &o->net;
+    const size_t n_out = o->sizes.n_out, size = sizeof(flt_real);
+    o->theta = flt_ws_take(ws, n->total, size);
+    o->inputs = flt_ws_take(ws, F * n_out, size);
+    o->bias = flt_ws_take(ws, n_out, size);
+    o->omega = flt_ws_take(ws, n->heads * n->dk * n->m, size);
+    o->query = flt_ws_take(ws, n->heads * n->m, size);
+    o->key = flt_ws_take(ws, n->heads * n->m, size);
+    o->own_w = flt_ws_take(ws, OWN * n_out, size);
+    o->row_w = flt_ws_take(ws, LINE * n_out, size);
+    o->col_w = flt_ws_take(ws, LINE * n_out, size);
+    o->row_factor = flt_ws_take(ws, o->rows * DECAYS, size);
+    o->row_out = flt_ws_take(ws, o->rows * n_out, size);
+    o->g = flt_ws_take(ws, o->padded, size);
+    o->p = flt_ws_take(ws, o->padded, size);
+    o->lanes = flt_ws_take(ws, flt_step_lanes(&o->sizes, o->longest) * FLTX_BLOCK, size);
+    o->wave = flt_ws_take(ws, 2 * n->r, sizeof(double));
+}
+
+static void destroy(void *self) {
+    flt_opt *o = self;
+    if (o == NULL) return;
+    flt_ws_destroy(&o->ws);
+    flt_free(o->plans);
+    flt_free(o->outer_offsets);
+    flt_layout_free(&o->layout);
+    flt_free(o);
+}
+
+static flt_err create(const flt_params *p, const flt_layout *layout, void **self) {
+    flt_opt *o = NULL;
+    flt_err err = FLTE_OK;
+    FLTX_TRY(flt_alloc(1, sizeof *o, &o));
+    o->kernels = FLTX_ISA_PICK(flt_step);
+    FLTX_GO(err, fail, flt_net_make(p, &o->net));
+    FLTX_GO(err, fail, flt_layout_copy(layout, &o->layout));
+    o->sizes = sizes_of(&o->net);
+    FLTX_GO(err, fail, plan_all(o));
+    FLTX_GO(err, fail, flt_ws_create(bind_ws, o, &o->ws));
+    *self = o;
+    return FLTE_OK;
+fail:
+    destroy(o);
+    return err;
+}
+
+// ---- state
+
+static size_t state_words(const void *self) {
+    return ((const flt_opt *)self)->words;
+}
+
+static void init(void *self, flt_real *state) {
+    const flt_opt *o = self;
+    const size_t words = flt_step_words(&o->sizes), head = 1 + o->sizes.m * (1 + o->sizes.dv);
+    memset(state, 0, o->words * sizeof *state);
+    for (size_t i = 0; i < o->layout.n; i++) {
+        const plan *p = &o->plans[i];
+        for (size_t block = p->blocks; block < p->end; block += words * FLTX_BLOCK)
+            for (size_t h = 0; h < o->sizes.heads; h++) {
+                flt_real *c = state + block + (DECAYS + 1 + h * head) * FLTX_BLOCK;
+                for (size_t l = 0; l < FLTX_BLOCK; l++) c[l] = (flt_real)-1e30; // below every key, and finite
+            }
+    }
+}
+
+// ---- theta
+
+// Columns at .. at + n - 1 of `inputs` from w [F, n] scale.
+static void place(flt_opt *o, size_t at, size_t n, const flt_real *w, flt_real scale) {
+    for (size_t i = 0; i < F; i++)
+        for (size_t j = 0; j < n; j++) o->inputs[i * o->sizes.n_out + at + j] = scale * w[i * n + j];
+}
+
+static void bind(void *self, const flt_real *theta) {
+    flt_opt *o = self;
+    const flt_net *n = &o->net;
+    const flt_real scale = (flt_real)(1 / sqrt(sqrt((double)n->dk)));
+    size_t at = 0;
+    memcpy(o->theta, theta, n->total * sizeof *theta);
+    for (size_t h = 0; h < n->heads; h++) {
+        place(o, at, n->dk, theta + n->wq + h * F * n->dk, scale);
+        place(o, at + n->dk, n->dk, theta + n->wk + h * F * n->dk, scale);
+        place(o, at + 2 * n->dk, n->dv, theta + n->wv + h * F * n->dv, 1);
+        at += 2 * n->dk + n->dv;
+        flt_real *tau = &o->theta[n->tau + h];
+        if (*tau < 0) *tau = 0;
+        for (size_t f = 0; f < n->m; f++)
+            for (size_t i = 0; i < n->dk; i++)
+                o->omega[(h * n->dk + i) * n->m + f] = theta[n->omega + (h * n->m + f) * (n->dk + 2 * n->r) + i];
+    }
+    place(o, at, n->width[1], theta + n->w[0], 1);
+    memset(o->bias, 0, at * sizeof *o->bias);
+    memcpy(o->bias + at, theta + n->b[0], n->width[1] * sizeof *o->bias);
+}
+
+// ---- a step
+
+// query, key [heads, m]: omega's columns for the encoding times the snippets a_t, b_t; phases in double.
+static void make_snippets(flt_opt *o, uint64_t t) {
+    const flt_net *n = &o->net;
+    const double s = flt_net_position(n, t), root = sqrt((double)n->r);
+    for (size_t h = 0; h < n->heads; h++) {
+        for (size_t i = 0; i < n->r; i++) {
+            const double turns = (double)o->theta[n->xi + h * n->r + i] * s, phase = FLTX_TWO_PI * (turns - rint(turns));
+            o->wave[i] = cos(phase) / root;
+            o->wave[n->r + i] = sin(phase) / root;
+        }
+        for (size_t f = 0; f < n->m; f++) {
+            const flt_real *omega = o->theta + n->omega + (h * n->m + f) * (n->dk + 2 * n->r) + n->dk;
+            const flt_real *rho = o->theta + n->rho + h * n->r;
+            double query = 0, key = 0;
+            for (size_t i = 0; i < 2 * n->r; i++) {
+                const double term = o->wave[i] * (double)omega[i];
+                key += term;
+                query += (double)rho[i % n->r] * term;
+            }
+            o->query[h * n->m + f] = (flt_real)query;
+            o->key[h * n->m + f] = (flt_real)key;
+        }
+    }
+}
+
+// out [n, n_out] += rows `of` of inputs, each divided by its feature's root mean square
+static void fold(const flt_opt *o, size_t n, const size_t *of, const double *squares, double count, flt_real *out) {
+    const size_t n_out = o->sizes.n_out;
+    for (size_t i = 0; i < n; i++) {
+        const flt_real scale = (flt_real)(1 / sqrt(1e-9 + squares[i] / count));
+        const flt_real *from = o->inputs + of[i] * n_out;
+        for (size_t j = 0; j < n_out; j++) out[i * n_out + j] += scale * from[j];
+    }
+}
+
+static void fold_all(flt_opt *o, const plan *p, const flt_step_squares *sums) {
+    const flt_step_tensor *s = &p->shape;
+    const size_t bytes = o->sizes.n_out * sizeof(flt_real);
+    memset(o->own_w, 0, OWN * bytes);
+    memset(o->row_w, 0, LINE * bytes);
+    memset(o->col_w, 0, LINE * bytes);
+    fold(o, OWN, own_of, sums->own, (double)p->count, o->own_w);
+    fold(o, LINE, col_of, sums->col, (double)(s->outer * s->cols), o->col_w);
+    if (s->factored)
+        fold(o, LINE, row_of, sums->row, (double)(s->outer * s->rows), o->row_w);
+    else // rows and columns are the same numbers
+        fold(o, LINE, row_of, sums->col, (double)s->cols, o->col_w);
+}
+
+static flt_step_args make_args(const flt_opt *o, const plan *p, flt_real *state) {
+    const flt_net *n = &o->net;
+    flt_step_args a = {.sizes = &o->sizes, .tensor = p->shape, .g = o->g, .p = o->p};
+    a.row = state + p->row;
+    a.col = state + p->col;
+    a.blocks = state + p->blocks;
+    a.row_factor = o->row_factor;
+    a.row_out = o->row_out;
+    a.lanes = o->lanes;
+    a.own_w = o->own_w;
+    a.row_w = o->row_w;
+    a.col_w = o->col_w;
+    a.bias = o->bias;
+    a.omega = o->omega;
+    a.query = o->query;
+    a.key = o->key;
+    a.tau = o->theta + n->tau;
+    a.read_w = o->theta + n->w[0] + F * n->width[1];
+    for (size_t i = 0; i < n->n_layers; i++) {
+        a.w[i] = o->theta + n->w[i];
+        a.b[i] = o->theta + n->b[i];
+    }
+    return a;
+}
+
+static void step_tensor(flt_opt *o, const plan *p, double rate, const flt_real *grad, flt_real *param, flt_real *state) {
+    const flt_step *k = o->kernels;
+    const flt_step_args a = make_args(o, p, state);
+    const double count = (double)p->count;
+    flt_step_squares sums;
+    double squares = 0, gains = 0;
+    k->pack(&p->shape, grad + p->offset, o->g);
+    k->pack(&p->shape, param + p->offset, o->p);
+    k->factor(&a);
+    k->moments(&a, &sums);
+    fold_all(o, p, &sums);
+    k->rows(&a);
+    k->update(&a, &squares, &gains);
+    const double factor = rate * (gains / count) / sqrt(1e-9 + squares / count);
+    k->subtract(&p->shape, (flt_real)factor, o->g, param + p->offset);
+}
+
+static void step(void *self, uint64_t t, flt_real loss, const flt_real *grad, flt_real *param, flt_real *state) {
+    flt_opt *o = self;
+    (void)loss;
+    make_snippets(o, t);
+    const double rate = flt_net_rate(&o->net, o->theta, t);
+    for (size_t i = 0; i < o->layout.n; i++)
+        if (o->plans[i].count > 0) step_tensor(o, &o->plans[i], rate, grad, param, state);
+}
+
+const flt_optimizer_kind flt_optimizer_kind_flt = {
+    .kind = {.name = "flt",
+             .summary = "learned: each coordinate attends over its own trajectory with FLT, in constant state",
+             .formula = "o = e^lq S / (e^lq z), S = e^-tau S + e^lk u^T; p -= lr gain D / rms(D), (D, gain) = network([x, o])",
+             .cost = "4 + H (1 + m (1 + dv)) state words per parameter; time O(30 (H (2 dk + dv) + hidden) + H m (dk + dv))",
+             .citation =
+                 "Choromanski et al., AISTATS 2024, arXiv 2302.01925; Jain et al., arXiv 2302.01128; Celo2, arXiv 2602.19142",
+             .caps = FLTX_OPT_LEARNED | FLTX_OPT_LR,
+             .params = flt_net_params},
+    .meta = flt_net_layout,
+    .meta_init = flt_net_init,
+    .infer = flt_net_infer,
+    .create = create,
+    .destroy = destroy,
+    .state_words = state_words,
+    .init = init,
+    .bind = bind,
+    .step = step,
+};

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: MIT
+// Accumulators and features of the flt step, for the coordinates of a vector.
+#ifndef FLTX_KERNELS_FLT_FEATURES_H
+#define FLTX_KERNELS_FLT_FEATURES_H
+
+#include "kernels/flt_step.h"
+#include "kernels/lanes.h"
+
+enum {
+    DECAYS = FLTX_STEP_DECAYS,
+    OWN = FLTX_STEP_OWN,
+    LINE = FLTX_STEP_LINE,
+    FLUSH = 256, // blocks whose sums are added in flt_real before they go to double
+};
+
+static const flt_real keep_m[DECAYS] = {REAL(0.9), REAL(0.99), REAL(0.999)};
+static const flt_real write_m[DECAYS] = {REAL(1 - 0.9), REAL(1 - 0.99), REAL(1 - 0.999)};
+
+// 1 for the lanes that hold coordinates, 0 for padding
+FLTX_INLINE flt_vreal lane_mask(const flt_step_tensor *t, size_t group, size_t lane) {
+    const size_t first = group * FLTX_BLOCK + lane, left = t->cols > first ? t->cols - first : 0;
+    flt_vreal mask = set(0);
+    for (size_t i = 0; i < FLTX_LANES; i++) mask[i] = i < left;
+    return mask;
+}
+
+// What the coordinates of a column (a lane) share.
+typedef struct column {
+    flt_vreal moment[DECAYS];
+    flt_vreal on_g[DECAYS], on_m[DECAYS]; // times the row's factor: what makes fac_g of g, fac_m of m
+} column;
+
+FLTX_INLINE column read_column(const flt_real *col, bool factored) {
+    column c;
+    for (int d = 0; d < DECAYS; d++) {
+        c.moment[d] = load(col + d * FLTX_BLOCK);
+        c.on_g[d] = safe_rsqrt(factored ? c.moment[d] : c.moment[d] + REAL(1e-9));
+        c.on_m[d] = factored ? c.on_g[d] : flt_vreal_rsqrt(c.moment[d] + REAL(1e-6));
+    }
+    return c;
+}
+
+typedef struct moment {
+    flt_vreal m[DECAYS], v;
+} moment;
+
+FLTX_INLINE moment read_moment(const flt_real *block) {
+    moment s;
+    for (int d = 0; d < DECAYS; d++) s.m[d] = load(block + d * FLTX_BLOCK);
+    s.v = load(block + DECAYS * FLTX_BLOCK);
+    return s;
+}
+
+FLTX_INLINE void own_features(flt_vreal g, flt_vreal p, const moment *s, const column *c, const flt_real *row_factor,
+                              flt_vreal *x) {
+    const flt_vreal rs = flt_vreal_rsqrt(s->v + REAL(1e-8));
+    x[0] = g;
+    x[1] = clip(g, REAL(0.1));
+    x[2] = p;
+    x[6] = s->v;
+    x[10] = rs;
+    x[14] = g * rs;
+#pragma GCC unroll 3
+    for (int d = 0; d < DECAYS; d++) {
+        x[3 + d] = s->m[d];
+        x[7 + d] = s->m[d] * rs;
+        x[11 + d] = g * (c->on_g[d] * row_factor[d]);
+        x[15 + d] = s->m[d] * (c->on_m[d] * row_factor[d]);
+    }
+}
+
+static const flt_real no_factor[DECAYS] = {1, 1, 1};
+
+FLTX_INLINE const flt_real *factor_of(const flt_step_args *a, size_t o, size_t r) {
+    return a->tensor.factored ? a->row_factor + (o * a->tensor.rows + r) * DECAYS : no_factor;
+}
+
+// One group of lanes in rows first .. end - 1 of an outer index.
+typedef struct panel {
+    size_t o, first, end;
+    flt_real *g, *p, *block; // at row 0
+    size_t block_size;       // words FLTX_BLOCK
+    flt_vreal mask;
+} panel;
+
+FLTX_INLINE panel panel_at(const flt_step_args *a, size_t o, size_t group, size_t lane, size_t first) {
+    const flt_step_tensor *t = &a->tensor;
+    const size_t start = (o * t->groups + group) * t->rows, size = flt_step_words(a->sizes) * FLTX_BLOCK;
+    const size_t end = t->rows - first < FLUSH ? t->rows : first + FLUSH;
+    return (panel){o,
+                   first,
+                   end,
+                   a->g + start * FLTX_BLOCK + lane,
+                   a->p + start * FLTX_BLOCK + lane,
+                   a->blocks + start * size + lane,
+                   size,
+                   lane_mask(t, group, lane)};
+}
+
+#endif
