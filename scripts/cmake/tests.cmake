@@ -18,6 +18,6 @@ endfunction()
 function(flt_add_test name)
     add_test(NAME ${name} COMMAND ${ARGN})
     set_tests_properties(${name} PROPERTIES TIMEOUT 300
-        ENVIRONMENT "OPENBLAS_NUM_THREADS=1;OMP_NUM_THREADS=2;FLT_SOURCE_DIR=${PROJECT_SOURCE_DIR};FLT_PROGRAM=$<TARGET_FILE:flt>;LSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/scripts/cmake/lsan.supp:print_suppressions=0"
+        ENVIRONMENT "OPENBLAS_NUM_THREADS=1;OMP_NUM_THREADS=2;OMP_WAIT_POLICY=passive;FLT_SOURCE_DIR=${PROJECT_SOURCE_DIR};FLT_PROGRAM=$<TARGET_FILE:flt>;LSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/scripts/cmake/lsan.supp:print_suppressions=0"
         FAIL_REGULAR_EXPRESSION "Tested: 0 ;Unexpected signal;ERROR: (Address|Leak)Sanitizer;runtime error:")
 endfunction()

@@ -34,7 +34,7 @@ typedef struct flt_meta_config {
     uint64_t seed;
     int threads;
     const char *checkpoint;        // NULL: none
-    uint64_t checkpoint_every;     // outer steps; 0: only at the end and when stopped
+    uint64_t checkpoint_every;     // outer steps; 0: only at the start, at the end and when stopped
     bool resume;                   // FLTE_IO when the checkpoint is missing; FLTE_USAGE when it is of another configuration
 } flt_meta_config;
 

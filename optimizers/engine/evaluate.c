@@ -1,0 +1,340 @@
+// SPDX-License-Identifier: MIT
+// Learning curves, tuning and the summary of one optimizer on one task.
+//
+// A cell is one run, (rate, seed). Cells are independent and go to threads in any order; sums over seeds run in their order.
+// Smoothing is the bias-corrected exponential mean, s_t = sum_i b^i x_(t-i) / sum_i b^i: the first value weighs no more than
+// others.
+#include "flt/evaluate.h"
+
+#include "engine/inner.h"
+#include "flt/memory.h"
+#include "flt/num.h"
+#include "flt/random.h"
+
+#include <math.h>
+#include <omp.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+static const char who[] = "evaluation";
+static const char *const half_decades[] = {"1e-7", "3e-7", "1e-6", "3e-6", "1e-5", "3e-5", "1e-4", "3e-4",
+                                           "1e-3", "3e-3", "1e-2", "3e-2", "1e-1", "3e-1", "1"};
+enum { RATES = sizeof half_decades / sizeof *half_decades, MOST_METRICS = 2000 };
+
+static double now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static void run(flt_inner *inner, uint64_t seed, size_t steps, flt_real *param, flt_real *state, double *loss) {
+    const uint64_t own = flt_evaluation_seed(seed);
+    flt_inner_begin(inner, own, param, state);
+    for (size_t t = 0; t < steps; t++) loss[t] = flt_inner_step(inner, own, t, true, param, state);
+}
+
+flt_err flt_run_curve(const flt_weights *w, const char *task, flt_objective_maker make, uint64_t seed, size_t steps, double *loss,
+                      flt_real *param) {
+    flt_inner inner;
+    flt_real *own = NULL, *state = NULL;
+    flt_num_init();
+    FLTX_TRY(flt_inner_create(w, NULL, task, make, &inner));
+    flt_err err = flt_alloc(inner.params, sizeof *own, &own);
+    if (err == FLTE_OK) err = flt_alloc(inner.state, sizeof *state, &state);
+    if (err == FLTE_OK) {
+        const unsigned saved = flt_num_ftz();
+        run(&inner, seed, steps, own, state, loss);
+        flt_num_ftz_restore(saved);
+        if (param != NULL) memcpy(param, own, inner.params * sizeof *param);
+    }
+    flt_free(own);
+    flt_free(state);
+    flt_inner_destroy(&inner);
+    return err;
+}
+
+// ---- many runs
+typedef struct bench { // of one thread
+    flt_inner inner;
+    flt_optimizer **tuned; // [rates], NULL when nothing is tuned
+    flt_real *param, *state;
+} bench;
+
+typedef struct cell {
+    double *loss; // [steps], within `curves`
+    double test_loss, test_metric, seconds;
+} cell;
+
+typedef struct evaluation {
+    const flt_eval_config *config;
+    const flt_weights *weights;
+    const flt_sink *sink;
+    size_t rates;
+    int threads;
+    bench *bench;   // [threads]
+    cell *cell;     // [rates, seeds]
+    double *curves; // [rates, seeds, steps]
+    double *mean;   // [rates, steps], smoothed
+    atomic_bool stop;
+    atomic_size_t done;
+} evaluation;
+
+static bool tunes(const flt_eval_config *c, const flt_weights *w) {
+    const unsigned caps = w->kind->kind.caps;
+    return c->tune_lr && (caps & FLTX_OPT_LR) != 0 && (caps & FLTX_OPT_LEARNED) == 0;
+}
+
+static flt_err make_tuned(const evaluation *e, size_t rate, const flt_layout *layout, flt_optimizer **out) {
+    flt_params *p = NULL;
+    const flt_weights *w = e->weights;
+    flt_err err =
+        w->params != NULL ? flt_params_clone(w->params, &p) : flt_params_create(w->kind->kind.name, w->kind->kind.params, &p);
+    if (err == FLTE_OK) err = flt_params_set(p, "lr", half_decades[rate]);
+    if (err == FLTE_OK) err = flt_optimizer_create(w->kind, p, layout, out);
+    flt_params_destroy(p);
+    return err;
+}
+
+static flt_err make_bench(const evaluation *e, bench *b) {
+    FLTX_TRY(flt_inner_create(e->weights, NULL, e->config->task, e->config->make, &b->inner));
+    FLTX_TRY(flt_alloc(b->inner.params, sizeof *b->param, &b->param));
+    FLTX_TRY(flt_alloc(b->inner.state, sizeof *b->state, &b->state));
+    if (!tunes(e->config, e->weights)) return FLTE_OK;
+    FLTX_TRY(flt_alloc(e->rates, sizeof *b->tuned, &b->tuned));
+    for (size_t r = 0; r < e->rates; r++) FLTX_TRY(make_tuned(e, r, &b->inner.objective->layout, &b->tuned[r]));
+    return FLTE_OK;
+}
+
+static flt_inner inner_at(const bench *b, size_t rate) {
+    flt_inner p = b->inner;
+    if (b->tuned != NULL) p.optimizer = b->tuned[rate];
+    return p;
+}
+
+static flt_err allocate(evaluation *e) {
+    const size_t cells = e->rates * e->config->seeds, steps = e->config->steps;
+    FLTX_TRY(flt_alloc((size_t)e->threads, sizeof *e->bench, &e->bench));
+    FLTX_TRY(flt_alloc(cells, sizeof *e->cell, &e->cell));
+    FLTX_TRY(flt_alloc(cells, steps * sizeof *e->curves, &e->curves));
+    FLTX_TRY(flt_alloc(e->rates, steps * sizeof *e->mean, &e->mean));
+    for (size_t i = 0; i < cells; i++) e->cell[i].loss = e->curves + i * steps;
+    for (int i = 0; i < e->threads; i++) FLTX_TRY(make_bench(e, &e->bench[i]));
+    return FLTE_OK;
+}
+
+static void release(evaluation *e) {
+    for (int i = 0; e->bench != NULL && i < e->threads; i++) {
+        bench *b = &e->bench[i];
+        for (size_t r = 0; b->tuned != NULL && r < e->rates; r++) flt_optimizer_destroy(b->tuned[r]);
+        flt_free(b->tuned);
+        flt_inner_destroy(&b->inner);
+        flt_free(b->param);
+        flt_free(b->state);
+    }
+    flt_free(e->bench);
+    flt_free(e->cell);
+    flt_free(e->curves);
+    flt_free(e->mean);
+}
+
+static void run_cell(evaluation *e, size_t i) {
+    const flt_eval_config *c = e->config;
+    const bench *b = &e->bench[omp_get_thread_num()];
+    flt_inner inner = inner_at(b, i / c->seeds);
+    const flt_objective *o = inner.objective;
+    const uint64_t seed = c->first_seed + i % c->seeds;
+    flt_real loss = (flt_real)NAN, metric = (flt_real)NAN;
+    const double start = now();
+    run(&inner, seed, c->steps, b->param, b->state, e->cell[i].loss);
+    e->cell[i].seconds = now() - start;
+    if (o->evaluate != NULL) o->evaluate(o->self, flt_evaluation_seed(seed), FLTX_TEST, b->param, &loss, &metric);
+    e->cell[i].test_loss = loss;
+    e->cell[i].test_metric = o->metric == NULL ? NAN : metric;
+}
+
+// The sink is called from the first thread alone.
+static void report_cell(evaluation *e, size_t cells) {
+    char status[160];
+    const size_t done = atomic_fetch_add(&e->done, 1) + 1;
+    if (omp_get_thread_num() != 0) return;
+    snprintf(status, sizeof status, "%s on %.80s: %zu of %zu runs", e->weights->kind->kind.name, e->config->task, done, cells);
+    flt_sink_progress(e->sink, (double)done / (double)cells, status);
+    if (flt_sink_stopped(e->sink)) atomic_store(&e->stop, true);
+}
+
+static flt_err run_cells(evaluation *e) {
+    const size_t cells = e->rates * e->config->seeds;
+#pragma omp parallel num_threads(e->threads)
+    {
+        const unsigned saved = flt_num_ftz();
+#pragma omp for schedule(dynamic, 1)
+        for (size_t i = 0; i < cells; i++) {
+            if (atomic_load(&e->stop)) continue;
+            run_cell(e, i);
+            report_cell(e, cells);
+        }
+        flt_num_ftz_restore(saved);
+    }
+    if (!atomic_load(&e->stop)) return FLTE_OK;
+    return flt_fail(FLTE_INTERRUPTED, who, "stopped while %s ran on %s", e->weights->kind->kind.name, e->config->task);
+}
+
+// Mean over seeds, then smoothing, in place of the mean.
+static void smooth(const evaluation *e, size_t rate) {
+    const flt_eval_config *c = e->config;
+    double *curve = e->mean + rate * c->steps, sum = 0.0, weight = 0.0;
+    for (size_t t = 0; t < c->steps; t++) {
+        double mean = 0.0;
+        for (size_t s = 0; s < c->seeds; s++) mean += e->cell[rate * c->seeds + s].loss[t] / (double)c->seeds;
+        sum = c->ema * sum + mean;
+        weight = c->ema * weight + 1.0;
+        curve[t] = sum / weight;
+    }
+}
+
+// The rate with the least final loss; one whose curve is not finite never wins against one that is.
+static size_t best_rate(const evaluation *e) {
+    size_t best = 0;
+    double least = INFINITY;
+    for (size_t r = 0; r < e->rates; r++) {
+        const double last = e->mean[(r + 1) * e->config->steps - 1];
+        if (last < least) {
+            least = last;
+            best = r;
+        }
+    }
+    return best;
+}
+
+// The optimizer's step alone on one gradient of the task: the best of a few samples of a few milliseconds each. Parameters move
+// on, so that nothing is cached that would not be.
+static double time_step(const evaluation *e, size_t rate) {
+    const bench *b = &e->bench[0];
+    flt_inner p = inner_at(b, rate);
+    const uint64_t seed = flt_evaluation_seed(e->config->first_seed);
+    const unsigned saved = flt_num_ftz();
+    flt_inner_begin(&p, seed, b->param, b->state);
+    const flt_real loss = flt_inner_step(&p, seed, 0, true, b->param, b->state);
+    double least = INFINITY;
+    uint64_t t = 1, reps = 1;
+    for (int sample = 0; sample < 6; sample++) {
+        const double start = now();
+        for (uint64_t i = 0; i < reps; i++, t++) flt_optimizer_step(p.optimizer, t, loss, p.grad, b->param, b->state);
+        const double each = (now() - start) / (double)reps;
+        least = fmin(least, each);
+        reps = (uint64_t)fmin(fmax(2e-3 / fmax(each, 1e-9), 1.0), 10000.0);
+    }
+    flt_num_ftz_restore(saved);
+    return 1e9 * least / (double)p.params;
+}
+
+static double rate_of(const evaluation *e, size_t rate) {
+    const flt_weights *w = e->weights;
+    double lr = NAN;
+    if (tunes(e->config, w)) return flt_parse_real(who, half_decades[rate], &lr) == FLTE_OK ? lr : NAN;
+    return (w->kind->kind.caps & FLTX_OPT_LR) != 0 && w->params != NULL ? flt_params_real(w->params, "lr") : NAN;
+}
+
+static flt_err summarise(const evaluation *e, flt_eval_result *out) {
+    const flt_eval_config *c = e->config;
+    for (size_t r = 0; r < e->rates; r++) smooth(e, r);
+    const size_t best = best_rate(e);
+    const bench *b = &e->bench[0];
+    *out = (flt_eval_result){.lr = rate_of(e, best),
+                             .ns_per_step = time_step(e, best),
+                             .state_words = (double)b->inner.state / (double)b->inner.params};
+    FLTX_TRY(flt_alloc(c->steps, sizeof *out->curve, &out->curve));
+    memcpy(out->curve, e->mean + best * c->steps, c->steps * sizeof *out->curve);
+    out->final_loss = out->curve[c->steps - 1];
+    for (size_t s = 0; s < c->seeds; s++) {
+        const cell *x = &e->cell[best * c->seeds + s];
+        out->test_loss += x->test_loss / (double)c->seeds;
+        out->test_metric += x->test_metric / (double)c->seeds;
+        out->seconds += x->seconds / (double)c->seeds;
+    }
+    out->steps_to_baseline = c->baseline == NULL ? NAN : flt_steps_to_loss(out->curve, c->steps, c->baseline_loss);
+    return FLTE_OK;
+}
+
+// ---- records
+static flt_err record_curve(const evaluation *e, const flt_eval_result *r) {
+    const size_t steps = e->config->steps, stride = (steps + MOST_METRICS - 1) / MOST_METRICS;
+    char name[352];
+    snprintf(name, sizeof name, "loss/%s/%s", e->weights->kind->kind.name, e->config->task);
+    for (size_t t = 0; t < steps; t++)
+        if ((t + 1) % stride == 0 || t == 0 || t + 1 == steps) FLTX_TRY(flt_sink_metric(e->sink, name, t + 1, r->curve[t]));
+    return FLTE_OK;
+}
+
+static flt_err record_rates(const evaluation *e) {
+    const size_t steps = e->config->steps;
+    char name[352];
+    snprintf(name, sizeof name, "final_loss_by_rate/%s/%s", e->weights->kind->kind.name, e->config->task);
+    for (size_t r = 0; e->rates > 1 && r < e->rates; r++)
+        FLTX_TRY(flt_sink_metric(e->sink, name, r, e->mean[(r + 1) * steps - 1]));
+    return FLTE_OK;
+}
+
+static flt_err record(const evaluation *e, const flt_eval_result *r) {
+    const flt_eval_config *c = e->config;
+    const flt_field fields[] = {
+        flt_text_field("optimizer", e->weights->kind->kind.name),
+        flt_text_field("task", c->task),
+        flt_num_field("seed", (double)c->first_seed),
+        flt_num_field("steps", (double)c->steps),
+        flt_num_field("lr", r->lr),
+        flt_num_field("final_loss", r->final_loss),
+        flt_num_field("test_loss", r->test_loss),
+        flt_num_field("test_metric", r->test_metric),
+        flt_num_field("seconds", r->seconds),
+        flt_num_field("ns_per_param", r->ns_per_step),
+        flt_num_field("state_words", r->state_words),
+        flt_num_field("steps_to_baseline", r->steps_to_baseline),
+        flt_text_field("baseline", c->baseline),
+    };
+    const size_t n = sizeof fields / sizeof *fields;
+    FLTX_TRY(record_curve(e, r));
+    FLTX_TRY(record_rates(e));
+    return flt_sink_record(e->sink, "evaluation", c->baseline == NULL ? n - 2 : n, fields);
+}
+
+static flt_err check(const flt_eval_config *c) {
+    if (c->steps == 0 || c->seeds == 0)
+        return flt_fail(FLTE_RANGE, who, "%zu steps and %zu seeds were asked for; at least one of each is needed", c->steps,
+                        c->seeds);
+    if (!(c->ema >= 0.0 && c->ema < 1.0)) return flt_fail(FLTE_RANGE, who, "the smoothing is %g; allowed: 0 <= ema < 1", c->ema);
+    return FLTE_OK;
+}
+
+flt_err flt_eval_optimizer(const flt_eval_config *c, const flt_weights *w, const flt_sink *sink, flt_eval_result *out) {
+    evaluation e = {.config = c, .weights = w, .sink = sink, .rates = tunes(c, w) ? RATES : 1};
+    *out = (flt_eval_result){0};
+    FLTX_TRY(check(c));
+    flt_num_init();
+    const size_t cells = e.rates * c->seeds;
+    const int wanted = flt_num_threads(c->threads > 0 ? c->threads : omp_get_max_threads());
+    e.threads = (size_t)wanted < cells ? wanted : (int)cells;
+    flt_err err = allocate(&e);
+    if (err == FLTE_OK) err = run_cells(&e);
+    if (err == FLTE_OK) err = summarise(&e, out);
+    if (err == FLTE_OK) err = record(&e, out);
+    if (err != FLTE_OK) flt_eval_free(out);
+    release(&e);
+    return err;
+}
+
+void flt_eval_free(flt_eval_result *r) {
+    flt_free(r->curve);
+    *r = (flt_eval_result){0};
+}
+
+double flt_steps_to_loss(const double *curve, size_t steps, double target) {
+    for (size_t t = 0; t < steps; t++) {
+        if (!(curve[t] <= target)) continue;
+        if (t == 0 || !isfinite(curve[t - 1]) || !isfinite(curve[t])) return (double)(t + 1);
+        return (double)t + (curve[t - 1] - target) / (curve[t - 1] - curve[t]);
+    }
+    return INFINITY;
+}

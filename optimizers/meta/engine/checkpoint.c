@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: MIT
+// One table of tensors serves writing and reading. The checksum is the exclusive or of the CRC-32 of every tensor and every
+// metadata text, each with its name: whole files are checked before anything is looked at, whatever order they are stored in.
+#include "meta/engine/checkpoint.h"
+
+#include "flt/memory.h"
+#include "meta/engine/fingerprint.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <zlib.h>
+
+enum { SCHEDULE_FIELDS = 5 }; // episode, t, length, dead arms: whole numbers far below 2^53
+enum { COUNTERS = 4, TEXTS = 2 + COUNTERS };
+static const char *const text_key[TEXTS] = {"format", "config", "steps", "inner_steps", "clipped", "skipped"};
+static const char format_name[] = "flt meta-training checkpoint 1", checksum_key[] = "crc32";
+
+typedef struct table {
+    size_t n;
+    flt_tensor *entry; // views of the live state
+    char (*name)[64];
+    double *schedule;           // [P, SCHEDULE_FIELDS]
+    char counter[COUNTERS][32]; // texts of the counters
+    char *config;               // fingerprint
+    const char *text[TEXTS];    // in the order of text_key
+} table;
+
+static size_t tensor_bytes(const flt_tensor *t) {
+    return t->count * (t->dtype == FLTX_F64 ? sizeof(double) : sizeof(float));
+}
+
+static void add(table *t, const char *name, flt_dtype dtype, const void *data, size_t rank, const size_t *dim) {
+    flt_tensor *e = &t->entry[t->n];
+    snprintf(t->name[t->n], sizeof t->name[t->n], "%s", name);
+    *e = (flt_tensor){.name = t->name[t->n], .dtype = dtype, .rank = rank, .count = 1, .data = data};
+    for (size_t i = 0; i < rank; i++) {
+        e->dim[i] = dim[i];
+        e->count *= dim[i];
+    }
+    t->n++;
+}
+
+static void table_destroy(table *t) {
+    flt_free(t->entry);
+    flt_free(t->name);
+    flt_free(t->schedule);
+    flt_free(t->config);
+}
+
+static flt_err table_allocate(const flt_outer *o, table *t) {
+    const size_t most = 5 + 2 * o->arms.tasks;
+    FLTX_TRY(flt_alloc(most, sizeof *t->entry, &t->entry));
+    FLTX_TRY(flt_alloc(most, sizeof *t->name, &t->name));
+    FLTX_TRY(flt_alloc(o->particles.count, SCHEDULE_FIELDS * sizeof *t->schedule, &t->schedule));
+    return flt_fingerprint(o->config, o->weights, &t->config);
+}
+
+static flt_err table_create(const flt_outer *o, table *t) {
+    const size_t P = o->particles.count;
+    char name[64];
+    *t = (table){0};
+    const flt_err err = table_allocate(o, t);
+    if (err != FLTE_OK) return err;
+    add(t, "theta", FLTX_DTYPE, o->weights->theta, 1, (size_t[]){o->n});
+    add(t, "adam.m", FLTX_F64, o->m, 1, (size_t[]){o->n});
+    add(t, "adam.v", FLTX_F64, o->v, 1, (size_t[]){o->n});
+    add(t, "schedule", FLTX_F64, t->schedule, 2, (size_t[]){P, SCHEDULE_FIELDS});
+    if (o->particles.sum != NULL) add(t, "perturbation_sum", FLTX_DTYPE, o->particles.sum, 2, (size_t[]){P, o->n});
+    for (size_t k = 0; k < o->arms.tasks; k++) {
+        const flt_arm_block *b = &o->arms.task[k];
+        snprintf(name, sizeof name, "task.%zu.param", k);
+        add(t, name, FLTX_DTYPE, b->param, 3, (size_t[]){b->rows, 2, b->params});
+        snprintf(name, sizeof name, "task.%zu.state", k);
+        if (b->words > 0) add(t, name, FLTX_DTYPE, b->state, 3, (size_t[]){b->rows, 2, b->words});
+    }
+    return FLTE_OK;
+}
+
+static void schedule_out(const flt_outer *o, double *row) {
+    for (size_t i = 0; i < o->particles.count; i++, row += SCHEDULE_FIELDS) {
+        const flt_place *at = &o->particles.place[i];
+        row[0] = (double)at->episode;
+        row[1] = (double)at->t;
+        row[2] = (double)at->length;
+        row[3] = o->arms.dead[2 * i];
+        row[4] = o->arms.dead[2 * i + 1];
+    }
+}
+
+static void schedule_in(flt_outer *o, const double *row) {
+    for (size_t i = 0; i < o->particles.count; i++, row += SCHEDULE_FIELDS) {
+        o->particles.place[i] = (flt_place){(uint64_t)row[0], (uint64_t)row[1], (uint64_t)row[2]};
+        o->arms.dead[2 * i] = row[3] != 0.0;
+        o->arms.dead[2 * i + 1] = row[4] != 0.0;
+    }
+}
+
+static uint32_t crc_of(const char *name, const void *data, size_t bytes) {
+    const uLong crc = crc32_z(crc32_z(0, NULL, 0), (const Bytef *)name, strlen(name) + 1);
+    return (uint32_t)crc32_z(crc, data, bytes);
+}
+
+// ---- writing
+static void texts_out(const flt_outer *o, table *t) {
+    const uint64_t counter[COUNTERS] = {o->counts.steps, o->counts.inner_steps, o->counts.clipped, o->counts.skipped};
+    t->text[0] = format_name;
+    t->text[1] = t->config;
+    for (int i = 0; i < COUNTERS; i++) {
+        snprintf(t->counter[i], sizeof t->counter[i], "%" PRIu64, counter[i]);
+        t->text[2 + i] = t->counter[i];
+    }
+}
+
+static flt_err fill(flt_tensor_writer *w, const table *t) {
+    uint32_t crc = 0;
+    char hex[16];
+    for (size_t i = 0; i < t->n; i++) {
+        const flt_tensor *e = &t->entry[i];
+        crc ^= crc_of(e->name, e->data, tensor_bytes(e));
+        FLTX_TRY(flt_tensor_writer_add(w, e->name, e->dtype, e->rank, e->dim, e->data));
+    }
+    for (int i = 0; i < TEXTS; i++) {
+        crc ^= crc_of(text_key[i], t->text[i], strlen(t->text[i]));
+        FLTX_TRY(flt_tensor_writer_meta(w, text_key[i], t->text[i]));
+    }
+    snprintf(hex, sizeof hex, "%08" PRIx32, crc);
+    return flt_tensor_writer_meta(w, checksum_key, hex);
+}
+
+static flt_err write_table(const table *t, const char *path) {
+    flt_tensor_writer *w = NULL;
+    FLTX_TRY(flt_tensor_writer_create(&w));
+    flt_err err = fill(w, t);
+    if (err == FLTE_OK) err = flt_tensor_writer_save(w, path);
+    flt_tensor_writer_destroy(w);
+    return err;
+}
+
+flt_err flt_checkpoint_save(flt_outer *o, const char *path) {
+    table t = {0};
+    if (o->workers.gather != NULL) FLTX_TRY(o->workers.gather(o->workers.self));
+    flt_err err = table_create(o, &t);
+    if (err == FLTE_OK) {
+        schedule_out(o, t.schedule);
+        texts_out(o, &t);
+        err = write_table(&t, path);
+    }
+    table_destroy(&t);
+    return err;
+}
+
+// ---- reading
+static flt_err damaged(const char *path, const char *what) {
+    return flt_fail(FLTE_FORMAT, path, "%s; resume from another checkpoint, or start without resuming", what);
+}
+
+static flt_err check_sum(const char *path, const flt_tensors *file) {
+    uint32_t crc = 0;
+    char hex[16];
+    const char *format = flt_tensors_meta(file, text_key[0]), *there = flt_tensors_meta(file, checksum_key);
+    if (format == NULL || strcmp(format, format_name) != 0) return damaged(path, "this is not a checkpoint of meta-training");
+    for (size_t i = 0; i < flt_tensors_count(file); i++) {
+        const flt_tensor *x = flt_tensors_at(file, i);
+        crc ^= crc_of(x->name, x->data, tensor_bytes(x));
+    }
+    for (int i = 0; i < TEXTS; i++) {
+        const char *text = flt_tensors_meta(file, text_key[i]);
+        if (text != NULL) crc ^= crc_of(text_key[i], text, strlen(text));
+    }
+    snprintf(hex, sizeof hex, "%08" PRIx32, crc);
+    if (there == NULL || strcmp(there, hex) != 0) return damaged(path, "the checkpoint is damaged: its checksum differs");
+    return FLTE_OK;
+}
+
+static flt_err read_counters(const char *path, const flt_tensors *file, flt_outer_counts *out) {
+    uint64_t counter[COUNTERS];
+    for (int i = 0; i < COUNTERS; i++) {
+        const char *text = flt_tensors_meta(file, text_key[2 + i]);
+        char *end = NULL;
+        if (text == NULL) return damaged(path, "the checkpoint lacks its counters");
+        counter[i] = strtoull(text, &end, 10);
+        if (end == text || *end != '\0') return damaged(path, "a counter of the checkpoint is not a number");
+    }
+    *out = (flt_outer_counts){counter[0], counter[1], counter[2], counter[3]};
+    return FLTE_OK;
+}
+
+static flt_err check_tensors(const char *path, const flt_tensors *file, const table *t) {
+    for (size_t i = 0; i < t->n; i++) {
+        const flt_tensor *e = &t->entry[i], *x = flt_tensors_find(file, e->name);
+        if (x == NULL || x->dtype != e->dtype) return damaged(path, "a tensor of the checkpoint is missing");
+        FLTX_TRY(flt_tensor_expect(path, x, e->rank, e->dim));
+    }
+    return FLTE_OK;
+}
+
+static flt_err take(flt_outer *o, const char *path, const flt_tensors *file, const table *t) {
+    flt_outer_counts counts;
+    FLTX_TRY(check_sum(path, file));
+    const char *config = flt_tensors_meta(file, text_key[1]);
+    FLTX_TRY(flt_fingerprint_match(path, config == NULL ? "" : config, t->config));
+    FLTX_TRY(read_counters(path, file, &counts));
+    if (counts.steps > o->config->outer_steps)
+        return flt_fail(FLTE_USAGE, path, "the checkpoint is at outer step %" PRIu64 ", beyond the %" PRIu64 " asked for",
+                        counts.steps, o->config->outer_steps);
+    FLTX_TRY(check_tensors(path, file, t));
+    for (size_t i = 0; i < t->n; i++) {
+        const flt_tensor *e = &t->entry[i];
+        void *live = NULL;
+        memcpy(&live, &e->data, sizeof live); // the table looks at the live state as constant
+        memcpy(live, flt_tensors_find(file, e->name)->data, tensor_bytes(e));
+    }
+    schedule_in(o, t->schedule);
+    o->counts = counts;
+    return o->workers.scatter == NULL ? FLTE_OK : o->workers.scatter(o->workers.self);
+}
+
+flt_err flt_checkpoint_load(flt_outer *o, const char *path) {
+    table t = {0};
+    flt_tensors *file = NULL;
+    FLTX_TRY(flt_tensors_read(path, &file));
+    flt_err err = table_create(o, &t);
+    if (err == FLTE_OK) err = take(o, path, file, &t);
+    table_destroy(&t);
+    flt_tensors_destroy(file);
+    return err;
+}

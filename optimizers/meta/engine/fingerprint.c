@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT
+// The configuration of a training run as text, and where two of them part.
+#include "meta/engine/fingerprint.h"
+
+#include "flt/memory.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+typedef struct text { // measured in a first pass (at NULL), written in a second
+    char *at;
+    size_t used, size;
+} text;
+
+static void line(text *t, const char *format, ...) FLTX_PRINTF(2, 3);
+static void line(text *t, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    const int n = vsnprintf(t->at == NULL ? NULL : t->at + t->used, t->at == NULL ? 0 : t->size - t->used, format, args);
+    va_end(args);
+    if (n > 0) t->used += (size_t)n;
+}
+
+static void optimizer(const flt_weights *w, text *t) {
+    line(t, "optimizer=%s\n", w->kind->kind.name);
+    const flt_param_spec *p = w->params == NULL ? NULL : flt_params_specs(w->params);
+    for (; p != NULL && p->name != NULL; p++)
+        if (flt_params_has(w->params, p->name)) line(t, "%s of the optimizer=%s\n", p->name, flt_params_text(w->params, p->name));
+    line(t, "meta-parameters=%zu\n", w->layout.total);
+}
+
+static void describe(const flt_meta_config *c, const flt_weights *w, text *t) {
+    line(t, "precision=%s\n", FLTX_REAL_NAME);
+    optimizer(w, t);
+    line(t, "number of tasks=%zu\n", c->n_tasks);
+    for (size_t k = 0; k < c->n_tasks; k++) line(t, "task %zu=%s\n", k + 1, c->tasks[k]);
+    line(t, "estimator=%s\n", c->estimator);
+    line(t, "particles=%zu\n", c->particles);
+    line(t, "window=%zu\n", c->window);
+    line(t, "shortest unroll=%zu\nlongest unroll=%zu\n", c->unroll_min, c->unroll_max);
+    line(t, "outer learning rate=%.17g\n", c->outer_lr);
+    line(t, "sigma=%.17g\n", c->sigma);
+    line(t, "clip=%.17g\n", c->clip);
+    line(t, "log loss=%s\n", c->log_loss ? "true" : "false");
+    line(t, "seed=%llu\n", (unsigned long long)c->seed);
+}
+
+flt_err flt_fingerprint(const flt_meta_config *c, const flt_weights *w, char **out) {
+    text t = {0};
+    describe(c, w, &t);
+    t.size = t.used + 1;
+    t.used = 0;
+    FLTX_TRY(flt_alloc(t.size, 1, &t.at));
+    describe(c, w, &t);
+    *out = t.at;
+    return FLTE_OK;
+}
+
+flt_err flt_fingerprint_match(const char *who, const char *there, const char *here) {
+    while (*there != '\0' || *here != '\0') {
+        const int a = (int)strcspn(there, "\n"), b = (int)strcspn(here, "\n");
+        if (a != b || strncmp(there, here, (size_t)a) != 0)
+            return flt_fail(FLTE_USAGE, who,
+                            "the checkpoint was made with %.*s, this run has %.*s; give the same, or do not resume", a, there, b,
+                            here);
+        there += a + (there[a] == '\n');
+        here += b + (here[b] == '\n');
+    }
+    return FLTE_OK;
+}

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: MIT
+// Cutting windows at resets, episode lengths, perturbations and their sums.
+#include "meta/engine/particles.h"
+
+#include "flt/memory.h"
+#include "flt/random.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { ALIGNED_DRAWS = 64, PIECE = 512 }; // flt_rng_normal_fast starts at multiples of 64
+
+// Log-uniform over the whole numbers min .. max, redrawn for each episode of each particle.
+static uint64_t episode_length(const flt_particles *p, size_t i, uint64_t episode) {
+    const double low = log((double)p->unroll_min), high = log((double)p->unroll_max + 1.0);
+    const double u = flt_rng_uniform_at(flt_rng_make(p->seed, "meta/unroll", i), episode);
+    const double x = floor(exp(low + u * (high - low)));
+    return (uint64_t)fmin(fmax(x, (double)p->unroll_min), (double)p->unroll_max);
+}
+
+// The first episode is cut at random, so that the particles are out of phase from the start.
+static flt_place first_place(const flt_particles *p, size_t i) {
+    const uint64_t length = episode_length(p, i, 0);
+    return (flt_place){.length = 1 + flt_rng_below(flt_rng_make(p->seed, "meta/phase", i), 0, length)};
+}
+
+static flt_err allocate(flt_particles *p) {
+    FLTX_TRY(flt_alloc(p->count, sizeof *p->place, &p->place));
+    FLTX_TRY(flt_alloc(p->count, sizeof *p->parts, &p->parts));
+    FLTX_TRY(flt_alloc(p->count, p->most_parts * sizeof *p->part, &p->part));
+    size_t per_particle = 0;
+    if (!flt_mul_ok(p->slots * sizeof *p->eps, p->n, &per_particle)) per_particle = SIZE_MAX;
+    FLTX_TRY(flt_alloc(p->count, per_particle, &p->eps));
+    return p->kind->accumulates ? flt_alloc(p->count, p->n * sizeof *p->sum, &p->sum) : FLTE_OK;
+}
+
+flt_err flt_particles_create(const flt_meta_config *c, const flt_estimator_kind *kind, size_t n, flt_particles *out) {
+    *out = (flt_particles){.kind = kind,
+                           .seed = c->seed,
+                           .count = c->particles,
+                           .window = c->window,
+                           .n = n,
+                           .unroll_min = c->unroll_min,
+                           .unroll_max = c->unroll_max,
+                           .sigma = c->sigma};
+    // one episode under way, then new ones of at least unroll_min steps each
+    out->most_parts = 1 + (c->window - 1 + c->unroll_min - 1) / c->unroll_min;
+    out->slots = kind->fresh_per_window ? 1 : out->most_parts;
+    const flt_err err = allocate(out);
+    if (err != FLTE_OK) {
+        flt_particles_destroy(out);
+        return err;
+    }
+    for (size_t i = 0; i < out->count; i++) out->place[i] = first_place(out, i);
+    return FLTE_OK;
+}
+
+void flt_particles_destroy(flt_particles *p) {
+    flt_free(p->place);
+    flt_free(p->parts);
+    flt_free(p->part);
+    flt_free(p->eps);
+    flt_free(p->sum);
+    *p = (flt_particles){0};
+}
+
+static void cut(flt_particles *p, size_t i) {
+    flt_place *at = &p->place[i];
+    size_t left = p->window, n = 0;
+    while (left > 0) {
+        const uint64_t to_reset = at->length - at->t;
+        const size_t steps = to_reset < left ? (size_t)to_reset : left;
+        p->part[i * p->most_parts + n++] = (flt_part){.steps = steps, .episode = at->episode, .t = at->t};
+        left -= steps;
+        at->t += steps;
+        if (at->t == at->length) *at = (flt_place){.episode = at->episode + 1, .length = episode_length(p, i, at->episode + 1)};
+    }
+    p->parts[i] = n;
+}
+
+// Perturbation number `draw` of a particle, in pieces: the generator is single precision in either build.
+static void draw_eps(const flt_particles *p, size_t i, uint64_t draw, flt_real *eps) {
+    float piece[PIECE];
+    const flt_rng r = flt_rng_make(p->seed, "meta/perturbation", i);
+    const uint64_t stride = ((uint64_t)p->n + ALIGNED_DRAWS - 1) / ALIGNED_DRAWS * ALIGNED_DRAWS;
+    for (size_t j = 0; j < p->n; j += PIECE) {
+        const size_t n = p->n - j < PIECE ? p->n - j : PIECE;
+        flt_rng_normal_fast(r, draw * stride + j, n, piece);
+        for (size_t q = 0; q < n; q++) eps[j + q] = (flt_real)(p->sigma * (double)piece[q]);
+    }
+}
+
+static flt_real *slot(const flt_particles *p, size_t i, size_t k) {
+    return p->eps + (i * p->slots + k) * p->n;
+}
+
+void flt_particles_window(flt_particles *p, size_t i, uint64_t window) {
+    cut(p, i);
+    const flt_part *part = p->part + i * p->most_parts;
+    const size_t draws = p->kind->fresh_per_window ? 1 : p->parts[i];
+    for (size_t k = 0; k < draws; k++) draw_eps(p, i, p->kind->fresh_per_window ? window : part[k].episode, slot(p, i, k));
+    if (p->sum == NULL) return;
+    flt_real *sum = p->sum + i * p->n;
+    const flt_real *eps = slot(p, i, 0);
+    if (part[0].t == 0) memset(sum, 0, p->n * sizeof *sum);
+    for (size_t j = 0; j < p->n; j++) sum[j] += eps[j];
+}
+
+const flt_real *flt_particles_eps(const flt_particles *p, size_t i, size_t part) {
+    return slot(p, i, p->kind->fresh_per_window ? 0 : part);
+}
+
+const flt_real *flt_particles_factor(const flt_particles *p, size_t i, size_t part) {
+    return p->sum != NULL && part == 0 ? p->sum + i * p->n : flt_particles_eps(p, i, part);
+}
+
+void flt_particles_finish(flt_particles *p, size_t i) {
+    if (p->sum != NULL && p->parts[i] > 1) memcpy(p->sum + i * p->n, slot(p, i, 0), p->n * sizeof *p->sum);
+}

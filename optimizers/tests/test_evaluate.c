@@ -1,0 +1,321 @@
+// SPDX-License-Identifier: MIT
+// Learning curves, tuning over the 15 rates, steps to a loss, records; the same bits for any number of threads.
+#include "../engine/inner.h"
+#include "flt/evaluate.h"
+#include "meta_fixture.h"
+
+static flt_weights plain(const char *name) {
+    flt_weights w = {0};
+    cr_assert(eq(int, flt_optimizer_find(name, &w.kind), FLTE_OK), "%s", flt_error());
+    return w;
+}
+
+static flt_eval_config config(const char *task) {
+    return (flt_eval_config){
+        .task = task, .make = fake_make, .steps = 40, .seeds = 3, .first_seed = 1, .tune_lr = true, .ema = 0.95, .threads = 2};
+}
+
+// ---- steps to a loss
+typedef struct crossing {
+    const char *label;
+    double curve[5], target, want;
+} crossing;
+
+Test(evaluate, steps_to_a_loss_are_interpolated) {
+    static const crossing cases[] = {
+        {"halfway", {4, 3, 2, 1, 0}, 2.5, 2.5},
+        {"on a step", {4, 3, 2, 1, 0}, 3.0, 2.0},
+        {"at once", {4, 3, 2, 1, 0}, 5.0, 1.0},
+        {"first step itself", {4, 3, 2, 1, 0}, 4.0, 1.0},
+        {"last step", {4, 3, 2, 1, 0}, 0.0, 5.0},
+        {"never", {4, 3, 2, 1, 0.5}, 0.0, INFINITY},
+        {"the first crossing counts", {4, 1, 4, 1, 0}, 2.5, 1.5},
+        {"plateau", {4, 4, 4, 0, 0}, 3.0, 3.25},
+        {"NaN before", {NAN, NAN, 1, 1, 0}, 2.0, 3.0},
+        {"infinity before", {4, INFINITY, 1, 1, 0}, 2.0, 3.0},
+        {"NaN after", {4, 3, NAN, NAN, NAN}, 2.0, INFINITY},
+        {"target NaN", {4, 3, 2, 1, 0}, NAN, INFINITY},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const double got = flt_steps_to_loss(cases[i].curve, 5, cases[i].target);
+        cr_assert(got == cases[i].want, "%s: got %g, want %g", cases[i].label, got, cases[i].want);
+    }
+    cr_assert(isinf(flt_steps_to_loss(NULL, 0, 1.0)));
+}
+
+// ---- one curve
+// sgd on (x - 1)^2 / 2 + 1/4 from 0: 1 - x shrinks by 1 - lr each step.
+Test(evaluate, curves_hold_losses_from_before_each_step) {
+    flt_weights w = plain("sgd");
+    double loss[30];
+    flt_real x = 0;
+    cr_assert(eq(int, flt_params_create("sgd", w.kind->kind.params, &w.params), FLTE_OK));
+    cr_assert(eq(int, flt_params_set(w.params, "lr", "0.25"), FLTE_OK));
+    cr_assert(eq(int, flt_run_curve(&w, "line", fake_make, 7, 30, loss, &x), FLTE_OK), "%s", flt_error());
+    double gap = 1.0;
+    for (int t = 0; t < 30; t++, gap *= 0.75) {
+        const double want = 0.25 + 0.5 * gap * gap, ratio = fabs(loss[t] - want) / (FLTX_EPS * (t + 2));
+        cr_assert(ratio <= 30, "step %d: got %.9g, want %.9g, ratio %g", t, loss[t], want, ratio);
+    }
+    cr_assert(fabs(1.0 - (double)x - gap) <= 30 * 31 * FLTX_EPS, "parameters after the last step: %g", (double)x);
+    flt_params_destroy(w.params);
+}
+
+// What diverges stays in the curve as it comes.
+Test(evaluate, curves_keep_infinities_and_nans) {
+    flt_weights w = plain("sgd");
+    double loss[400];
+    cr_assert(eq(int, flt_params_create("sgd", w.kind->kind.params, &w.params), FLTE_OK));
+    cr_assert(eq(int, flt_params_set(w.params, "lr", "1"), FLTE_OK));
+    cr_assert(eq(int, flt_run_curve(&w, "bowl", fake_make, 7, 400, loss, NULL), FLTE_OK), "%s", flt_error());
+    cr_assert(isfinite(loss[5]) && loss[5] > loss[0]);
+    cr_assert(isfinite(loss[399]) == 0, "%g", loss[399]);
+    flt_params_destroy(w.params);
+}
+
+// Rates of 0 leave x alone: what is left is the initialisation and the order of data.
+Test(evaluate, optimizers_meet_the_same_data) {
+    static const char *const names[] = {"sgd", "momentum", "adam"};
+    double first[20], other[20];
+    for (int i = 0; i < 3; i++) {
+        flt_weights w = plain(names[i]);
+        cr_assert(eq(int, flt_params_create(names[i], w.kind->kind.params, &w.params), FLTE_OK));
+        cr_assert(eq(int, flt_params_set(w.params, "lr", "0"), FLTE_OK), "%s", flt_error());
+        cr_assert(eq(int, flt_run_curve(&w, "noisy", fake_make, 3, 20, i == 0 ? first : other, NULL), FLTE_OK));
+        if (i > 0) cr_assert(eq(int, memcmp(first, other, sizeof first), 0), "%s", names[i]);
+        flt_params_destroy(w.params);
+    }
+    flt_weights w = fake_weights(0, 0);
+    cr_assert(eq(int, flt_run_curve(&w, "noisy", fake_make, 3, 20, other, NULL), FLTE_OK));
+    cr_assert(eq(int, memcmp(first, other, sizeof first), 0), "a learned optimizer");
+    cr_assert(eq(int, flt_run_curve(&w, "noisy", fake_make, 4, 20, other, NULL), FLTE_OK));
+    cr_assert(ne(int, memcmp(first, other, sizeof first), 0), "another seed");
+    fake_weights_free(&w);
+}
+
+Test(evaluate, seeds_of_meta_training_are_never_used) {
+    for (uint64_t s = 0; s < 1000; s++) {
+        cr_assert(flt_evaluation_seed(s) >> 63 == 1, "seed %d", (int)s);
+        cr_assert(flt_training_seed(s, s % 7, s / 7) >> 63 == 0, "seed %d", (int)s);
+    }
+}
+
+// ---- tuning
+// Curvature 10: sgd is exact at 0.1, diverges from 0.3 on.
+Test(evaluate, tuning_finds_the_best_rate) {
+    const flt_weights w = plain("sgd");
+    flt_eval_config c = config("bowl");
+    flt_eval_result r;
+    cr_assert(eq(int, flt_eval_optimizer(&c, &w, NULL, &r), FLTE_OK), "%s", flt_error());
+    cr_assert(eq(dbl, r.lr, 0.1));
+    cr_assert(r.final_loss < 1e-3 * r.curve[0] + 30 * 40 * FLTX_EPS * 15 + 5, "%g", r.final_loss);
+    cr_assert(eq(dbl, r.final_loss, r.curve[39]));
+    cr_assert(isnan(r.steps_to_baseline));
+    cr_assert(r.ns_per_step > 0 && isfinite(r.ns_per_step), "%g ns", r.ns_per_step);
+    cr_assert(r.seconds > 0);
+    cr_assert(eq(dbl, r.state_words, 0.0));
+    flt_eval_free(&r);
+    cr_assert(eq(ptr, r.curve, NULL));
+}
+
+// Every rate from 0.3 on overflows in 400 steps; with 0.1 the least, not a NaN, wins.
+Test(evaluate, divergence_never_wins) {
+    const flt_weights w = plain("sgd");
+    flt_eval_config c = config("bowl");
+    flt_eval_result r;
+    c.steps = 400;
+    cr_assert(eq(int, flt_eval_optimizer(&c, &w, NULL, &r), FLTE_OK), "%s", flt_error());
+    cr_assert(eq(dbl, r.lr, 0.1));
+    cr_assert(isfinite(r.final_loss));
+    flt_eval_free(&r);
+    c.task = "bomb"; // every rate ends in NaN
+    cr_assert(eq(int, flt_eval_optimizer(&c, &w, NULL, &r), FLTE_OK), "%s", flt_error());
+    cr_assert(isnan(r.final_loss));
+    flt_eval_free(&r);
+}
+
+Test(evaluate, without_tuning_optimizers_keep_their_own_settings) {
+    flt_weights w = plain("adam"), learned = fake_weights(0.5, 0.0);
+    flt_eval_config c = config("line");
+    flt_eval_result r;
+    cr_assert(eq(int, flt_params_create("adam", w.kind->kind.params, &w.params), FLTE_OK));
+    cr_assert(eq(int, flt_params_set(w.params, "lr", "0.07"), FLTE_OK));
+    c.tune_lr = false;
+    cr_assert(eq(int, flt_eval_optimizer(&c, &w, NULL, &r), FLTE_OK), "%s", flt_error());
+    cr_assert(eq(dbl, r.lr, 0.07));
+    cr_assert(eq(dbl, r.state_words, 2.0));
+    flt_eval_free(&r);
+    flt_params_destroy(w.params);
+    c.tune_lr = true;
+    cr_assert(eq(int, flt_eval_optimizer(&c, &learned, NULL, &r), FLTE_OK), "%s", flt_error());
+    cr_assert(isnan(r.lr), "a learned optimizer has no rate to tune: %g", r.lr);
+    flt_eval_free(&r);
+    fake_weights_free(&learned);
+}
+
+// The curve is the mean over seeds; smoothing weighs the last values by powers of ema and their sum is one.
+Test(evaluate, curves_are_averaged_and_smoothed) {
+    enum { STEPS = 40, SEEDS = 3 };
+    flt_weights w = fake_weights(0.5, 0.0);
+    flt_eval_config c = config("noisy");
+    flt_eval_result raw, smooth;
+    double one[STEPS], mean[STEPS] = {0};
+    for (uint64_t s = 0; s < SEEDS; s++) {
+        cr_assert(eq(int, flt_run_curve(&w, "noisy", fake_make, 1 + s, STEPS, one, NULL), FLTE_OK));
+        for (int t = 0; t < STEPS; t++) mean[t] += one[t] / SEEDS;
+    }
+    c.ema = 0.0;
+    cr_assert(eq(int, flt_eval_optimizer(&c, &w, NULL, &raw), FLTE_OK));
+    c.ema = 0.95;
+    cr_assert(eq(int, flt_eval_optimizer(&c, &w, NULL, &smooth), FLTE_OK));
+    for (int t = 0; t < STEPS; t++) {
+        double sum = 0.0, weight = 0.0;
+        for (int i = 0; i <= t; i++) sum += pow(0.95, t - i) * mean[i], weight += pow(0.95, t - i);
+        cr_assert(fabs(raw.curve[t] - mean[t]) <= 30 * 4 * 2.3e-16 * fabs(mean[t]), "mean at step %d", t);
+        cr_assert(fabs(smooth.curve[t] - sum / weight) <= 30 * 4 * (t + 1) * 2.3e-16 * fabs(mean[0]), "smoothed at step %d", t);
+    }
+    flt_eval_free(&raw);
+    flt_eval_free(&smooth);
+    fake_weights_free(&w);
+}
+
+Test(evaluate, threads_leave_no_trace) {
+    const flt_weights w = plain("adam");
+    flt_eval_config c = config("noisy");
+    flt_eval_result first, other;
+    c.threads = 1;
+    cr_assert(eq(int, flt_eval_optimizer(&c, &w, NULL, &first), FLTE_OK));
+    for (int threads = 2; threads <= 3; threads++) {
+        c.threads = threads;
+        cr_assert(eq(int, flt_eval_optimizer(&c, &w, NULL, &other), FLTE_OK));
+        cr_assert(eq(dbl, first.lr, other.lr), "%d threads", threads);
+        cr_assert(eq(int, memcmp(first.curve, other.curve, c.steps * sizeof *first.curve), 0), "%d threads", threads);
+        cr_assert(eq(dbl, first.test_loss, other.test_loss), "%d threads", threads);
+        flt_eval_free(&other);
+    }
+    flt_eval_free(&first);
+}
+
+// ---- records
+typedef struct notebook {
+    size_t points, rates, records, stops_after, asked;
+    double at[8], steps_to_baseline, test_metric;
+    char optimizer[32], task[32], baseline[32];
+} notebook;
+
+static flt_err note_metric(void *self, const char *name, uint64_t step, double value) {
+    notebook *n = self;
+    (void)value;
+    if (strcmp(name, "loss/sgd/accurate") == 0) n->at[n->points++ % 8] = (double)step;
+    if (strcmp(name, "final_loss_by_rate/sgd/accurate") == 0) n->rates++;
+    return FLTE_OK;
+}
+
+static flt_err note_record(void *self, const char *kind, size_t n, const flt_field *f) {
+    notebook *b = self;
+    cr_assert(eq(int, strcmp(kind, "evaluation"), 0), "%s", kind);
+    b->records++;
+    for (size_t i = 0; i < n; i++) {
+        if (strcmp(f[i].name, "optimizer") == 0) snprintf(b->optimizer, sizeof b->optimizer, "%s", f[i].text);
+        if (strcmp(f[i].name, "task") == 0) snprintf(b->task, sizeof b->task, "%s", f[i].text);
+        if (strcmp(f[i].name, "baseline") == 0) snprintf(b->baseline, sizeof b->baseline, "%s", f[i].text);
+        if (strcmp(f[i].name, "steps_to_baseline") == 0) b->steps_to_baseline = f[i].number;
+        if (strcmp(f[i].name, "test_metric") == 0) b->test_metric = f[i].number;
+    }
+    return FLTE_OK;
+}
+
+static bool note_stopped(void *self) {
+    notebook *n = self;
+    return n->stops_after > 0 && ++n->asked >= n->stops_after;
+}
+
+Test(evaluate, results_go_to_the_sink) {
+    const flt_weights w = plain("sgd");
+    notebook n = {.steps_to_baseline = -1};
+    const flt_sink sink = {.self = &n, .metric = note_metric, .record = note_record, .stopped = note_stopped};
+    flt_eval_config c = config("accurate");
+    flt_eval_result r;
+    cr_assert(eq(int, flt_eval_optimizer(&c, &w, &sink, &r), FLTE_OK), "%s", flt_error());
+    cr_assert(eq(sz, n.points, 40));
+    cr_assert(eq(sz, n.rates, 15));
+    cr_assert(eq(sz, n.records, 1));
+    cr_assert(eq(dbl, n.steps_to_baseline, -1.0), "no baseline, no number");
+    cr_assert(eq(dbl, n.test_metric, 0.5));
+    cr_assert(fabs(r.test_loss - 0.25) <= 30 * 40 * FLTX_EPS, "test loss %g", r.test_loss);
+    cr_assert(eq(int, strcmp(n.optimizer, "sgd"), 0));
+    cr_assert(eq(int, strcmp(n.task, "accurate"), 0));
+    const double target = r.curve[10];
+    flt_eval_free(&r);
+    c.baseline = "adam";
+    c.baseline_loss = target;
+    cr_assert(eq(int, flt_eval_optimizer(&c, &w, &sink, &r), FLTE_OK), "%s", flt_error());
+    cr_assert(eq(dbl, n.steps_to_baseline, 11.0));
+    cr_assert(eq(dbl, r.steps_to_baseline, 11.0));
+    cr_assert(eq(int, strcmp(n.baseline, "adam"), 0));
+    flt_eval_free(&r);
+}
+
+Test(evaluate, long_curves_are_thinned) {
+    const flt_weights w = plain("sgd");
+    notebook n = {0};
+    const flt_sink sink = {.self = &n, .metric = note_metric};
+    flt_eval_config c = config("accurate");
+    flt_eval_result r;
+    c.steps = 5001;
+    c.seeds = 1;
+    c.tune_lr = false;
+    cr_assert(eq(int, flt_eval_optimizer(&c, &w, &sink, &r), FLTE_OK), "%s", flt_error());
+    cr_assert(n.points <= 2002 && n.points >= 1600, "%zu points", n.points);
+    cr_assert(eq(dbl, n.at[(n.points - 1) % 8], 5001.0), "the last step is there");
+    flt_eval_free(&r);
+}
+
+Test(evaluate, a_stop_is_obeyed) {
+    const flt_weights w = plain("sgd");
+    notebook n = {.stops_after = 2};
+    const flt_sink sink = {.self = &n, .metric = note_metric, .record = note_record, .stopped = note_stopped};
+    flt_eval_config c = config("line");
+    flt_eval_result r;
+    c.threads = 1;
+    cr_assert(eq(int, flt_eval_optimizer(&c, &w, &sink, &r), FLTE_INTERRUPTED));
+    cr_assert(eq(ptr, r.curve, NULL));
+    cr_assert(eq(sz, n.records, 0));
+}
+
+// ---- refusals
+Test(evaluate, what_makes_no_sense_is_refused) {
+    const flt_weights w = plain("sgd");
+    const size_t blocks = flt_live_blocks();
+    flt_eval_result r;
+    flt_eval_config c = config("line");
+    c.steps = 0;
+    cr_assert(eq(int, flt_eval_optimizer(&c, &w, NULL, &r), FLTE_RANGE), "no steps");
+    c = config("line");
+    c.seeds = 0;
+    cr_assert(eq(int, flt_eval_optimizer(&c, &w, NULL, &r), FLTE_RANGE), "no seeds");
+    c = config("line");
+    c.ema = 1.0;
+    cr_assert(eq(int, flt_eval_optimizer(&c, &w, NULL, &r), FLTE_RANGE), "ema 1");
+    c = config("absent");
+    cr_assert(eq(int, flt_eval_optimizer(&c, &w, NULL, &r), FLTE_NAME), "%s", flt_error());
+    cr_assert(eq(sz, flt_live_blocks(), blocks));
+}
+
+Test(evaluate, running_out_of_memory_is_an_error) {
+    const flt_weights w = plain("adam");
+    flt_eval_config c = config("line");
+    flt_eval_result r;
+    flt_err err = FLTE_NOMEM;
+    c.steps = 3;
+    const size_t blocks = flt_live_blocks();
+    for (long n = 0; err != FLTE_OK; n++) {
+        cr_assert(n < 2000, "never succeeded");
+        flt_fail_alloc_after(n);
+        err = flt_eval_optimizer(&c, &w, NULL, &r);
+        flt_fail_alloc_after(-1);
+        cr_assert(err == FLTE_OK || err == FLTE_NOMEM, "request %ld: %s", n, flt_error());
+        if (err == FLTE_OK) flt_eval_free(&r);
+        cr_assert(eq(sz, flt_live_blocks(), blocks), "request %ld", n);
+    }
+}
