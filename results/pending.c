@@ -29,7 +29,7 @@ static flt_cell text_cell(flt_pending *p, const char *text) {
 // A number that is not finite stays a REAL cell in an integer column too: the writer turns it into NULL and names it.
 static flt_err number_cell(const flt_record_kind *k, const flt_column *c, double x, flt_cell *out) {
     const bool whole = isfinite(x) && x == trunc(x) && fabs(x) < 0x1p63;
-    if (c->type == FLTX_COL_INT && isfinite(x) && !whole)
+    if (c->type == FLTX_COL_INT && !whole && (isfinite(x) || k->table == NULL)) // a curve has no `special` for its step
         return flt_fail(FLTE_INTERNAL, "results", "field '%s' of a record of kind '%s' is %.17g; it takes an integer", c->name,
                         k->name, x);
     *out = c->type == FLTX_COL_INT && whole ? (flt_cell){.type = FLTX_CELL_INT, .u.i = (long long)x}

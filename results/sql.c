@@ -2,24 +2,25 @@
 // SQLite's codes as the project's codes and sentences; small helpers around statements.
 #include <errno.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "store.h"
 
-static flt_err full(sqlite3 *db, const char *path, const char *doing) {
+// SQLite forgets the errno of a write that failed inside a commit; a limit on the size of files is then the usual reason.
+static const char *out_of_space(sqlite3 *db, int rc) {
+    struct rlimit limit;
     const int number = db == NULL ? 0 : sqlite3_system_errno(db);
-    const char *reason = number == EFBIG ? "the limit on the size of files was reached" : "the disk is full";
-    return flt_fail(FLTE_DB, "results", "%s: %s: %s; rows committed before are safe", path, doing, reason);
-}
-
-static bool out_of_space(sqlite3 *db, int rc) {
-    const int number = db == NULL ? 0 : sqlite3_system_errno(db);
-    if ((rc & 0xff) == SQLITE_FULL) return true;
-    return (rc & 0xff) == SQLITE_IOERR && (number == EFBIG || number == ENOSPC || number == EDQUOT);
+    if ((rc & 0xff) == SQLITE_FULL || ((rc & 0xff) == SQLITE_IOERR && (number == ENOSPC || number == EDQUOT)))
+        return "the disk is full";
+    if ((rc & 0xff) != SQLITE_IOERR || (number != 0 && number != EFBIG)) return NULL;
+    const bool limited = getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY;
+    return limited ? "the limit on the size of files was reached" : NULL;
 }
 
 flt_err flt_db_fail(sqlite3 *db, int rc, const char *path, const char *doing) {
     const char *message = db == NULL ? sqlite3_errstr(rc) : sqlite3_errmsg(db);
-    if (out_of_space(db, rc)) return full(db, path, doing);
+    const char *space = out_of_space(db, rc);
+    if (space != NULL) return flt_fail(FLTE_DB, "results", "%s: %s: %s; rows committed before are safe", path, doing, space);
     switch (rc & 0xff) {
     case SQLITE_NOMEM:
         return flt_fail(FLTE_NOMEM, "results", "%s: %s: out of memory", path, doing);

@@ -93,6 +93,46 @@ __attribute__((unused)) static const char *show(flt_store *s, long long run, con
     return a.text;
 }
 
+// ---- files and processes
+typedef struct bytes {
+    unsigned char *data;
+    size_t n;
+} bytes;
+
+__attribute__((unused)) static bytes read_bytes(const char *path) {
+    bytes b = {malloc(1 << 20), 0};
+    FILE *f = fopen(path, "rb");
+    cr_assert(f != NULL && b.data != NULL, "%s", path);
+    b.n = fread(b.data, 1, 1 << 20, f);
+    fclose(f);
+    return b;
+}
+
+__attribute__((unused)) static void write_bytes(const char *path, const void *data, size_t n) {
+    FILE *f = fopen(path, "wb");
+    cr_assert(f != NULL && fwrite(data, 1, n, f) == n && fclose(f) == 0, "%s", path);
+}
+
+__attribute__((unused)) static void same_bytes(const char *label, const char *path, bytes before) {
+    const bytes now = read_bytes(path);
+    cr_assert(now.n == before.n && memcmp(now.data, before.data, now.n) == 0, "%s: %s was changed", label, path);
+    free(now.data);
+    free(before.data);
+}
+
+// Runs `body` in a child, without root's rights when `plain_user`; the child's status.
+__attribute__((unused)) static int in_child(bool plain_user, int (*body)(void)) {
+    fflush(NULL);
+    const pid_t pid = fork();
+    if (pid == 0) {
+        if (plain_user && geteuid() == 0 && seteuid(65534) != 0) _exit(99);
+        _exit(body());
+    }
+    int status = 0;
+    cr_assert(pid > 0 && waitpid(pid, &status, 0) == pid, "fork");
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
 // Runs SQL through SQLite alone, as another program would.
 __attribute__((unused)) static void plain(const char *path, const char *sql) {
     sqlite3 *db = NULL;
