@@ -41,7 +41,7 @@ Test(base_registry, nearest) {
         {"gaussian", "gaussian_mixture"},
         {"gausian_mixture", "gaussian_mixture"},
         {"rl", NULL},
-        {"color", NULL},
+        {"walrus", NULL},
         {"xyzzy", NULL},
         {"", NULL},
         {"l", "lr"},

@@ -216,7 +216,6 @@ Test(base_tensorfile, unreadable_files) {
     cr_assert_eq(mkfifo(in_folder("pipe"), 0600), 0);
     expect_read(in_folder("missing"), FLTE_IO, "No such file");
     expect_read(folder, FLTE_IO, "not a regular file");
-    expect_read("/dev/null", FLTE_IO, "not a regular file");
     expect_read(in_folder("pipe"), FLTE_IO, "not a regular file");
     cr_assert_eq(flt_write_atomic(in_folder("empty"), "", 0), FLTE_OK);
     expect_read(in_folder("empty"), FLTE_FORMAT, "truncated");
@@ -231,16 +230,17 @@ Test(base_tensorfile, unwritable_places) {
     char name[300];
     memset(name, 'x', sizeof name - 1);
     name[sizeof name - 1] = '\0';
+    cr_assert_eq(mkfifo(in_folder("pipe"), 0600), 0);
     expect_unwritable(in_folder("no/such/folder"));
     expect_unwritable(folder);
-    expect_unwritable("/dev/null");
+    expect_unwritable(in_folder("pipe")); // what is no regular file stays: never try this with a device of the machine
     expect_unwritable("");
     expect_unwritable(in_folder("new/"));
     expect_unwritable(in_folder(name));
     struct stat st;
-    cr_assert_eq(stat("/dev/null", &st), 0);
-    cr_assert(S_ISCHR(st.st_mode));
-    cr_assert_eq(entries(false), 0, "temporary files are left");
+    cr_assert_eq(stat(in_folder("pipe"), &st), 0);
+    cr_assert(S_ISFIFO(st.st_mode), "the pipe was replaced");
+    cr_assert_eq(entries(false), 1, "temporary files are left");
 }
 
 static void expect_content(const char *path, const char *want) {
