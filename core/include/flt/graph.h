@@ -65,7 +65,6 @@ flt_node flt_scatter_add(flt_graph *g, flt_node rows /* [k, ..] */, flt_node ind
 // Mean over the batch of -log softmax(logits)[label]; logits [batch, classes], labels [batch], whole numbers. Rank 0.
 flt_node flt_softmax_cross_entropy(flt_graph *g, flt_node logits, flt_node labels);
 flt_node flt_softmax(flt_graph *g, flt_node a);                    // over the last axis
-flt_node flt_softmax_last(flt_graph *g, flt_node a);
 // Share of rows whose largest logit is at the label; zero gradient. Rank 0.
 flt_node flt_accuracy(flt_graph *g, flt_node logits, flt_node labels);
 

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: MIT
+// The graph itself: nodes in order of creation, hence inputs before what uses them. Equal applications of one op are one node.
+#ifndef FLTX_GRAPH_ENGINE_H
+#define FLTX_GRAPH_ENGINE_H
+
+#include "op.h"
+
+typedef struct flt_vertex {
+    const flt_op_kind *kind; // NULL: a leaf
+    size_t n;                // inputs
+    flt_node *in;            // [n]
+    flt_op_attr attr;
+    flt_shape shape;
+    char *name;     // of an input, else NULL
+    flt_real *data; // of a constant, else NULL
+    uint64_t hash;
+    int32_t next; // in the chain of its hash bucket, -1: last
+} flt_vertex;
+
+struct flt_graph {
+    flt_vertex **vertex; // [n], each its own block: pointers to shapes stay valid while the graph grows
+    size_t n, room;
+    int32_t *bucket; // [buckets], a power of two; -1: empty
+    size_t buckets;
+    bool simplify; // an executor's copy: builders may return cheaper equal nodes
+    flt_err err;   // first error, with its sentence
+    char sentence[1024];
+};
+
+const flt_vertex *flt_graph_vertex(const flt_graph *g, flt_node x);
+// Adds a node, or finds the equal one. The shape is the shape rule's.
+flt_node flt_graph_add(flt_graph *g, const flt_op_kind *k, size_t n, const flt_node *in, const flt_op_attr *attr,
+                       const flt_shape *shape);
+
+// A copy of what the outputs need, simplified. map [g->n]: node of the copy for each node of g, flt_none where it is not needed.
+flt_err flt_graph_simplified(const flt_graph *g, size_t n, const flt_node *outputs, flt_node *map, flt_graph **out);
+
+// live [g->n]: whether a node is needed by the outputs.
+void flt_graph_live(const flt_graph *g, size_t n, const flt_node *outputs, bool *live);
+
+#endif

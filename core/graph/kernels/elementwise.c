@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: MIT
+// Loops that the compiler vectorises: each public function is one inlined loop nest with its element function inside.
+//
+// `ivdep`: results may lie exactly over an operand of their own shape, never shifted against it.
+#include "graph/kernels/kernels.h"
+
+#include <math.h>
+
+#define INLINE static inline __attribute__((always_inline))
+
+typedef flt_real element_fn(flt_real a, flt_real b);
+
+INLINE void grid(const flt_grid *g, const flt_real *a, const flt_real *b, flt_real *y, element_fn *f) {
+    const size_t n = g->cols;
+    for (size_t r = 0; r < g->rows; r++, a += g->a_row, b += g->b_row, y += n) {
+        if (g->a_fixed) {
+            const flt_real left = *a;
+#pragma GCC ivdep
+            for (size_t i = 0; i < n; i++) y[i] = f(left, b[i]);
+        } else if (g->b_fixed) {
+            const flt_real right = *b;
+#pragma GCC ivdep
+            for (size_t i = 0; i < n; i++) y[i] = f(a[i], right);
+        } else {
+#pragma GCC ivdep
+            for (size_t i = 0; i < n; i++) y[i] = f(a[i], b[i]);
+        }
+    }
+}
+
+INLINE void map(size_t n, flt_real c, const flt_real *x, flt_real *y, element_fn *f) {
+#pragma GCC ivdep
+    for (size_t i = 0; i < n; i++) y[i] = f(c, x[i]);
+}
+
+INLINE flt_real f_add(flt_real a, flt_real b) {
+    return a + b;
+}
+INLINE flt_real f_sub(flt_real a, flt_real b) {
+    return a - b;
+}
+INLINE flt_real f_mul(flt_real a, flt_real b) {
+    return a * b;
+}
+INLINE flt_real f_div(flt_real a, flt_real b) {
+    return a / b;
+}
+INLINE flt_real f_relu(flt_real c, flt_real x) {
+    return (void)c, x < 0 ? 0 : x;
+} // NaN stays NaN
+INLINE flt_real f_add_relu(flt_real a, flt_real b) {
+    return f_relu(0, a + b);
+}
+INLINE flt_real f_gate(flt_real a, flt_real b) {
+    return b > 0 ? a : 0;
+}
+INLINE flt_real f_tanh_gradient(flt_real a, flt_real b) {
+    return a * (1 - b * b);
+}
+INLINE flt_real f_sigmoid_gradient(flt_real a, flt_real b) {
+    return a * (b * (1 - b));
+}
+INLINE flt_real f_square(flt_real c, flt_real x) {
+    return (void)c, x * x;
+}
+INLINE flt_real f_step(flt_real c, flt_real x) {
+    return (void)c, x > 0 ? 1 : 0;
+}
+INLINE flt_real f_logistic(flt_real c, flt_real x) {
+    return (void)c, 1 / (1 + x);
+}
+#ifdef FLTX_DOUBLE
+INLINE flt_real f_root(flt_real c, flt_real x) {
+    return (void)c, sqrt(x);
+}
+#else
+INLINE flt_real f_root(flt_real c, flt_real x) {
+    return (void)c, sqrtf(x);
+}
+#endif
+
+static void add(const flt_grid *g, const flt_real *a, const flt_real *b, flt_real *y) {
+    grid(g, a, b, y, f_add);
+}
+static void sub(const flt_grid *g, const flt_real *a, const flt_real *b, flt_real *y) {
+    grid(g, a, b, y, f_sub);
+}
+static void mul(const flt_grid *g, const flt_real *a, const flt_real *b, flt_real *y) {
+    grid(g, a, b, y, f_mul);
+}
+static void div(const flt_grid *g, const flt_real *a, const flt_real *b, flt_real *y) {
+    grid(g, a, b, y, f_div);
+}
+static void add_relu(const flt_grid *g, const flt_real *a, const flt_real *b, flt_real *y) {
+    grid(g, a, b, y, f_add_relu);
+}
+static void gate(const flt_grid *g, const flt_real *a, const flt_real *b, flt_real *y) {
+    grid(g, a, b, y, f_gate);
+}
+static void tanh_gradient(const flt_grid *g, const flt_real *a, const flt_real *b, flt_real *y) {
+    grid(g, a, b, y, f_tanh_gradient);
+}
+static void sigmoid_gradient(const flt_grid *g, const flt_real *a, const flt_real *b, flt_real *y) {
+    grid(g, a, b, y, f_sigmoid_gradient);
+}
+static void scale(size_t n, flt_real c, const flt_real *x, flt_real *y) {
+    map(n, c, x, y, f_mul);
+}
+static void offset(size_t n, flt_real c, const flt_real *x, flt_real *y) {
+    map(n, c, x, y, f_add);
+}
+static void square(size_t n, flt_real c, const flt_real *x, flt_real *y) {
+    map(n, c, x, y, f_square);
+}
+static void root(size_t n, flt_real c, const flt_real *x, flt_real *y) {
+    map(n, c, x, y, f_root);
+}
+static void relu(size_t n, flt_real c, const flt_real *x, flt_real *y) {
+    map(n, c, x, y, f_relu);
+}
+static void step(size_t n, flt_real c, const flt_real *x, flt_real *y) {
+    map(n, c, x, y, f_step);
+}
+static void logistic(size_t n, flt_real c, const flt_real *x, flt_real *y) {
+    map(n, c, x, y, f_logistic);
+}
+
+// Four rows at a time: a quarter of the traffic on y, and sums that grow half as long.
+static void column_add(size_t rows, size_t cols, const flt_real *x, flt_real *y) {
+    size_t r = 0;
+    for (; r + 4 <= rows; r += 4, x += 4 * cols) {
+        const flt_real *x1 = x + cols, *x2 = x1 + cols, *x3 = x2 + cols;
+#pragma GCC ivdep
+        for (size_t i = 0; i < cols; i++) y[i] += (x[i] + x1[i]) + (x2[i] + x3[i]);
+    }
+    for (; r < rows; r++, x += cols) {
+#pragma GCC ivdep
+        for (size_t i = 0; i < cols; i++) y[i] += x[i];
+    }
+}
+
+// A NaN in the row makes the whole row NaN later on, whatever the largest is found to be.
+static void row_shift(size_t rows, size_t cols, const flt_real *x, flt_real *y) {
+    for (size_t r = 0; r < rows; r++, x += cols, y += cols) {
+        flt_real largest = x[0];
+        for (size_t i = 1; i < cols; i++) largest = x[i] > largest ? x[i] : largest;
+#pragma GCC ivdep
+        for (size_t i = 0; i < cols; i++) y[i] = x[i] - largest;
+    }
+}
+
+INLINE flt_real row_sum(size_t cols, const flt_real *x) {
+    flt_real sum = 0;
+    for (size_t i = 0; i < cols; i++) sum += x[i];
+    return sum;
+}
+
+static void row_sums(size_t rows, size_t cols, const flt_real *x, flt_real *y) {
+    for (size_t r = 0; r < rows; r++) y[r] = row_sum(cols, x + r * cols);
+}
+
+static void row_normalise(size_t rows, size_t cols, const flt_real *x, flt_real *y) {
+    for (size_t r = 0; r < rows; r++, x += cols, y += cols) {
+        const flt_real inverse = 1 / row_sum(cols, x);
+#pragma GCC ivdep
+        for (size_t i = 0; i < cols; i++) y[i] = x[i] * inverse;
+    }
+}
+
+static void row_error(size_t rows, size_t cols, flt_real c, const flt_real *label, const flt_real *x, flt_real *y) {
+    for (size_t r = 0; r < rows; r++, x += cols, y += cols) {
+        const bool known = label[r] >= 0 && label[r] < (flt_real)cols;
+        const flt_real factor = known ? c / row_sum(cols, x) : (flt_real)NAN;
+#pragma GCC ivdep
+        for (size_t i = 0; i < cols; i++) y[i] = x[i] * factor;
+        if (known) y[(size_t)label[r]] -= c;
+    }
+}
+
+const flt_graph_kernels FLTX_ISA_TABLE(flt_graph_kernels) = {
+    .add = add,
+    .sub = sub,
+    .mul = mul,
+    .div = div,
+    .add_relu = add_relu,
+    .gate = gate,
+    .tanh_gradient = tanh_gradient,
+    .sigmoid_gradient = sigmoid_gradient,
+    .scale = scale,
+    .offset = offset,
+    .square = square,
+    .root = root,
+    .relu = relu,
+    .step = step,
+    .logistic = logistic,
+    .column_add = column_add,
+    .row_shift = row_shift,
+    .row_sum = row_sums,
+    .row_normalise = row_normalise,
+    .row_error = row_error,
+};
