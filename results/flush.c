@@ -6,11 +6,7 @@
 
 #include "store.h"
 
-static const char *special_name(double x) {
-    return isnan(x) ? "nan" : x > 0 ? "inf" : "-inf";
-}
-
-static void bind_cell(const flt_store *s, sqlite3_stmt *st, int at, const flt_cell *c) {
+void flt_cell_bind(const flt_store *s, sqlite3_stmt *st, int at, const flt_cell *c) {
     if (c->type == FLTX_CELL_INT) sqlite3_bind_int64(st, at, c->u.i);
     if (c->type == FLTX_CELL_REAL && isfinite(c->u.r)) sqlite3_bind_double(st, at, c->u.r);
     if (c->type == FLTX_CELL_TEXT) sqlite3_bind_text(st, at, s->pending->text + c->u.text, -1, SQLITE_STATIC);
@@ -23,7 +19,7 @@ static void describe_special(const flt_record_kind *k, const flt_cell *cells, ch
     for (size_t i = 0; i < k->n_columns; i++) {
         if (cells[i].type != FLTX_CELL_REAL || isfinite(cells[i].u.r)) continue;
         n += (size_t)snprintf(out + n, size - n, "%s\"%s\":\"%s\"", n == 0 ? "{" : ",", k->columns[i].name,
-                              special_name(cells[i].u.r));
+                              flt_special_name(cells[i].u.r));
     }
     if (n > 0) snprintf(out + n, size - n, "}");
 }
@@ -51,7 +47,7 @@ static flt_err write_record(flt_store *s, const flt_pending_row *row) {
     sqlite3_bind_int64(st, 2, ++s->seq[row->record]);
     sqlite3_bind_int64(st, 3, row->t_ms);
     if (special[0] != 0) sqlite3_bind_text(st, 4, special, -1, SQLITE_STATIC);
-    for (size_t i = 0; i < k->n_columns; i++) bind_cell(s, st, (int)i + 5, &cells[i]);
+    for (size_t i = 0; i < k->n_columns; i++) flt_cell_bind(s, st, (int)i + 5, &cells[i]);
     return flt_db_run(s->db, s->path, "writing records", st);
 }
 
@@ -61,70 +57,12 @@ static flt_err write_param(flt_store *s, const flt_pending_row *row) {
         FLTX_TRY(flt_db_prepare(s->db, s->path,
                                 "INSERT OR REPLACE INTO param(run_id, name, value, number) VALUES (?1, ?2, ?3, ?4)", st));
     sqlite3_bind_int64(*st, 1, s->run_id);
-    for (int i = 0; i < 3; i++) bind_cell(s, *st, i + 2, &s->pending->cells[row->first + (size_t)i]);
+    for (int i = 0; i < 3; i++) flt_cell_bind(s, *st, i + 2, &s->pending->cells[row->first + (size_t)i]);
     return flt_db_run(s->db, s->path, "writing parameters", *st);
 }
 
-// ---- metrics: (metric, subject, task, seed) is a row of metric_name
-static void bind_name(const flt_store *s, sqlite3_stmt *st, const flt_cell *cells) {
-    for (int i = 0; i < 3; i++) {
-        if (cells[i].type == FLTX_CELL_TEXT)
-            bind_cell(s, st, i + 1, &cells[i]);
-        else
-            sqlite3_bind_text(st, i + 1, "", -1, SQLITE_STATIC);
-    }
-    if (cells[3].type == FLTX_CELL_INT)
-        bind_cell(s, st, 4, &cells[3]);
-    else
-        sqlite3_bind_int64(st, 4, -1);
-}
-
-static flt_err find_name(flt_store *s, const flt_cell *cells, long long *id) {
-    bind_name(s, s->find_name, cells);
-    const int rc = sqlite3_step(s->find_name);
-    *id = rc == SQLITE_ROW ? sqlite3_column_int64(s->find_name, 0) : 0;
-    const flt_err err = rc == SQLITE_ROW || rc == SQLITE_DONE ? FLTE_OK : flt_db_fail(s->db, rc, s->path, "writing metrics");
-    sqlite3_reset(s->find_name);
-    if (err != FLTE_OK || *id != 0) return err;
-    bind_name(s, s->add_name, cells);
-    FLTX_TRY(flt_db_run(s->db, s->path, "writing metrics", s->add_name));
-    *id = sqlite3_last_insert_rowid(s->db);
-    return FLTE_OK;
-}
-
-static flt_err prepare_metric(flt_store *s) {
-    if (s->find_name == NULL)
-        FLTX_TRY(flt_db_prepare(s->db, s->path,
-                                "SELECT metric_id FROM metric_name WHERE name = ?1 AND subject = ?2 AND task = ?3 AND seed = ?4",
-                                &s->find_name));
-    if (s->add_name == NULL)
-        FLTX_TRY(flt_db_prepare(s->db, s->path, "INSERT INTO metric_name(name, subject, task, seed) VALUES (?1, ?2, ?3, ?4)",
-                                &s->add_name));
-    if (s->insert[FLTX_REC_CURVE] == NULL)
-        FLTX_TRY(flt_db_prepare(
-            s->db, s->path,
-            "INSERT OR REPLACE INTO metric(run_id, metric_id, step, value, special, t_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-            &s->insert[FLTX_REC_CURVE]));
-    return FLTE_OK;
-}
-
-static flt_err write_metric(flt_store *s, const flt_pending_row *row) {
-    const flt_cell *cells = s->pending->cells + row->first;
-    long long id = 0;
-    FLTX_TRY(prepare_metric(s));
-    FLTX_TRY(find_name(s, cells, &id));
-    sqlite3_stmt *st = s->insert[FLTX_REC_CURVE];
-    sqlite3_bind_int64(st, 1, s->run_id);
-    sqlite3_bind_int64(st, 2, id);
-    bind_cell(s, st, 3, &cells[4]);
-    bind_cell(s, st, 4, &cells[5]);
-    if (!isfinite(cells[5].u.r)) sqlite3_bind_text(st, 5, special_name(cells[5].u.r), -1, SQLITE_STATIC);
-    sqlite3_bind_int64(st, 6, row->t_ms);
-    return flt_db_run(s->db, s->path, "writing metrics", st);
-}
-
 static flt_err write_row(flt_store *s, const flt_pending_row *row) {
-    if (row->record == FLTX_REC_CURVE) return write_metric(s, row);
+    if (row->record == FLTX_REC_CURVE) return flt_metric_write(s, row);
     return row->record == FLTX_REC_PARAM ? write_param(s, row) : write_record(s, row);
 }
 
@@ -150,8 +88,10 @@ flt_err flt_store_flush(flt_store *s) {
     const size_t rows = p->n_rows;
     flt_err err = flt_db_begin(s->db, s->path);
     for (size_t i = 0; i < rows && err == FLTE_OK; i++) err = write_row(s, &p->rows[i]);
+    if (err == FLTE_OK) err = flt_metric_write_series(s);
     if (err == FLTE_OK) err = heartbeat(s);
     err = flt_db_commit(s->db, s->path, err);
+    flt_series_next_batch(&s->series, err != FLTE_OK);
     p->n_rows = p->n_cells = p->n_text = 0;
     s->flushed = flt_store_clock();
     if (err == FLTE_OK || rows == 0) return err;

@@ -109,7 +109,9 @@ typedef struct identity {
 static flt_err identify(const char *path, bool immutable, identity *out) {
     sqlite3 *db = NULL;
     FLTX_TRY(flt_db_open_read(path, immutable, &db));
-    flt_err err = flt_db_int(db, path, "PRAGMA application_id", &out->application);
+    // one transaction: another process may be creating the tables at this moment
+    flt_err err = flt_db_exec(db, path, "opening", "BEGIN");
+    if (err == FLTE_OK) err = flt_db_int(db, path, "PRAGMA application_id", &out->application);
     if (err == FLTE_OK) err = flt_db_int(db, path, "PRAGMA user_version", &out->version);
     if (err == FLTE_OK) err = flt_db_int(db, path, "SELECT count(*) FROM sqlite_schema", &out->tables);
     sqlite3_close(db);
@@ -240,9 +242,11 @@ void flt_store_close(flt_store *s) {
         for (int i = 0; i < FLTX_N_RECORDS; i++) sqlite3_finalize(s->insert[i]);
         sqlite3_finalize(s->find_name);
         sqlite3_finalize(s->add_name);
+        sqlite3_finalize(s->add_series);
         sqlite3_finalize(s->heartbeat);
         sqlite3_close(s->db);
     }
+    flt_series_free(&s->series);
     flt_free(s->pending);
     flt_free(s->path);
     flt_free(s);

@@ -28,10 +28,8 @@ static const struct {
     {"params", "SELECT name, value FROM param WHERE run_id = ?1 ORDER BY name"},
     {"metrics",
      "SELECT n.name AS metric, nullif(n.subject, '') AS subject, nullif(n.task, '') AS task, nullif(n.seed, -1) AS seed, "
-     "count(*) AS points, max(m.step) AS step, coalesce(m.value, m.special) AS last, "
-     "(SELECT min(value) FROM metric x WHERE x.run_id = ?1 AND x.metric_id = m.metric_id) AS least, "
-     "(SELECT max(value) FROM metric x WHERE x.run_id = ?1 AND x.metric_id = m.metric_id) AS most "
-     "FROM metric m JOIN metric_name n USING(metric_id) WHERE m.run_id = ?1 GROUP BY m.metric_id ORDER BY n.metric_id"},
+     "x.points, x.last_step AS step, coalesce(x.last_value, x.last_special) AS last, x.least, x.most "
+     "FROM series x JOIN metric_name n USING(metric_id) WHERE x.run_id = ?1 ORDER BY x.metric_id"},
     {"curves",
      "SELECT n.name AS metric, n.subject, n.task, nullif(n.seed, -1) AS seed, m.step, coalesce(m.value, m.special) AS value, "
      "m.t_ms FROM metric m JOIN metric_name n USING(metric_id) WHERE m.run_id = ?1 ORDER BY m.metric_id, m.step"},

@@ -63,6 +63,7 @@ static void reset_run(flt_store *s) {
     s->progress_text[0] = 0;
     s->rows_lost = 0;
     memset(s->seq, 0, sizeof s->seq);
+    flt_series_free(&s->series);
     s->pending->n_rows = s->pending->n_cells = s->pending->n_text = 0;
 }
 

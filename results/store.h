@@ -76,6 +76,23 @@ flt_err flt_pending_fields(flt_pending *p, const flt_record_kind *kinds, flt_rec
 void flt_pending_metric(flt_pending *p, long long t_ms, const char *name, long long step, double value);
 size_t flt_fields_text(size_t n, const flt_field *fields); // bytes of their texts, terminators included
 
+// ---- series.c: the metrics of this run by name, with what the current batch adds to each
+typedef struct flt_series {
+    char *name, *subject, *task; // one block, freed by its first
+    long long seed, metric_id;   // metric_id: 0 until it is known to be in the file
+    long long points, not_finite, last_step;
+    double last_value, least, most;
+} flt_series;
+typedef struct flt_series_map {
+    size_t n, size;
+    flt_series *slots; // open addressing; name is NULL in a free slot
+} flt_series_map;
+flt_err flt_series_find(flt_series_map *m, const char *name, const char *subject, const char *task, long long seed,
+                        flt_series **out);
+void flt_series_add(flt_series *x, long long step, double value);
+void flt_series_next_batch(flt_series_map *m, bool forget_ids); // forget: after a rollback the names may not be in the file
+void flt_series_free(flt_series_map *m);
+
 struct flt_store {
     sqlite3 *db;
     char *path;
@@ -92,9 +109,10 @@ struct flt_store {
     char progress_text[128];
     long long rows_lost;
     long long seq[FLTX_N_RECORDS];
-    sqlite3_stmt *insert[FLTX_N_RECORDS], *find_name, *add_name, *heartbeat;
+    sqlite3_stmt *insert[FLTX_N_RECORDS], *find_name, *add_name, *add_series, *heartbeat;
     flt_record_kind kinds[FLTX_N_RECORDS];
     flt_pending *pending;
+    flt_series_map series;
     flt_sink sink;
     // queries
     const char *types;
@@ -146,6 +164,14 @@ flt_err flt_command_text(int argc, char *const *argv, char **json, char **comman
 void flt_sink_bind(flt_store *s);
 flt_err flt_sink_room(flt_store *s, flt_record_id record, size_t text_bytes); // flushes when the row would not fit
 flt_err flt_sink_due(flt_store *s);                                           // flushes when it is time
+
+// ---- metric.c
+flt_err flt_metric_write(flt_store *s, const flt_pending_row *row);
+flt_err flt_metric_write_series(flt_store *s); // after the rows of a batch
+const char *flt_special_name(double x);        // "nan", "inf", "-inf"
+
+// ---- flush.c
+void flt_cell_bind(const flt_store *s, sqlite3_stmt *st, int at, const flt_cell *c); // not finite: NULL
 
 // ---- provenance.c
 flt_err flt_provenance_store(flt_store *s, const flt_run_info *info, long long *env_id);

@@ -52,6 +52,13 @@ CREATE TABLE metric( -- Values by step; see the view metrics.
   PRIMARY KEY(run_id, metric_id, step)
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE series( -- One row per metric of a run: the last value, the number of values, the least and most finite one.
+  run_id INTEGER NOT NULL REFERENCES run ON DELETE CASCADE, metric_id INTEGER NOT NULL REFERENCES metric_name,
+  points INTEGER NOT NULL, not_finite INTEGER NOT NULL, last_step INTEGER NOT NULL, last_value REAL,
+  last_special TEXT CHECK(last_special IN ('nan', 'inf', '-inf')), least REAL, most REAL,
+  PRIMARY KEY(run_id, metric_id)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE check_result( -- Cases of `flt verify`: ratio = |got - want| / (eps growth scale), verdict pass, marginal or fail.
   run_id INTEGER NOT NULL REFERENCES run ON DELETE CASCADE, seq INTEGER NOT NULL, t_ms INTEGER NOT NULL,
   mechanism TEXT, check_name TEXT, label TEXT, ratio REAL, verdict TEXT, value REAL, threshold REAL, encoding TEXT,
@@ -122,10 +129,10 @@ CREATE VIEW metrics AS -- Metrics by step, with their names.
 SELECT m.run_id AS run, n.name AS metric, n.subject, n.task, nullif(n.seed, -1) AS seed, m.step, m.value, m.special, m.t_ms
 FROM metric m JOIN metric_name n USING(metric_id);
 
-CREATE VIEW last_metric AS -- The value at the last step of each metric of each run; bare columns follow the row of max().
-SELECT m.run_id AS run, n.name AS metric, n.subject, n.task, nullif(n.seed, -1) AS seed, count(*) AS points, max(m.step) AS step,
-       m.value, m.special
-FROM metric m JOIN metric_name n USING(metric_id) GROUP BY m.run_id, m.metric_id;
+CREATE VIEW last_metric AS -- The value at the last step of each metric of each run, and the range of the finite ones.
+SELECT x.run_id AS run, n.name AS metric, n.subject, n.task, nullif(n.seed, -1) AS seed, x.points, x.not_finite, x.last_step AS step,
+       x.last_value AS value, x.last_special AS special, x.least, x.most
+FROM series x JOIN metric_name n USING(metric_id);
 
 CREATE VIEW check_summary AS -- Verdicts per run, mechanism and check.
 SELECT run_id AS run, mechanism, check_name, count(*) AS cases, sum(verdict = 'pass') AS passed, sum(verdict = 'marginal') AS marginal,

@@ -120,6 +120,7 @@ Test(faults, a_full_disk_loses_one_transaction_and_says_so) {
     const long long rows = plain_int(db_path, "SELECT count(*) FROM metric"),
                     lost = plain_int(db_path, "SELECT rows_lost FROM run");
     const long long last = plain_int(db_path, "SELECT max(step) FROM metric");
+    cr_assert(plain_int(db_path, "SELECT points FROM series") == rows, "the sums leave out what was lost");
     cr_assert(rows > 1000 && lost > 0 && lost <= 500, "%lld rows, %lld lost", rows, lost);
     cr_assert(rows + lost == last + 1, "%lld rows and %lld lost of %lld", rows, lost, last + 1);
     cr_assert(plain_int(db_path, "SELECT count(*) FROM pragma_integrity_check WHERE integrity_check = 'ok'") == 1, "integrity");

@@ -150,6 +150,29 @@ Test(records, artifacts_have_a_checksum) {
     same("replaced", show(s, 0, "artifacts"), want);
 }
 
+// The sums of table series against the values themselves, over several flushes, with a step that comes late.
+Test(records, series_sum_up_their_metrics) {
+    const double values[] = {NAN, 3, -2, INFINITY, 7, -INFINITY, 5};
+    const uint64_t steps[] = {0, 1, 2, 9, 4, 5, 6};
+    for (int i = 0; i < 7; i++) {
+        char name[16];
+        for (int k = 0; k < 100; k++) { // more names than the first table of them holds
+            snprintf(name, sizeof name, "m%d", k);
+            cr_assert(flt_sink_metric(sink, name, steps[i], values[i] + k) == FLTE_OK, "%s", flt_error());
+        }
+        if (i % 2 == 0) cr_assert(flt_store_flush(s) == FLTE_OK, "%s", flt_error());
+    }
+    same("series", ask(s, "SELECT points, not_finite, step, value, special, least, most FROM last_metric WHERE metric = 'm10'"),
+         "7|3|9|NULL|inf|8.0|17.0\n");
+    same("all", ask(s, "SELECT count(*), sum(points), sum(most - least) FROM last_metric"), "100|700|900.0\n");
+    same("values", ask(s, "SELECT count(*), min(step), max(step) FROM metrics WHERE metric = 'm99'"), "7|0|9\n");
+    cr_assert(RECORD("curve", TEXT("metric", "m10"), TEXT("task", "t"), NUM("step", 1), NUM("value", NAN)) == FLTE_OK, "%s",
+              flt_error());
+    cr_assert(flt_store_flush(s) == FLTE_OK, "%s", flt_error());
+    same("by task", ask(s, "SELECT points, value, special, least, most FROM last_metric WHERE task = 't'"),
+         "1|NULL|nan|NULL|NULL\n");
+}
+
 // ---- views
 static void evaluation(const char *optimizer, double lr, int seed, double loss, double steps) {
     cr_assert(RECORD("evaluation", TEXT("optimizer", optimizer), TEXT("task", "digits_mlp"), NUM("seed", seed), NUM("steps", 500),
