@@ -80,32 +80,62 @@ static void try_all(size_t m, size_t n, size_t k) {
                         pad);
 }
 
-Test(num_gemm, odd_sizes) {
+static void odd_sizes(void) {
     static const size_t sizes[] = {1, 2, 3, 7, 16, 17, 33};
     enum { N = sizeof sizes / sizeof *sizes };
     for (size_t i = 0; i < N; i++)
         for (size_t j = 0; j < N; j++)
             for (size_t l = 0; l < N; l++) try_all(sizes[i], sizes[j], sizes[l]);
 }
+TEST_EVERY_ISA(num_gemm, odd_sizes, odd_sizes)
 
-Test(num_gemm, network_and_large_sizes) {
-    try_all(64, 32, 64);
-    try_all(64, 10, 32);
-    try_all(32, 10, 64);
-    try_all(64, 64, 10);
-    try_all(129, 65, 40);
-    try_all(40, 200, 129);
+// the 64-32-10 network, and what makes the kernels cut into blocks and copy: more than 128 rows, 256 terms, rows of more than 256
+static void larger_sizes(void) {
+    static const size_t sizes[][3] = {{64, 32, 64},   {64, 10, 32},  {32, 10, 64}, {64, 32, 10},
+                                      {130, 33, 260}, {270, 40, 10}, {20, 270, 10}};
+    for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) try_all(sizes[s][0], sizes[s][1], sizes[s][2]);
+    for (int t = 0; t < 4; t++)
+        try_one((product){.ta = t & 1, .tb = t >> 1, .m = 170, .n = 170, .k = 150, .alpha = 1, .beta = 1}, 0); // left to OpenBLAS
 }
+TEST_EVERY_ISA(num_gemm, larger_sizes, larger_sizes)
+
+// a row of a product does not depend on the rows around it
+static void rows_are_independent(void) {
+    enum { M = 45, N = 37 };
+    const size_t k = strcmp(flt_num_isa(), "portable") == 0 ? 19 : 300; // what our kernels keep to themselves
+    for (int t = 0; t < 4; t++) {
+        product all = {.ta = t & 1, .tb = t >> 1, .m = M, .n = N, .k = k, .alpha = (flt_real)0.3};
+        make(&all, 0);
+        run(&all);
+        for (size_t rows = 2; rows <= 17; rows++) {
+            product some = all;
+            some.m = rows;
+            some.a += all.ta ? 5 : 5 * all.lda;
+            some.c = reals(rows * N);
+            run(&some);
+            cr_assert(eq(int, memcmp(some.c, all.c + 5 * all.ldc, rows * N * sizeof *all.c), 0), "ta=%d tb=%d rows=%zu", all.ta,
+                      all.tb, rows);
+            flt_free(some.c);
+        }
+        drop(&all);
+    }
+}
+TEST_EVERY_ISA(num_gemm, rows_are_independent, rows_are_independent)
 
 Test(num_gemm, empty_sizes) {
     flt_real c[2] = {3, (flt_real)NAN};
-    flt_gemm(false, false, 0, 1, 1, 1, c, 1, c, 1, 0, c, 1);
-    flt_gemm(false, false, 1, 0, 1, 1, c, 1, c, 1, 0, c, 1);
-    cr_assert(eq(dbl, c[0], 3));
+    for (int t = 0; t < 4; t++) {
+        flt_gemm(t & 1, t >> 1, 0, 1, 1, 1, c, 1, c, 1, 0, c, 1);
+        flt_gemm(t & 1, t >> 1, 1, 0, 1, 1, c, 1, c, 1, 0, c, 1);
+        cr_assert(eq(dbl, c[0], 3));
+    }
     flt_gemm(false, false, 1, 1, 0, 1, NULL, 1, NULL, 1, 2, c, 1);
     cr_assert(eq(dbl, c[0], 6), "k = 0 gives beta C");
     flt_gemm(false, true, 1, 1, 0, 1, NULL, 1, NULL, 1, 0, c + 1, 1);
     cr_assert(eq(dbl, c[1], 0), "k = 0, beta = 0 gives 0 whatever C holds");
+    c[1] = (flt_real)NAN;
+    flt_gemm(false, true, 1, 1, 1, 0, c + 1, 1, c + 1, 1, 2, c, 1);
+    cr_assert(eq(dbl, c[0], 12), "alpha = 0 gives beta C whatever A and B hold");
 }
 
 Test(num_gemm, sizes_beyond_blas_are_refused) {

@@ -14,7 +14,8 @@
 void flt_num_init(void);
 // Threads that may call flt_gemm at the same time: 1 with Debian's serial OpenBLAS, which is not thread-safe, else `wanted`.
 int flt_num_threads(int wanted);
-// "OpenBLAS 0.3.21 SkylakeX pthread", "fftw-3.3.10-sse2-avx", "avx512"
+// "OpenBLAS 0.3.21 SkylakeX pthread" (", not used" behind it where it has no kernels for this machine and ours do everything),
+// "fftw-3.3.10-sse2-avx", "avx512"
 const char *flt_num_blas(void);
 const char *flt_num_fftw(void);
 const char *flt_num_isa(void); // kernels in use: "avx512", "avx2" or "portable"; FLT_ISA in the environment forces one

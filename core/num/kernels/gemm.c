@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: MIT
+// Dense products by register tiles, for sizes at which a library call does not pay and for machines that the library does not
+// know.
+//
+// C is computed in panels of two vectors of columns and in tiles of ROWS rows, which stay in registers while k runs. A is read
+// element by element as it lies, B by vectors of a row. Where B is stored transposed, ends within a vector or has distant rows,
+// its panel is first copied to the stack; so is a block of a large A that is stored transposed. Large products run in blocks of
+// HEIGHT rows and DEPTH terms, whose parts of A and B stay in the caches (Goto, van de Geijn, ACM TOMS 34, 2008, in small).
+//
+// Every element of C is summed over k in the same order, whatever its tile: rows of a product do not depend on how many there
+// are. Only a single row times a transposed B is a row of dot products.
+#include "num/kernels/gemm.h"
+
+#include "flt/simd.h"
+
+enum {
+    ROWS = FLTX_VBYTES == 64 ? 8 : 4,
+    TALL_ROWS = 2 * ROWS, // of tiles that are one vector wide
+    PANEL = 2 * FLTX_LANES,
+    HEIGHT = 128,
+    DEPTH = 256,
+    NEAR = 256 // rows closer than this many elements are read where they lie
+};
+
+FLTX_INLINE flt_vreal load_up_to(const flt_real *x, size_t n) {
+    return n >= FLTX_LANES ? flt_vreal_load(x) : flt_vreal_load_part(x, n);
+}
+
+FLTX_INLINE void store_vector(const num_product *p, flt_real *c, flt_vreal sum, size_t width) {
+    const flt_vreal product = p->alpha * sum;
+    if (width >= FLTX_LANES)
+        flt_vreal_store(c, p->beta == 0 ? product : product + p->beta * flt_vreal_load(c));
+    else
+        flt_vreal_store_part(c, p->beta == 0 ? product : product + p->beta * flt_vreal_load_part(c, width), width);
+}
+
+// Rows i .. i + rows - 1 of a product that is one panel wide and has B as rows of whole vectors; rows, vectors, ta are constants
+// at every call.
+FLTX_INLINE void multiply_tile(const num_product *p, size_t i, int rows, int vectors, bool ta) {
+    const size_t down = ta ? 1 : p->lda, along = ta ? p->lda : 1, depth = p->k;
+    const flt_real *a = p->a + i * down, *b = p->b;
+    flt_real *c = p->c + i * p->ldc;
+    flt_vreal sum[TALL_ROWS][2];
+#pragma GCC unroll 16
+    for (int r = 0; r < rows; r++) sum[r][0] = sum[r][1] = flt_vreal_set(0);
+    for (size_t l = 0; l < depth; l++, a += along, b += p->ldb) {
+        const flt_vreal b0 = flt_vreal_load(b), b1 = vectors > 1 ? flt_vreal_load(b + FLTX_LANES) : b0;
+#pragma GCC unroll 16
+        for (int r = 0; r < rows; r++) {
+            const flt_vreal x = flt_vreal_set(a[(size_t)r * down]);
+            sum[r][0] += x * b0;
+            if (vectors > 1) sum[r][1] += x * b1;
+        }
+    }
+#pragma GCC unroll 16
+    for (int r = 0; r < rows; r++, c += p->ldc) {
+        store_vector(p, c, sum[r][0], p->n);
+        if (vectors > 1) store_vector(p, c + FLTX_LANES, sum[r][1], p->n - FLTX_LANES);
+    }
+}
+
+FLTX_INLINE void multiply_rows(const num_product *p, int vectors, bool ta) {
+    size_t i = 0;
+    if (vectors == 1 && ta)
+        for (; i + TALL_ROWS <= p->m; i += TALL_ROWS) multiply_tile(p, i, TALL_ROWS, 1, ta);
+    for (; i + ROWS <= p->m; i += ROWS) multiply_tile(p, i, ROWS, vectors, ta);
+    for (; i + 2 <= p->m; i += 2) multiply_tile(p, i, 2, vectors, ta);
+    if (i < p->m) multiply_tile(p, i, 1, vectors, ta);
+}
+
+static void multiply_panel(const num_product *p) {
+    if (p->n <= FLTX_LANES && p->ta)
+        multiply_rows(p, 1, true);
+    else if (p->n <= FLTX_LANES)
+        multiply_rows(p, 1, false);
+    else if (p->ta)
+        multiply_rows(p, 2, true);
+    else
+        multiply_rows(p, 2, false);
+}
+
+// ---- copies of panels, [k, PANEL] with zeros to the right
+
+// Step h of a transposition exchanges the off-diagonal blocks of width h.
+#define UPPER(j, h) (((j) & (h)) ? FLTX_LANES + (j) - (h) : (j))
+#define LOWER(j, h) (((j) & (h)) ? FLTX_LANES + (j) : (j) + (h))
+#if FLTX_LANES == 16
+#define PICK(from, a, b, h)                                                                                                      \
+    __builtin_shufflevector(a, b, from(0, h), from(1, h), from(2, h), from(3, h), from(4, h), from(5, h), from(6, h),            \
+                            from(7, h), from(8, h), from(9, h), from(10, h), from(11, h), from(12, h), from(13, h), from(14, h), \
+                            from(15, h))
+#elif FLTX_LANES == 8
+#define PICK(from, a, b, h)                                                                                                      \
+    __builtin_shufflevector(a, b, from(0, h), from(1, h), from(2, h), from(3, h), from(4, h), from(5, h), from(6, h), from(7, h))
+#elif FLTX_LANES == 4
+#define PICK(from, a, b, h) __builtin_shufflevector(a, b, from(0, h), from(1, h), from(2, h), from(3, h))
+#else
+#define PICK(from, a, b, h) __builtin_shufflevector(a, b, from(0, h), from(1, h))
+#endif
+#define EXCHANGE(rows, h)                                                                                                        \
+    _Pragma("GCC unroll 16") for (int i = 0; i < FLTX_LANES; i++) {                                                              \
+        if (i & (h)) continue;                                                                                                   \
+        const flt_vreal x = (rows)[i], y = (rows)[i + (h)];                                                                      \
+        (rows)[i] = PICK(UPPER, x, y, h);                                                                                        \
+        (rows)[i + (h)] = PICK(LOWER, x, y, h);                                                                                  \
+    }
+
+FLTX_INLINE void transpose(flt_vreal *rows) {
+    EXCHANGE(rows, 1)
+#if FLTX_LANES > 2
+    EXCHANGE(rows, 2)
+#endif
+#if FLTX_LANES > 4
+    EXCHANGE(rows, 4)
+#endif
+#if FLTX_LANES > 8
+    EXCHANGE(rows, 8)
+#endif
+}
+
+// from b [width, k]
+static void pack_transposed(size_t width, size_t k, const flt_real *b, size_t ldb, flt_real *out) {
+    for (size_t j = 0; j < width; j += FLTX_LANES)
+        for (size_t l = 0; l < k; l += FLTX_LANES) {
+            flt_vreal rows[FLTX_LANES];
+#pragma GCC unroll 16
+            for (size_t r = 0; r < FLTX_LANES; r++)
+                rows[r] = j + r < width ? load_up_to(b + (j + r) * ldb + l, k - l) : flt_vreal_set(0);
+            transpose(rows);
+#pragma GCC unroll 16
+            for (size_t r = 0; r < FLTX_LANES; r++)
+                if (l + r < k) flt_vreal_store(out + (l + r) * PANEL + j, rows[r]);
+        }
+}
+
+// from b [k, width]
+static void pack_rows(size_t width, size_t k, const flt_real *b, size_t ldb, flt_real *out) {
+    for (size_t l = 0; l < k; l++, b += ldb, out += PANEL) {
+        flt_vreal_store(out, load_up_to(b, width));
+        if (width > FLTX_LANES) flt_vreal_store(out + FLTX_LANES, load_up_to(b + FLTX_LANES, width - FLTX_LANES));
+    }
+}
+
+// ---- large products in blocks
+
+typedef struct buffers {
+    _Alignas(64) flt_real a[DEPTH * HEIGHT], b[DEPTH * PANEL];
+} buffers;
+
+// Rows i .. and terms l .. of p, not more than HEIGHT and DEPTH of them, over all panels.
+static void multiply_block(const num_product *p, size_t i, size_t l, buffers *copy) {
+    const size_t m = p->m - i < HEIGHT ? p->m - i : HEIGHT, k = p->k - l < DEPTH ? p->k - l : DEPTH;
+    const flt_real *a = p->a + (p->ta ? l * p->lda + i : i * p->lda + l), *b = p->b + (p->tb ? l : l * p->ldb);
+    const bool far_a = p->ta && p->lda > NEAR && p->n > PANEL; // to be read again for each panel
+    const bool far_b = p->ldb > NEAR && m >= 2 * ROWS;
+    if (far_a)
+        for (size_t r = 0; r < k; r++) memcpy(copy->a + r * HEIGHT, a + r * p->lda, m * sizeof *a);
+    for (size_t j = 0; j < p->n; j += PANEL) {
+        const size_t n = p->n - j < PANEL ? p->n - j : PANEL;
+        const bool packed = p->tb || far_b || n % FLTX_LANES != 0;
+        if (p->tb)
+            pack_transposed(n, k, b + j * p->ldb, p->ldb, copy->b);
+        else if (packed)
+            pack_rows(n, k, b + j, p->ldb, copy->b);
+        multiply_panel(&(num_product){.ta = p->ta,
+                                      .m = m,
+                                      .n = n,
+                                      .k = k,
+                                      .alpha = p->alpha,
+                                      .a = far_a ? copy->a : a,
+                                      .lda = far_a ? HEIGHT : p->lda,
+                                      .b = packed ? copy->b : b + j,
+                                      .ldb = packed ? PANEL : p->ldb,
+                                      .beta = l > 0 ? 1 : p->beta,
+                                      .c = p->c + i * p->ldc + j,
+                                      .ldc = p->ldc});
+    }
+}
+
+static void multiply_blocks(const num_product *p) {
+    buffers copy;
+    for (size_t l = 0; l < p->k; l += DEPTH)
+        for (size_t i = 0; i < p->m; i += HEIGHT) multiply_block(p, i, l, &copy);
+}
+
+// ---- one row of C, [1, k] times b [n, k] transposed
+
+FLTX_INLINE void multiply_dots(const num_product *p, size_t j, int count) {
+    flt_vreal sum[4];
+#pragma GCC unroll 4
+    for (int r = 0; r < count; r++) sum[r] = flt_vreal_set(0);
+    for (size_t l = 0; l < p->k; l += FLTX_LANES) {
+        const flt_vreal x = load_up_to(p->a + l, p->k - l);
+#pragma GCC unroll 4
+        for (int r = 0; r < count; r++) sum[r] += x * load_up_to(p->b + (j + (size_t)r) * p->ldb + l, p->k - l);
+    }
+#pragma GCC unroll 4
+    for (int r = 0; r < count; r++) {
+        flt_real *c = p->c + j + r;
+        const flt_real product = p->alpha * flt_vreal_sum(sum[r]);
+        *c = p->beta == 0 ? product : product + p->beta * *c;
+    }
+}
+
+static void multiply(const num_product *p) {
+    size_t j = 0;
+    if (p->m > 1 || !p->tb || (p->ta && p->lda != 1)) {
+        multiply_blocks(p);
+        return;
+    }
+    for (; j + 4 <= p->n; j += 4) multiply_dots(p, j, 4);
+    for (; j < p->n; j++) multiply_dots(p, j, 1);
+}
+
+const num_gemm FLTX_ISA_TABLE(num_gemm) = {.multiply = multiply};
