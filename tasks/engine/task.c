@@ -21,8 +21,9 @@ static flt_err print_spec(const flt_task_kind *kind, const flt_params *p, char *
     const flt_param_spec *s = kind->kind.params;
     size_t used = (size_t)snprintf(out, size, "%s", kind->kind.name);
     for (char before = ':'; s != NULL && s->name != NULL && used < size; s++) {
-        if (!flt_params_is_set(p, s->name)) continue;
-        used += (size_t)snprintf(out + used, size - used, "%c%s=%s", before, s->name, flt_params_text(p, s->name));
+        const char *value = flt_params_text(p, s->name);
+        if (strcmp(value, s->initial == NULL ? "" : s->initial) == 0) continue;
+        used += (size_t)snprintf(out + used, size - used, "%c%s=%s", before, s->name, value);
         before = ',';
     }
     if (used < size) return FLTE_OK;

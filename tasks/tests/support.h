@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: MIT
+// What the tests of tasks share: making objectives, vectors of random numbers, norms in double.
+#ifndef FLTX_TASKS_TEST_SUPPORT_H
+#define FLTX_TASKS_TEST_SUPPORT_H
+
+#include "flt/memory.h"
+#include "flt/random.h"
+#include "flt/tasks.h"
+
+#include <criterion/criterion.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+// Small versions of every activation and depth, and of the test functions; `smooth`: without kinks that differences may cross.
+typedef struct task_case {
+    const char *spec;
+    bool smooth;
+} task_case;
+
+static const task_case task_cases[] = {
+    {"quadratic:dimension=1", true},
+    {"quadratic:dimension=7,conditioning=1000,noise=0", true},
+    {"quadratic:dimension=40,noise=2,instance=5", true},
+    {"rosenbrock:dimension=2,spread=0", true},
+    {"rosenbrock:dimension=9", true},
+    {"digits_mlp:depth=0,batch=5", true},
+    {"digits_mlp:width=3,batch=4,activation=relu", false},
+    {"digits_mlp:width=8,depth=2,batch=6,activation=gelu", true},
+    {"digits_mlp:width=5,depth=3,batch=3,activation=tanh", true},
+    {"digits_mlp:width=6,depth=4,batch=1,activation=sigmoid", true},
+    {"digits_mlp:width=8,batch=7,activation=silu,augment=false", true},
+};
+enum { N_TASK_CASES = sizeof task_cases / sizeof *task_cases };
+
+// Case i: the table above, then every registered task at its defaults (kinks assumed). False behind the last.
+static inline bool task_case_at(size_t i, task_case *out) {
+    const flt_registry *r = flt_task_registry();
+    if (i < N_TASK_CASES)
+        *out = task_cases[i];
+    else if (i - N_TASK_CASES < flt_registry_count(r))
+        *out = (task_case){r->kinds[i - N_TASK_CASES]->name, false};
+    else
+        return false;
+    return true;
+}
+
+static inline flt_objective *make(const char *spec) {
+    flt_objective *o = NULL;
+    const flt_err err = flt_task_create(spec, &o);
+    cr_assert_eq(err, FLTE_OK, "%s: %s", spec, flt_error());
+    return o;
+}
+
+static inline flt_real *vector(size_t n) {
+    flt_real *x = calloc(n, sizeof *x);
+    cr_assert(x != NULL);
+    return x;
+}
+
+static inline flt_real *normals(size_t n, uint64_t number) {
+    flt_real *x = vector(n);
+    flt_rng_normal(flt_rng_make(1, "test", number), 0, n, x);
+    return x;
+}
+
+static inline double dot(size_t n, const flt_real *x, const flt_real *y) {
+    double sum = 0.0;
+    for (size_t i = 0; i < n; i++) sum += (double)x[i] * (double)y[i];
+    return sum;
+}
+
+static inline double norm(size_t n, const flt_real *x) {
+    return sqrt(dot(n, x, x));
+}
+
+static inline flt_real *initial(const flt_objective *o, uint64_t seed) {
+    flt_real *theta = vector(o->layout.total);
+    o->init(o->self, seed, theta);
+    return theta;
+}
+
+static inline double evaluate(const flt_objective *o, uint64_t seed, flt_split split, const flt_real *theta, double *metric) {
+    flt_real loss, second;
+    o->evaluate(o->self, seed, split, theta, &loss, &second);
+    if (metric != NULL) *metric = (double)second;
+    return (double)loss;
+}
+
+#endif
