@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: MIT
+// The public face of attention: checks what all mechanisms have in common, then hands over to the kind.
+#include "flt/attention.h"
+#include "flt/memory.h"
+#include "flt/num.h"
+
+#include <stdio.h>
+#include <string.h>
+
+struct flt_attention {
+    const flt_attention_kind *kind;
+    void *self;
+    bool causal;
+};
+
+// Names of the mechanisms that have all bits of `caps`.
+static void list_capable(unsigned caps, char *list, size_t size) {
+    const flt_registry *r = flt_attention_registry();
+    list[0] = '\0';
+    for (size_t i = 0; r->kinds[i] != NULL; i++) {
+        const size_t used = strlen(list);
+        if ((r->kinds[i]->caps & caps) == caps)
+            snprintf(list + used, size - used, "%s%s", used > 0 ? ", " : "", r->kinds[i]->name);
+    }
+}
+
+static flt_err check_sizes(const flt_attention_desc *desc) {
+    const char *who = desc->mechanism;
+    size_t tokens = 0, all = 0;
+    if (desc->B == 0 || desc->H == 0 || desc->N == 0 || desc->d == 0 || desc->dv == 0)
+        return flt_fail(FLTE_SHAPE, who, "B = %zu, H = %zu, N = %zu, d = %zu, dv = %zu; each must be at least 1", desc->B,
+                        desc->H, desc->N, desc->d, desc->dv);
+    if (!flt_mul_ok(desc->B, desc->H, &tokens) || !flt_mul_ok(tokens, desc->N, &tokens) ||
+        !flt_mul_ok(tokens, desc->d > desc->dv ? desc->d : desc->dv, &all) || all > PTRDIFF_MAX / sizeof(double))
+        return flt_fail(FLTE_RANGE, who, "B = %zu, H = %zu, N = %zu, d = %zu, dv = %zu do not fit in the address space", desc->B,
+                        desc->H, desc->N, desc->d, desc->dv);
+    if (desc->threads < 0) return flt_fail(FLTE_RANGE, who, "threads is %d; 0 (one) or more is wanted", desc->threads);
+    return flt_gemm_check(who, desc->N, desc->d, desc->dv);
+}
+
+static flt_err check_desc(const flt_attention_desc *desc, const flt_attention_kind *kind) {
+    char list[256];
+    FLTX_TRY(check_sizes(desc));
+    if (desc->n_args > 0 && desc->args == NULL)
+        return flt_fail(FLTE_USAGE, desc->mechanism, "%zu arguments are announced, but the list is NULL", desc->n_args);
+    if (desc->causal && !(kind->kind.caps & FLTX_ATT_CAUSAL)) {
+        list_capable(FLTX_ATT_CAUSAL, list, sizeof list);
+        return flt_fail(FLTE_UNSUPPORTED, desc->mechanism, "it has no causal form; these have: %s", list);
+    }
+    if (desc->params != NULL && flt_params_specs(desc->params) != kind->kind.params)
+        return flt_fail(FLTE_USAGE, desc->mechanism, "the parameters given to it were made for another mechanism");
+    return FLTE_OK;
+}
+
+// The kind sees a description whose parameters are there and whose threads may all call BLAS.
+static flt_err create_kind(const flt_attention_desc *desc, const flt_attention_kind *kind, void **self) {
+    flt_attention_desc full = *desc;
+    flt_params *defaults = NULL;
+    full.mechanism = kind->kind.name;
+    full.threads = flt_num_threads(desc->threads > 0 ? desc->threads : 1);
+    if (full.params == NULL) {
+        FLTX_TRY(flt_params_create(kind->kind.name, kind->kind.params, &defaults));
+        full.params = defaults;
+    }
+    const flt_err err = kind->create(&full, self);
+    flt_params_destroy(defaults);
+    return err;
+}
+
+flt_err flt_attention_create(const flt_attention_desc *desc, flt_attention **out) {
+    const flt_attention_kind *kind = NULL;
+    flt_attention *a = NULL;
+    *out = NULL;
+    FLTX_TRY(flt_attention_find(desc->mechanism, &kind));
+    FLTX_TRY(check_desc(desc, kind));
+    flt_num_init();
+    FLTX_TRY(flt_alloc(1, sizeof *a, &a));
+    a->kind = kind;
+    a->causal = desc->causal;
+    const flt_err err = create_kind(desc, kind, &a->self);
+    if (err != FLTE_OK) {
+        flt_attention_destroy(a);
+        return err;
+    }
+    *out = a;
+    return FLTE_OK;
+}
+
+void flt_attention_destroy(flt_attention *a) {
+    if (a == NULL) return;
+    if (a->self != NULL) a->kind->destroy(a->self);
+    flt_free(a);
+}
+
+void flt_attention_forward(flt_attention *a, const flt_real *q, const flt_real *k, const flt_real *v, flt_real *out) {
+    a->kind->forward(a->self, q, k, v, out);
+}
+
+flt_err flt_attention_begin(flt_attention *a) {
+    const char *who = a->kind->kind.name;
+    char list[256];
+    if (a->kind->begin == NULL) {
+        list_capable(FLTX_ATT_STREAM, list, sizeof list);
+        return flt_fail(FLTE_UNSUPPORTED, who, "it has no streaming form; these have: %s", list);
+    }
+    if (!a->causal) return flt_fail(FLTE_UNSUPPORTED, who, "the plan is bidirectional; streaming needs a causal one");
+    a->kind->begin(a->self);
+    return FLTE_OK;
+}
+
+void flt_attention_step(flt_attention *a, const flt_real *q, const flt_real *k, const flt_real *v, flt_real *out) {
+    a->kind->step(a->self, q, k, v, out);
+}
+
+size_t flt_attention_workspace(const flt_attention *a) {
+    return a->kind->workspace(a->self);
+}
+
+size_t flt_attention_draws(const flt_attention *a, size_t max, flt_attention_arg *out) {
+    return a->kind->draws(a->self, max, out);
+}
+
+const flt_attention_kind *flt_attention_kind_of(const flt_attention *a) {
+    return a->kind;
+}

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: MIT
+// Softmax features by random projection, with or without positional snippets beside the input. Private to core/attention.
+//
+//     lq = omega [x, a_i] (- row constants),   lk = omega [x, b_j] - |x|^2/2,   x = q/d^(1/4), k/d^(1/4)
+//
+// omega [m, d + 2r]; its part for the snippets meets positions alone, so that product is a table [N, F] made once: FLT then costs
+// what Performer costs. Where the table would be larger than allowed, snippets are formed tile by tile.
+// |b_j|^2 = 1 for every key and cancels; |a_i|^2 is constant along a row and cancels.
+#ifndef FLTX_ATTENTION_FEATURES_H
+#define FLTX_ATTENTION_FEATURES_H
+
+#include "args.h"
+#include "linear.h"
+
+typedef enum flt_att_feature_kind { FLTX_ATT_POSITIVE, FLTX_ATT_HYPERBOLIC } flt_att_feature_kind;
+
+#define FLTX_ATT_FEATURES_PARAM                                                                                                  \
+    {                                                                                                                            \
+        "features", FLTX_ENUM, "positive", 0, 0, "positive|hyperbolic",                                                          \
+            "positive: exp(omega x), m features; hyperbolic: exp(+-omega x), 2 m features of lower variance"                     \
+    }
+#define FLTX_ATT_M_PARAM                                                                                                         \
+    { "m", FLTX_INT, "128", 1, 1 << 20, NULL, "rows of omega, when it is drawn" }
+
+typedef struct flt_att_snippets { // what FLT adds; borrowed from the plan
+    const flt_att_positions *pos;
+    const flt_att_array *xi, *rho; // [r, l], [r]
+    size_t max_table;              // bytes that the table of projected positions may take
+} flt_att_snippets;
+
+typedef struct flt_att_features flt_att_features;
+
+// omega [m, d + 2r] is used in the form of the parameter `features`. snippets: NULL for none.
+flt_err flt_att_features_create(const flt_attention_desc *desc, const flt_att_array *omega, const flt_att_snippets *snippets,
+                                flt_att_features **out);
+void flt_att_features_destroy(flt_att_features *a);
+flt_att_map flt_att_features_map(const flt_att_features *a);
+size_t flt_att_features_workspace(const flt_att_features *a);
+
+// Reads `omega` [m, width] or draws it orthogonal for each head; m from the argument or the parameter.
+flt_err flt_att_omega(const flt_attention_desc *desc, size_t width, flt_att_array *out);
+
+#endif

@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: MIT
+// Normalised linear attention over positive features given by their logarithms; see linear.h for the scales.
+//
+// Bidirectional: one pass over tiles of keys builds the state, one over tiles of queries reads it. Causal: chunks, a masked
+// quadratic product inside and the state between. Time O(N F (d + dv)), memory O(F (dv + tile)) a thread.
+#include "linear.h"
+#include "tiles.h"
+
+#include "flt/num.h"
+
+#include <math.h>
+#include <omp.h>
+#include <string.h>
+
+typedef struct state {
+    flt_real *c, *z; // [F]: scale; sum of exp(lk - c)
+    flt_real *s;     // [F, dv]: the same weights times v
+    bool empty;
+} state;
+
+typedef struct slot { // one thread's room
+    state run;
+    flt_real *uq, *uk; // [tile, F]: log features
+    flt_real *phi;     // [tile, F]
+    flt_real *turned;  // [F, tile]: phi of keys transposed (causal)
+    flt_real *a;       // [tile, tile] (causal)
+    flt_real *top;     // [F]: column maxima
+    flt_real *sum;     // [F]: column sums of a segment (causal)
+    flt_real *den;     // [tile]
+} slot;
+
+struct flt_att_linear {
+    size_t B, H, N, d, dv, features, tile;
+    bool causal;
+    int threads;
+    flt_att_map map;
+    const flt_att_tiles *tiles;
+    slot *slots;    // [threads]
+    state *streams; // [B * H], causal plans
+    size_t token;   // next token of the streams
+    flt_ws ws;
+};
+
+// ---- state
+
+static void state_bind(flt_ws *ws, const flt_att_linear *a, state *s) {
+    s->c = flt_ws_take(ws, a->features, sizeof(flt_real));
+    s->z = flt_ws_take(ws, a->features, sizeof(flt_real));
+    s->s = flt_ws_take(ws, a->features * a->dv, sizeof(flt_real));
+}
+
+static void state_clear(const flt_att_linear *a, state *s) {
+    s->empty = true;
+    memset(s->z, 0, a->features * sizeof *s->z);
+    memset(s->s, 0, a->features * a->dv * sizeof *s->s);
+}
+
+// Moves the scale up where `level` [F] exceeds it by more than CAP.
+static void state_raise(const flt_att_linear *a, state *s, const flt_real *level) {
+    if (s->empty) memcpy(s->c, level, a->features * sizeof *s->c);
+    s->empty = false;
+    for (size_t f = 0; f < a->features; f++) {
+        if (!(level[f] - s->c[f] > FLTX_ATT_CAP)) continue;
+        const flt_real keep = (flt_real)exp((double)(s->c[f] - level[f]));
+        s->c[f] = level[f];
+        s->z[f] *= keep;
+        for (size_t k = 0; k < a->dv; k++) s->s[f * a->dv + k] *= keep;
+    }
+}
+
+// ---- bidirectional
+
+static void divide_rows(const flt_att_tiles *tiles, size_t n, size_t cols, flt_real *x, flt_real *den) {
+    for (size_t i = 0; i < n; i++) den[i] = 1 / den[i];
+    tiles->scale_rows(n, cols, x, den);
+}
+
+static void absorb_keys(const flt_att_linear *a, slot *w, flt_att_rows rows, const flt_real *k, const flt_real *v) {
+    const size_t n = rows.count, features = a->features;
+    a->map.keys(a->map.self, rows, k, w->uk);
+    a->tiles->column_max(n, features, w->uk, w->top);
+    state_raise(a, &w->run, w->top);
+    a->tiles->key_features(n, features, w->uk, w->run.c, w->phi);
+    a->tiles->column_sum(n, features, w->phi, w->top, w->run.z);
+    flt_gemm(true, false, features, a->dv, n, 1, w->phi, features, v, a->dv, 1, w->run.s, a->dv);
+}
+
+static void answer_queries(const flt_att_linear *a, slot *w, flt_att_rows rows, const flt_real *q, flt_real *out) {
+    const size_t n = rows.count, features = a->features;
+    a->map.queries(a->map.self, rows, q, w->uq);
+    a->tiles->query_features(n, features, w->uq, w->run.c, w->run.z, w->phi, w->den);
+    flt_gemm(false, false, n, a->dv, features, 1, w->phi, features, w->run.s, a->dv, 0, out, a->dv);
+    divide_rows(a->tiles, n, a->dv, out, w->den);
+}
+
+static flt_att_rows tile_at(const flt_att_linear *a, flt_att_rows head, size_t first) {
+    head.first = first;
+    head.count = a->N - first < a->tile ? a->N - first : a->tile;
+    return head;
+}
+
+static void run_bidirectional(const flt_att_linear *a, slot *w, flt_att_rows head, const flt_real *q, const flt_real *k,
+                              const flt_real *v, flt_real *out) {
+    state_clear(a, &w->run);
+    for (size_t i = 0; i < a->N; i += a->tile) absorb_keys(a, w, tile_at(a, head, i), k + i * a->d, v + i * a->dv);
+    for (size_t i = 0; i < a->N; i += a->tile) answer_queries(a, w, tile_at(a, head, i), q + i * a->d, out + i * a->dv);
+}
+
+// ---- causal
+
+// The first row after `from` that moves the scale, or n: rows from .. that - 1 can share one.
+static size_t segment_end(const flt_att_linear *a, const slot *w, size_t from, size_t n) {
+    const size_t features = a->features;
+    bool near = true;
+    a->tiles->column_max(n - from, features, w->uk + from * features, w->top);
+    for (size_t f = 0; f < features; f++) near &= !(w->top[f] - w->run.c[f] > FLTX_ATT_CAP);
+    if (near) return n;
+    for (size_t i = from + 1; i < n; i++) {
+        for (size_t f = 0; f < features; f++) {
+            if (w->uk[i * features + f] - w->run.c[f] > FLTX_ATT_CAP) return i;
+        }
+    }
+    return n;
+}
+
+// Rows from .. n - 1 of a chunk under the scale that row `from` allows; returns the row up to which the answers stand. Products
+// run over all rows to n although only those before `end` count: their shapes, hence their rounding, then know nothing of `end`,
+// which depends on the future of the rows before it. v, out: at row `from`.
+static size_t run_segment(const flt_att_linear *a, slot *w, size_t from, size_t n, const flt_real *v, flt_real *out) {
+    const size_t features = a->features, dv = a->dv, rows = n - from;
+    state_raise(a, &w->run, w->uk + from * features);
+    const size_t end = segment_end(a, w, from, n);
+    a->tiles->key_features(rows, features, w->uk + from * features, w->run.c, w->phi);
+    a->tiles->transpose(rows, features, w->phi, features, w->turned, rows);
+    memset(w->sum, 0, features * sizeof *w->sum);
+    a->tiles->column_sum(end - from, features, w->phi, w->top, w->sum);
+    a->tiles->query_features(rows, features, w->uq + from * features, w->run.c, w->run.z, w->phi, w->den);
+    flt_gemm(false, false, rows, rows, features, 1, w->phi, features, w->turned, rows, 0, w->a, rows);
+    a->tiles->mask(rows, w->a, w->den);
+    flt_gemm(false, false, rows, dv, features, 1, w->phi, features, w->run.s, dv, 0, out, dv);
+    flt_gemm(false, false, rows, dv, rows, 1, w->a, rows, v, dv, 1, out, dv);
+    divide_rows(a->tiles, rows, dv, out, w->den);
+    flt_gemm(false, false, features, dv, end - from, 1, w->turned, rows, v, dv, 1, w->run.s, dv);
+    for (size_t f = 0; f < features; f++) w->run.z[f] += w->sum[f]; // not before the queries have read z
+    return end;
+}
+
+static void run_causal(const flt_att_linear *a, slot *w, flt_att_rows head, const flt_real *q, const flt_real *k,
+                       const flt_real *v, flt_real *out) {
+    state_clear(a, &w->run);
+    for (size_t i = 0; i < a->N; i += a->tile) {
+        const flt_att_rows rows = tile_at(a, head, i);
+        a->map.queries(a->map.self, rows, q + i * a->d, w->uq);
+        a->map.keys(a->map.self, rows, k + i * a->d, w->uk);
+        for (size_t from = 0; from < rows.count;)
+            from = run_segment(a, w, from, rows.count, v + (i + from) * a->dv, out + (i + from) * a->dv);
+    }
+}
+
+// ---- streaming
+
+static void run_step(const flt_att_linear *a, slot *w, state *s, flt_att_rows row, const flt_real *q, const flt_real *k,
+                     const flt_real *v, flt_real *out) {
+    const size_t features = a->features, dv = a->dv;
+    a->map.queries(a->map.self, row, q, w->uq);
+    a->map.keys(a->map.self, row, k, w->uk);
+    state_raise(a, s, w->uk);
+    a->tiles->key_features(1, features, w->uk, s->c, w->phi);
+    a->tiles->column_sum(1, features, w->phi, w->top, s->z);
+    for (size_t f = 0; f < features; f++) flt_axpy(dv, w->phi[f], v, s->s + f * dv);
+    a->tiles->query_features(1, features, w->uq, s->c, s->z, w->phi, w->den);
+    flt_gemm(false, false, 1, dv, features, 1, w->phi, features, s->s, dv, 0, out, dv);
+    divide_rows(a->tiles, 1, dv, out, w->den);
+}
+
+void flt_att_linear_begin(flt_att_linear *a) {
+    a->token = 0;
+    for (size_t i = 0; i < a->B * a->H; i++) state_clear(a, &a->streams[i]);
+}
+
+void flt_att_linear_step(flt_att_linear *a, const flt_real *q, const flt_real *k, const flt_real *v, flt_real *out) {
+    const size_t heads = a->B * a->H;
+    const unsigned saved = flt_num_ftz();
+    for (size_t i = 0; i < heads; i++) {
+        const flt_att_rows row = {.head = i % a->H, .first = a->token, .count = 1};
+        run_step(a, &a->slots[0], &a->streams[i], row, q + i * a->d, k + i * a->d, v + i * a->dv, out + i * a->dv);
+    }
+    flt_num_ftz_restore(saved);
+    a->token++;
+}
+
+// ---- plan
+
+void flt_att_linear_forward(flt_att_linear *a, const flt_real *q, const flt_real *k, const flt_real *v, flt_real *out) {
+#pragma omp parallel num_threads(a->threads)
+    {
+        const size_t thread = (size_t)omp_get_thread_num();
+        const unsigned saved = flt_num_ftz();
+#pragma omp for schedule(dynamic)
+        for (size_t i = 0; i < a->B * a->H; i++) {
+            const size_t x = i * a->N * a->d, y = i * a->N * a->dv;
+            const flt_att_rows head = {.head = i % a->H, .thread = thread};
+            (a->causal ? run_causal : run_bidirectional)(a, &a->slots[thread], head, q + x, k + x, v + y, out + y);
+        }
+        flt_num_ftz_restore(saved);
+    }
+}
+
+// OpenBLAS has a fast path without packing for products of at most 1e6 multiplications: tiles stay under it where they can.
+static size_t tile_rows(const flt_att_linear *a) {
+    const size_t widest = a->d > a->dv ? a->d : a->dv;
+    size_t rows = FLTX_ATT_MAX_TILE;
+    while (rows > 16 && (rows * a->features * widest > 1000000 || (a->causal && rows * rows * a->features > 1000000))) rows -= 8;
+    return rows < a->N ? rows : a->N;
+}
+
+static void bind(void *self, flt_ws *ws) {
+    flt_att_linear *a = self;
+    const size_t tile = a->tile, features = a->features, real = sizeof(flt_real);
+    for (int t = 0; t < a->threads; t++) {
+        slot *w = &a->slots[t];
+        state_bind(ws, a, &w->run);
+        w->uk = flt_ws_take(ws, tile * features, real);
+        w->uq = a->causal ? flt_ws_take(ws, tile * features, real) : w->uk; // bidirectional: never alive together
+        w->phi = flt_ws_take(ws, tile * features, real);
+        w->turned = a->causal ? flt_ws_take(ws, tile * features, real) : NULL;
+        w->a = a->causal ? flt_ws_take(ws, tile * tile, real) : NULL;
+        w->top = flt_ws_take(ws, features, real);
+        w->sum = a->causal ? flt_ws_take(ws, features, real) : NULL;
+        w->den = flt_ws_take(ws, tile, real);
+    }
+    for (size_t i = 0; a->causal && i < a->B * a->H; i++) state_bind(ws, a, &a->streams[i]);
+}
+
+flt_err flt_att_linear_create(const flt_attention_desc *desc, flt_att_map map, flt_att_linear **out) {
+    flt_att_linear *a = NULL;
+    flt_err err = flt_gemm_check(desc->mechanism, map.features, desc->dv, FLTX_ATT_MAX_TILE);
+    *out = NULL;
+    if (err != FLTE_OK) return err;
+    FLTX_TRY(flt_alloc(1, sizeof *a, &a));
+    a->B = desc->B, a->H = desc->H, a->N = desc->N, a->d = desc->d, a->dv = desc->dv;
+    a->causal = desc->causal;
+    a->threads = desc->threads;
+    a->map = map;
+    a->tiles = FLTX_ISA_PICK(flt_att_tiles);
+    a->features = map.features;
+    a->tile = tile_rows(a);
+    FLTX_GO(err, failed, flt_alloc((size_t)a->threads, sizeof *a->slots, &a->slots));
+    if (a->causal) FLTX_GO(err, failed, flt_alloc(a->B * a->H, sizeof *a->streams, &a->streams));
+    FLTX_GO(err, failed, flt_ws_create(bind, a, &a->ws));
+    if (a->causal) flt_att_linear_begin(a);
+    *out = a;
+    return FLTE_OK;
+failed:
+    flt_att_linear_destroy(a);
+    return err;
+}
+
+void flt_att_linear_destroy(flt_att_linear *a) {
+    if (a == NULL) return;
+    flt_ws_destroy(&a->ws);
+    flt_free(a->streams);
+    flt_free(a->slots);
+    flt_free(a);
+}
+
+size_t flt_att_linear_workspace(const flt_att_linear *a) {
+    return a->ws.size;
+}

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: MIT
+// The element-wise work on tiles between the matrix products of attention, once per instruction set. Private to core/attention.
+#ifndef FLTX_ATTENTION_TILES_H
+#define FLTX_ATTENTION_TILES_H
+
+#include "flt/isa.h"
+#include "flt/real.h"
+
+// A key's log feature may exceed the scale of the running state by this much before the scale moves: e^30 = 1e13 leaves single
+// precision 25 decades above for sums and values, and what underflows below it is 1e-25 of a denominator that is at least one.
+#define FLTX_ATT_CAP 30
+
+// Logits of a tile on their way through online softmax: s [n, cols] becomes exp(s + bias - top), top [n] the running maximum of
+// each row (-inf at first), sum [n] its running sum; keep [n] receives the factor for what the row has gathered so far.
+typedef struct flt_att_softmax_tile {
+    size_t n, cols; // s is packed
+    flt_real *s;
+    const flt_real *bias; // row i at bias + i * ldb; NULL: none
+    ptrdiff_t ldb;
+    bool causal;
+    ptrdiff_t valid; // causal: columns that row 0 may see, one more each row (may be < 0); the others become 0
+    flt_real *top, *sum, *keep;
+} flt_att_softmax_tile;
+
+typedef struct flt_att_tiles {
+    // u [n, F] = table [n, F] - shift [n]; NULL counts as zeros
+    void (*start)(size_t n, size_t features, const flt_real *table, const flt_real *shift, flt_real *u);
+    // top [F] = max over the rows of u [n, F]
+    void (*column_max)(size_t n, size_t features, const flt_real *u, flt_real *top);
+    // z [F] += column sums of phi [n, F], which are formed by themselves in room [F] first
+    void (*column_sum)(size_t n, size_t features, const flt_real *phi, flt_real *room, flt_real *z);
+    // phi [n, F] = exp(min(u - c, CAP))
+    void (*key_features)(size_t n, size_t features, const flt_real *u, const flt_real *c, flt_real *phi);
+    // phi [n, F] = exp(u + c - max_f (u + c)), den [n] = phi . z
+    void (*query_features)(size_t n, size_t features, const flt_real *u, const flt_real *c, const flt_real *z, flt_real *phi,
+                           flt_real *den);
+    // y [cols, ldy] = transpose of x [rows, ldx]
+    void (*transpose)(size_t rows, size_t cols, const flt_real *x, size_t ldx, flt_real *y, size_t ldy);
+    // zeroes a [n, n] above the diagonal and adds the row sums of the rest to den [n]
+    void (*mask)(size_t n, flt_real *a, flt_real *den);
+    // rows of x [n, cols] times f [n]; rows whose factor is 1 are left alone
+    void (*scale_rows)(size_t n, size_t cols, flt_real *x, const flt_real *f);
+    void (*softmax)(const flt_att_softmax_tile *t);
+} flt_att_tiles;
+
+FLTX_ISA_DECLARE(flt_att_tiles);
+
+#endif

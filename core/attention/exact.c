@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: MIT
+// Exact softmax attention with any relative encoding: out = softmax(q k^T / sqrt d + bias) v, causal or not.
+//
+//     bias [N, N], or lag_bias [2N - 1] holding b_{j-i} at (j - i) + N - 1, or an encoding f(r_i - r_j) in closed form
+//
+// Tiled, with a running maximum and sum of each row (online softmax: Milakov and Gimelshein 2018, arXiv 1805.02867; Rabe and
+// Staats 2021, arXiv 2112.05682), so that memory stays O(N); K is kept transposed by blocks, because OpenBLAS is fastest on
+// products without a transposed right factor. Time O(N^2 (d + dv)), half of it when causal. On evenly spaced positions an
+// encoding is a vector of 2N - 1 lags; elsewhere it is evaluated pair by pair, tile by tile.
+#include "engine/encoding.h"
+#include "engine/tiles.h"
+
+#include "flt/memory.h"
+#include "flt/num.h"
+
+#include <math.h>
+#include <omp.h>
+#include <string.h>
+
+static const flt_param_spec params[] = {FLTX_ATT_RPE_PARAM, {.name = NULL}};
+
+enum { ROWS = 96, COLS = 128 }; // a tile: 96 x 128 x 64 multiplications stay under OpenBLAS's limit of 1e6 for the fast path
+
+typedef struct slot {           // one thread's room
+    flt_real *s;                // [ROWS, COLS] logits, then weights
+    flt_real *top, *sum, *keep; // [ROWS]
+    flt_real *bias;             // [ROWS, COLS] of an encoding at points
+    double *z, *f;              // [ROWS COLS, l], [ROWS COLS]
+} slot;
+
+typedef struct plan {
+    size_t B, H, N, d, dv, rows, cols, blocks;
+    bool causal;
+    int threads;
+    flt_att_positions pos;
+    flt_att_encoding encoding;
+    flt_att_array bias, lag_bias; // as given
+    flt_real *matrix;             // [heads, N, N]
+    flt_real *lags;               // [heads, 2N - 1]
+    size_t bias_heads;            // 1: shared
+    bool points;                  // the encoding is evaluated tile by tile
+    flt_real *kt;                 // [B H, blocks, d, cols]: transposed keys
+    const flt_att_tiles *tiles;
+    slot *slots;
+    flt_ws ws;
+} plan;
+
+static size_t smaller(size_t a, size_t b) {
+    return a < b ? a : b;
+}
+
+// ---- one tile
+
+// Bias of rows i.., columns j..: *ldb is the distance of rows. NULL: none.
+static const flt_real *tile_bias(const plan *p, slot *w, size_t head, size_t i, size_t j, size_t n, size_t cols, ptrdiff_t *ldb) {
+    const size_t h = p->bias_heads == 1 ? 0 : head, N = p->N;
+    *ldb = -1;
+    if (p->lags != NULL) return p->lags + h * (2 * N - 1) + (j + N - 1 - i);
+    *ldb = (ptrdiff_t)N;
+    if (p->matrix != NULL) return p->matrix + h * N * N + i * N + j;
+    if (!p->points) return NULL;
+    const size_t l = p->pos.l;
+    const double *pos = p->pos.array.data;
+    const flt_rpe_args args = flt_att_encoding_args(&p->encoding, head);
+    for (size_t a = 0; a < n; a++) {
+        for (size_t b = 0; b < cols; b++) {
+            for (size_t x = 0; x < l; x++) w->z[(a * cols + b) * l + x] = pos[(i + a) * l + x] - pos[(j + b) * l + x];
+        }
+    }
+    p->encoding.kind->closed_form(&args, n * cols, w->z, w->f);
+    for (size_t a = 0; a < n * cols; a++) w->bias[a] = (flt_real)w->f[a];
+    *ldb = (ptrdiff_t)cols;
+    return w->bias;
+}
+
+// Rows i .. i + n - 1 of one head against all keys that they may see. q, out: at row i; v: at row 0.
+static void run_rows(const plan *p, slot *w, size_t bh, size_t i, const flt_real *q, const flt_real *v, flt_real *out) {
+    const size_t n = smaller(p->rows, p->N - i), keys = p->causal ? i + n : p->N, d = p->d, dv = p->dv;
+    const flt_real scale = (flt_real)(1.0 / sqrt((double)d));
+    for (size_t a = 0; a < n; a++) w->top[a] = (flt_real)-INFINITY, w->sum[a] = 0;
+    for (size_t j = 0; j < keys; j += p->cols) {
+        const size_t cols = smaller(p->cols, p->N - j);
+        flt_att_softmax_tile t = {.n = n, .cols = cols, .s = w->s, .causal = p->causal};
+        t.valid = (ptrdiff_t)i - (ptrdiff_t)j + 1;
+        t.top = w->top, t.sum = w->sum, t.keep = w->keep;
+        t.bias = tile_bias(p, w, bh % p->H, i, j, n, cols, &t.ldb);
+        const flt_real *kt = p->kt + (bh * p->blocks + j / p->cols) * d * p->cols;
+        flt_gemm(false, false, n, cols, d, scale, q, d, kt, p->cols, 0, w->s, cols);
+        p->tiles->softmax(&t);
+        if (j > 0) p->tiles->scale_rows(n, dv, out, w->keep);
+        flt_gemm(false, false, n, dv, cols, 1, w->s, cols, v + j * dv, dv, j > 0, out, dv);
+    }
+    for (size_t a = 0; a < n; a++) w->sum[a] = 1 / w->sum[a];
+    p->tiles->scale_rows(n, dv, out, w->sum);
+}
+
+static void forward(void *self, const flt_real *q, const flt_real *k, const flt_real *v, flt_real *out) {
+    const plan *p = self;
+    const size_t heads = p->B * p->H, N = p->N, d = p->d, dv = p->dv, tiles = (N + p->rows - 1) / p->rows;
+#pragma omp parallel num_threads(p->threads)
+    {
+        slot *w = &p->slots[omp_get_thread_num()];
+        const unsigned saved = flt_num_ftz();
+#pragma omp for schedule(static)
+        for (size_t b = 0; b < heads * p->blocks; b++) {
+            const size_t j = b % p->blocks * p->cols, keys = smaller(p->cols, N - j);
+            p->tiles->transpose(keys, d, k + (b / p->blocks * N + j) * d, d, p->kt + b * d * p->cols, p->cols);
+        }
+#pragma omp for schedule(dynamic)
+        for (size_t t = 0; t < heads * tiles; t++) {
+            const size_t bh = t / tiles, i = (tiles - 1 - t % tiles) * p->rows; // causal: the longest rows first
+            run_rows(p, w, bh, i, q + (bh * N + i) * d, v + bh * N * dv, out + (bh * N + i) * dv);
+        }
+        flt_num_ftz_restore(saved);
+    }
+}
+
+// ---- plan
+
+static void bind(void *self, flt_ws *ws) {
+    plan *p = self;
+    const size_t real = sizeof(flt_real), tile = p->rows * p->cols;
+    p->kt = flt_ws_take(ws, p->B * p->H * p->blocks, p->d * p->cols * real);
+    for (int t = 0; t < p->threads; t++) {
+        slot *w = &p->slots[t];
+        w->s = flt_ws_take(ws, tile, real);
+        w->top = flt_ws_take(ws, p->rows, real);
+        w->sum = flt_ws_take(ws, p->rows, real);
+        w->keep = flt_ws_take(ws, p->rows, real);
+        w->bias = p->points ? flt_ws_take(ws, tile, real) : NULL;
+        w->z = p->points ? flt_ws_take(ws, tile * p->pos.l, sizeof(double)) : NULL;
+        w->f = p->points ? flt_ws_take(ws, tile, sizeof(double)) : NULL;
+    }
+}
+
+static flt_err to_reals(const flt_att_array *a, size_t *heads, flt_real **out) {
+    const size_t lead = a->heads == 0 ? 1 : a->heads;
+    *heads = lead;
+    FLTX_TRY(flt_alloc(lead * a->count, sizeof **out, out));
+    for (size_t i = 0; i < lead * a->count; i++) (*out)[i] = (flt_real)a->data[i];
+    return FLTE_OK;
+}
+
+// The encoding on evenly spaced positions: f at the 2N - 1 lags.
+static flt_err encoding_lags(plan *p) {
+    const size_t lags = 2 * p->N - 1;
+    double *z = NULL;
+    p->bias_heads = flt_att_encoding_shared(&p->encoding) ? 1 : p->H;
+    FLTX_TRY(flt_alloc(p->bias_heads * lags, sizeof *p->lags, &p->lags));
+    FLTX_TRY(flt_alloc(2 * lags, sizeof *z, &z));
+    double *f = z + lags;
+    for (size_t i = 0; i < lags; i++) z[i] = ((double)(p->N - 1) - (double)i) * p->pos.step;
+    for (size_t h = 0; h < p->bias_heads; h++) {
+        const flt_rpe_args args = flt_att_encoding_args(&p->encoding, h);
+        p->encoding.kind->closed_form(&args, lags, z, f);
+        for (size_t i = 0; i < lags; i++) p->lags[h * lags + i] = (flt_real)f[i];
+    }
+    flt_free(z);
+    return FLTE_OK;
+}
+
+// `lag_bias` alone, without an encoding's name, goes by index, whatever the positions are.
+static bool by_index(const flt_attention_desc *desc) {
+    static const char *const others[] = {"w", "mu", "s2", "c", "v", "bias"};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        if (flt_attention_arg_find(desc, others[i]) != NULL) return false;
+    }
+    return flt_attention_arg_find(desc, "lag_bias") != NULL && strcmp(flt_params_text(desc->params, "rpe"), "auto") == 0;
+}
+
+static flt_err read_bias(const flt_attention_desc *desc, plan *p) {
+    const ptrdiff_t N = (ptrdiff_t)desc->N;
+    flt_att_dim square[2] = {{"N", N}, {"N", N}}, lags[1] = {{"2N - 1", 2 * N - 1}};
+    if (by_index(desc)) {
+        FLTX_TRY(flt_att_take(desc, "lag_bias", 1, lags, &p->lag_bias));
+        return to_reals(&p->lag_bias, &p->bias_heads, &p->lags);
+    }
+    FLTX_TRY(flt_att_take(desc, "bias", 2, square, &p->bias));
+    FLTX_TRY(flt_att_encoding_read(desc, &p->pos, &p->encoding));
+    if (p->bias.data != NULL && p->encoding.kind != NULL)
+        return flt_fail(FLTE_USAGE, desc->mechanism, "bias is given and so is the encoding %s; leave one of them out",
+                        p->encoding.kind->kind.name);
+    if (p->bias.data != NULL) return to_reals(&p->bias, &p->bias_heads, &p->matrix);
+    if (p->encoding.kind == NULL || strcmp(p->encoding.kind->kind.name, "none") == 0) return FLTE_OK;
+    p->points = !p->pos.spaced;
+    return p->points ? FLTE_OK : encoding_lags(p);
+}
+
+static void destroy(void *self) {
+    plan *p = self;
+    if (p == NULL) return;
+    flt_ws_destroy(&p->ws);
+    flt_free(p->slots);
+    flt_free(p->lags);
+    flt_free(p->matrix);
+    flt_att_drop(&p->lag_bias);
+    flt_att_drop(&p->bias);
+    flt_att_encoding_drop(&p->encoding);
+    flt_att_drop(&p->pos.array);
+    flt_free(p);
+}
+
+static void choose_tile(plan *p) {
+    const size_t widest = p->d > p->dv ? p->d : p->dv;
+    p->rows = ROWS, p->cols = COLS;
+    while (p->cols > 32 && p->rows * p->cols * widest > 1000000) p->cols /= 2;
+    while (p->rows > 32 && p->rows * p->cols * widest > 1000000) p->rows -= 16;
+    p->rows = smaller(p->rows, p->N);
+    p->cols = smaller(p->cols, p->N);
+    p->blocks = (p->N + p->cols - 1) / p->cols;
+}
+
+static flt_err create(const flt_attention_desc *desc, void **self) {
+    static const char *const names[] = {"bias", "pos", FLTX_ATT_RPE_ARGS, NULL};
+    plan *p = NULL;
+    flt_err err = flt_att_args_known(desc, names);
+    *self = NULL;
+    if (err != FLTE_OK) return err;
+    FLTX_TRY(flt_alloc(1, sizeof *p, &p));
+    p->B = desc->B, p->H = desc->H, p->N = desc->N, p->d = desc->d, p->dv = desc->dv;
+    p->causal = desc->causal;
+    p->threads = desc->threads;
+    p->tiles = FLTX_ISA_PICK(flt_att_tiles);
+    choose_tile(p);
+    FLTX_GO(err, failed, flt_att_positions_read(desc, &p->pos));
+    FLTX_GO(err, failed, read_bias(desc, p));
+    FLTX_GO(err, failed, flt_alloc((size_t)p->threads, sizeof *p->slots, &p->slots));
+    FLTX_GO(err, failed, flt_ws_create(bind, p, &p->ws));
+    *self = p;
+    return FLTE_OK;
+failed:
+    destroy(p);
+    return err;
+}
+
+static size_t workspace(const void *self) {
+    return ((const plan *)self)->ws.size;
+}
+
+static size_t draws(const void *self, size_t max, flt_attention_arg *out) {
+    const plan *p = self;
+    size_t n = 0;
+    flt_att_list(&p->bias, max, out, &n);
+    if (p->lag_bias.data != NULL)
+        flt_att_list(&p->lag_bias, max, out, &n);
+    else
+        flt_att_encoding_list(&p->encoding, max, out, &n);
+    return n;
+}
+
+const flt_attention_kind flt_attention_kind_exact = {
+    .kind =
+        {
+            .name = "exact",
+            .summary = "quadratic softmax attention, tiled; arguments bias [N, N], or lag_bias [2N - 1], or an encoding's",
+            .formula = "out = softmax(q k^T / sqrt d + bias) v",
+            .cost = "time O(N^2 (d + dv)), memory O(N d)",
+            .citation =
+                "Vaswani et al., Attention is all you need, NeurIPS 2017; Rabe and Staats 2021, arXiv 2112.05682 (memory)",
+            .caps = FLTX_ATT_CAUSAL | FLTX_ATT_RPE | FLTX_ATT_EXACT | FLTX_ATT_NORMALISED | FLTX_ATT_PERMUTE,
+            .params = params,
+        },
+    .create = create,
+    .destroy = destroy,
+    .forward = forward,
+    .workspace = workspace,
+    .draws = draws,
+};
