@@ -131,19 +131,26 @@ static flt_err need(const flt_tensors *weights, const char *name, size_t rank, c
     return flt_fail(FLTE_SHAPE, who, "tensor %s has rank %zu; rank %zu is expected", name, (*out)->rank, rank);
 }
 
+static bool has_layer(const flt_tensors *weights, size_t i) {
+    char name[32];
+    snprintf(name, sizeof name, "layers.%zu.w", i);
+    if (flt_tensors_find(weights, name) != NULL) return true;
+    snprintf(name, sizeof name, "layers.%zu.b", i);
+    return flt_tensors_find(weights, name) != NULL;
+}
+
 // layers.0.b, layers.1.b, ..: all but the last are hidden.
 static flt_err infer_hidden(const flt_tensors *weights, flt_params *p) {
     char list[128] = "", name[32];
     size_t n = 0;
     const flt_tensor *b = NULL;
     FLTX_TRY(need(weights, "layers.0.b", 1, &b));
-    for (;; n++) {
-        snprintf(name, sizeof name, "layers.%zu.b", n + 1);
-        if (flt_tensors_find(weights, name) == NULL) break;
+    for (; has_layer(weights, n + 1); n++) {
         if (n == FLTX_NET_MAX_HIDDEN)
             return flt_fail(FLTE_SHAPE, who, "the weight file has more than %d hidden layers", FLTX_NET_MAX_HIDDEN);
         const size_t used = strlen(list);
         snprintf(list + used, sizeof list - used, "%s%zu", n > 0 ? "x" : "", b->dim[0]);
+        snprintf(name, sizeof name, "layers.%zu.b", n + 1);
         FLTX_TRY(need(weights, name, 1, &b));
     }
     FLTX_TRY(set_size(p, "layers", n));
