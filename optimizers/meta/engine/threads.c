@@ -75,12 +75,14 @@ static void run_arm(const threads *s, size_t i, size_t a, const flt_real *theta,
     }
 }
 
+// Both arms of a particle go to one thread where there are enough of them: its objective may keep what belongs to their seed.
 static void window(void *self, const flt_real *theta, const flt_particles *p, flt_outcome *out) {
     const threads *s = self;
+    const int chunk = p->count >= 4 * (size_t)s->count ? 2 : 1;
 #pragma omp parallel num_threads(s->count)
     {
         const unsigned saved = flt_num_ftz();
-#pragma omp for schedule(dynamic, 1)
+#pragma omp for schedule(dynamic, chunk)
         for (size_t u = 0; u < 2 * p->count; u++) run_arm(s, u / 2, u % 2, theta, p, out);
         flt_num_ftz_restore(saved);
     }
