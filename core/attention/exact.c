@@ -4,9 +4,9 @@
 //     bias [N, N], or lag_bias [2N - 1] holding b_{j-i} at (j - i) + N - 1, or an encoding f(r_i - r_j) in closed form
 //
 // Tiled, with a running maximum and sum of each row (online softmax: Milakov and Gimelshein 2018, arXiv 1805.02867; Rabe and
-// Staats 2021, arXiv 2112.05682), so that memory stays O(N); K is kept transposed by blocks, because OpenBLAS is fastest on
-// products without a transposed right factor. Time O(N^2 (d + dv)), half of it when causal. On evenly spaced positions an
-// encoding is a vector of 2N - 1 lags; elsewhere it is evaluated pair by pair, tile by tile.
+// Staats 2021, arXiv 2112.05682): the memory beside inputs and outputs is a tile a thread. Time O(N^2 (d + dv)), half of it when
+// causal. On evenly spaced positions an encoding is a vector of 2N - 1 lags; elsewhere it is evaluated pair by pair, tile by
+// tile.
 #include "engine/encoding.h"
 #include "engine/tiles.h"
 
@@ -19,7 +19,7 @@
 
 static const flt_param_spec params[] = {FLTX_ATT_RPE_PARAM, {.name = NULL}};
 
-enum { ROWS = 96, COLS = 128 }; // a tile: 96 x 128 x 64 multiplications stay under OpenBLAS's limit of 1e6 for the fast path
+enum { ROWS = 96, COLS = 128 }; // a tile of logits and what meets it stay in the second-level cache
 
 typedef struct slot {           // one thread's room
     flt_real *s;                // [ROWS, COLS] logits, then weights
@@ -29,7 +29,7 @@ typedef struct slot {           // one thread's room
 } slot;
 
 typedef struct plan {
-    size_t B, H, N, d, dv, rows, cols, blocks;
+    size_t B, H, N, d, dv, rows, cols;
     bool causal;
     int threads;
     flt_att_positions pos;
@@ -39,7 +39,6 @@ typedef struct plan {
     flt_real *lags;               // [heads, 2N - 1]
     size_t bias_heads;            // 1: shared
     bool points;                  // the encoding is evaluated tile by tile
-    flt_real *kt;                 // [B H, blocks, d, cols]: transposed keys
     const flt_att_tiles *tiles;
     slot *slots;
     flt_ws ws;
@@ -73,8 +72,9 @@ static const flt_real *tile_bias(const plan *p, slot *w, size_t head, size_t i, 
     return w->bias;
 }
 
-// Rows i .. i + n - 1 of one head against all keys that they may see. q, out: at row i; v: at row 0.
-static void run_rows(const plan *p, slot *w, size_t bh, size_t i, const flt_real *q, const flt_real *v, flt_real *out) {
+// Rows i .. i + n - 1 of one head against all keys that they may see. q, out: at row i; k, v: at row 0.
+static void run_rows(const plan *p, slot *w, size_t head, size_t i, const flt_real *q, const flt_real *k, const flt_real *v,
+                     flt_real *out) {
     const size_t n = smaller(p->rows, p->N - i), keys = p->causal ? i + n : p->N, d = p->d, dv = p->dv;
     const flt_real scale = (flt_real)(1.0 / sqrt((double)d));
     for (size_t a = 0; a < n; a++) w->top[a] = (flt_real)-INFINITY, w->sum[a] = 0;
@@ -83,9 +83,8 @@ static void run_rows(const plan *p, slot *w, size_t bh, size_t i, const flt_real
         flt_att_softmax_tile t = {.n = n, .cols = cols, .s = w->s, .causal = p->causal};
         t.valid = (ptrdiff_t)i - (ptrdiff_t)j + 1;
         t.top = w->top, t.sum = w->sum, t.keep = w->keep;
-        t.bias = tile_bias(p, w, bh % p->H, i, j, n, cols, &t.ldb);
-        const flt_real *kt = p->kt + (bh * p->blocks + j / p->cols) * d * p->cols;
-        flt_gemm(false, false, n, cols, d, scale, q, d, kt, p->cols, 0, w->s, cols);
+        t.bias = tile_bias(p, w, head, i, j, n, cols, &t.ldb);
+        flt_gemm(false, true, n, cols, d, scale, q, d, k + j * d, d, 0, w->s, cols);
         p->tiles->softmax(&t);
         if (j > 0) p->tiles->scale_rows(n, dv, out, w->keep);
         flt_gemm(false, false, n, dv, cols, 1, w->s, cols, v + j * dv, dv, j > 0, out, dv);
@@ -101,15 +100,10 @@ static void forward(void *self, const flt_real *q, const flt_real *k, const flt_
     {
         slot *w = &p->slots[omp_get_thread_num()];
         const unsigned saved = flt_num_ftz();
-#pragma omp for schedule(static)
-        for (size_t b = 0; b < heads * p->blocks; b++) {
-            const size_t j = b % p->blocks * p->cols, keys = smaller(p->cols, N - j);
-            p->tiles->transpose(keys, d, k + (b / p->blocks * N + j) * d, d, p->kt + b * d * p->cols, p->cols);
-        }
 #pragma omp for schedule(dynamic)
         for (size_t t = 0; t < heads * tiles; t++) {
             const size_t bh = t / tiles, i = (tiles - 1 - t % tiles) * p->rows; // causal: the longest rows first
-            run_rows(p, w, bh, i, q + (bh * N + i) * d, v + bh * N * dv, out + (bh * N + i) * dv);
+            run_rows(p, w, bh % p->H, i, q + (bh * N + i) * d, k + bh * N * d, v + bh * N * dv, out + (bh * N + i) * dv);
         }
         flt_num_ftz_restore(saved);
     }
@@ -120,7 +114,6 @@ static void forward(void *self, const flt_real *q, const flt_real *k, const flt_
 static void bind(void *self, flt_ws *ws) {
     plan *p = self;
     const size_t real = sizeof(flt_real), tile = p->rows * p->cols;
-    p->kt = flt_ws_take(ws, p->B * p->H * p->blocks, p->d * p->cols * real);
     for (int t = 0; t < p->threads; t++) {
         slot *w = &p->slots[t];
         w->s = flt_ws_take(ws, tile, real);
@@ -201,13 +194,8 @@ static void destroy(void *self) {
 }
 
 static void choose_tile(plan *p) {
-    const size_t widest = p->d > p->dv ? p->d : p->dv;
-    p->rows = ROWS, p->cols = COLS;
-    while (p->cols > 32 && p->rows * p->cols * widest > 1000000) p->cols /= 2;
-    while (p->rows > 32 && p->rows * p->cols * widest > 1000000) p->rows -= 16;
-    p->rows = smaller(p->rows, p->N);
-    p->cols = smaller(p->cols, p->N);
-    p->blocks = (p->N + p->cols - 1) / p->cols;
+    p->rows = smaller(ROWS, p->N);
+    p->cols = smaller(COLS, p->N);
 }
 
 static flt_err create(const flt_attention_desc *desc, void **self) {

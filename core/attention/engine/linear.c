@@ -21,11 +21,9 @@ typedef struct state {
 typedef struct slot { // one thread's room
     state run;
     flt_real *uq, *uk; // [tile, F]: log features
-    flt_real *phi;     // [tile, F]
-    flt_real *turned;  // [F, tile]: phi of keys transposed (causal)
+    flt_real *fq, *fk; // [tile, F]: features
     flt_real *a;       // [tile, tile] (causal)
-    flt_real *top;     // [F]: column maxima
-    flt_real *sum;     // [F]: column sums of a segment (causal)
+    flt_real *top;     // [F]: column maxima, room for column sums
     flt_real *den;     // [tile]
 } slot;
 
@@ -80,16 +78,16 @@ static void absorb_keys(const flt_att_linear *a, slot *w, flt_att_rows rows, con
     a->map.keys(a->map.self, rows, k, w->uk);
     a->tiles->column_max(n, features, w->uk, w->top);
     state_raise(a, &w->run, w->top);
-    a->tiles->key_features(n, features, w->uk, w->run.c, w->phi);
-    a->tiles->column_sum(n, features, w->phi, w->top, w->run.z);
-    flt_gemm(true, false, features, a->dv, n, 1, w->phi, features, v, a->dv, 1, w->run.s, a->dv);
+    a->tiles->key_features(n, features, w->uk, w->run.c, w->fk);
+    a->tiles->column_sum(n, features, w->fk, w->top, w->run.z);
+    flt_gemm(true, false, features, a->dv, n, 1, w->fk, features, v, a->dv, 1, w->run.s, a->dv);
 }
 
 static void answer_queries(const flt_att_linear *a, slot *w, flt_att_rows rows, const flt_real *q, flt_real *out) {
     const size_t n = rows.count, features = a->features;
     a->map.queries(a->map.self, rows, q, w->uq);
-    a->tiles->query_features(n, features, w->uq, w->run.c, w->run.z, w->phi, w->den);
-    flt_gemm(false, false, n, a->dv, features, 1, w->phi, features, w->run.s, a->dv, 0, out, a->dv);
+    a->tiles->query_features(n, features, w->uq, w->run.c, w->run.z, w->fq, w->den);
+    flt_gemm(false, false, n, a->dv, features, 1, w->fq, features, w->run.s, a->dv, 0, out, a->dv);
     divide_rows(a->tiles, n, a->dv, out, w->den);
 }
 
@@ -130,18 +128,15 @@ static size_t run_segment(const flt_att_linear *a, slot *w, size_t from, size_t 
     const size_t features = a->features, dv = a->dv, rows = n - from;
     state_raise(a, &w->run, w->uk + from * features);
     const size_t end = segment_end(a, w, from, n);
-    a->tiles->key_features(rows, features, w->uk + from * features, w->run.c, w->phi);
-    a->tiles->transpose(rows, features, w->phi, features, w->turned, rows);
-    memset(w->sum, 0, features * sizeof *w->sum);
-    a->tiles->column_sum(end - from, features, w->phi, w->top, w->sum);
-    a->tiles->query_features(rows, features, w->uq + from * features, w->run.c, w->run.z, w->phi, w->den);
-    flt_gemm(false, false, rows, rows, features, 1, w->phi, features, w->turned, rows, 0, w->a, rows);
+    a->tiles->key_features(rows, features, w->uk + from * features, w->run.c, w->fk);
+    a->tiles->query_features(rows, features, w->uq + from * features, w->run.c, w->run.z, w->fq, w->den);
+    flt_gemm(false, true, rows, rows, features, 1, w->fq, features, w->fk, features, 0, w->a, rows);
     a->tiles->mask(rows, w->a, w->den);
-    flt_gemm(false, false, rows, dv, features, 1, w->phi, features, w->run.s, dv, 0, out, dv);
+    flt_gemm(false, false, rows, dv, features, 1, w->fq, features, w->run.s, dv, 0, out, dv);
     flt_gemm(false, false, rows, dv, rows, 1, w->a, rows, v, dv, 1, out, dv);
     divide_rows(a->tiles, rows, dv, out, w->den);
-    flt_gemm(false, false, features, dv, end - from, 1, w->turned, rows, v, dv, 1, w->run.s, dv);
-    for (size_t f = 0; f < features; f++) w->run.z[f] += w->sum[f]; // not before the queries have read z
+    a->tiles->column_sum(end - from, features, w->fk, w->top, w->run.z);
+    flt_gemm(true, false, features, dv, end - from, 1, w->fk, features, v, dv, 1, w->run.s, dv);
     return end;
 }
 
@@ -165,11 +160,11 @@ static void run_step(const flt_att_linear *a, slot *w, state *s, flt_att_rows ro
     a->map.queries(a->map.self, row, q, w->uq);
     a->map.keys(a->map.self, row, k, w->uk);
     state_raise(a, s, w->uk);
-    a->tiles->key_features(1, features, w->uk, s->c, w->phi);
-    a->tiles->column_sum(1, features, w->phi, w->top, s->z);
-    for (size_t f = 0; f < features; f++) flt_axpy(dv, w->phi[f], v, s->s + f * dv);
-    a->tiles->query_features(1, features, w->uq, s->c, s->z, w->phi, w->den);
-    flt_gemm(false, false, 1, dv, features, 1, w->phi, features, s->s, dv, 0, out, dv);
+    a->tiles->key_features(1, features, w->uk, s->c, w->fk);
+    a->tiles->column_sum(1, features, w->fk, w->top, s->z);
+    for (size_t f = 0; f < features; f++) flt_axpy(dv, w->fk[f], v, s->s + f * dv);
+    a->tiles->query_features(1, features, w->uq, s->c, s->z, w->fq, w->den);
+    flt_gemm(false, false, 1, dv, features, 1, w->fq, features, s->s, dv, 0, out, dv);
     divide_rows(a->tiles, 1, dv, out, w->den);
 }
 
@@ -206,11 +201,10 @@ void flt_att_linear_forward(flt_att_linear *a, const flt_real *q, const flt_real
     }
 }
 
-// OpenBLAS has a fast path without packing for products of at most 1e6 multiplications: tiles stay under it where they can.
+// Four tiles of features and the state should stay in the second-level cache.
 static size_t tile_rows(const flt_att_linear *a) {
-    const size_t widest = a->d > a->dv ? a->d : a->dv;
     size_t rows = FLTX_ATT_MAX_TILE;
-    while (rows > 16 && (rows * a->features * widest > 1000000 || (a->causal && rows * rows * a->features > 1000000))) rows -= 8;
+    while (rows > 16 && rows * a->features > 32768) rows /= 2;
     return rows < a->N ? rows : a->N;
 }
 
@@ -221,12 +215,12 @@ static void bind(void *self, flt_ws *ws) {
         slot *w = &a->slots[t];
         state_bind(ws, a, &w->run);
         w->uk = flt_ws_take(ws, tile * features, real);
-        w->uq = a->causal ? flt_ws_take(ws, tile * features, real) : w->uk; // bidirectional: never alive together
-        w->phi = flt_ws_take(ws, tile * features, real);
-        w->turned = a->causal ? flt_ws_take(ws, tile * features, real) : NULL;
+        w->fk = flt_ws_take(ws, tile * features, real);
+        // bidirectional: tiles of keys and queries are never alive together
+        w->uq = a->causal ? flt_ws_take(ws, tile * features, real) : w->uk;
+        w->fq = a->causal ? flt_ws_take(ws, tile * features, real) : w->fk;
         w->a = a->causal ? flt_ws_take(ws, tile * tile, real) : NULL;
         w->top = flt_ws_take(ws, features, real);
-        w->sum = a->causal ? flt_ws_take(ws, features, real) : NULL;
         w->den = flt_ws_take(ws, tile, real);
     }
     for (size_t i = 0; a->causal && i < a->B * a->H; i++) state_bind(ws, a, &a->streams[i]);

@@ -34,8 +34,6 @@ typedef struct flt_att_tiles {
     // phi [n, F] = exp(u + c - max_f (u + c)), den [n] = phi . z
     void (*query_features)(size_t n, size_t features, const flt_real *u, const flt_real *c, const flt_real *z, flt_real *phi,
                            flt_real *den);
-    // y [cols, ldy] = transpose of x [rows, ldx]
-    void (*transpose)(size_t rows, size_t cols, const flt_real *x, size_t ldx, flt_real *y, size_t ldy);
     // zeroes a [n, n] above the diagonal and adds the row sums of the rest to den [n]
     void (*mask)(size_t n, flt_real *a, flt_real *den);
     // rows of x [n, cols] times f [n]; rows whose factor is 1 are left alone

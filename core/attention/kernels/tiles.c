@@ -75,20 +75,6 @@ static void query_features(size_t n, size_t features, const flt_real *u, const f
     }
 }
 
-// By blocks of rows that fill a cache line of y.
-static void transpose(size_t rows, size_t cols, const flt_real *x, size_t ldx, flt_real *y, size_t ldy) {
-    enum { BLOCK = 16 };
-    size_t i = 0;
-    for (; i + BLOCK <= rows; i += BLOCK) {
-        for (size_t j = 0; j < cols; j++) {
-            for (size_t k = 0; k < BLOCK; k++) y[j * ldy + i + k] = x[(i + k) * ldx + j];
-        }
-    }
-    for (; i < rows; i++) {
-        for (size_t j = 0; j < cols; j++) y[j * ldy + i] = x[i * ldx + j];
-    }
-}
-
 FLTX_INLINE flt_real row_sum(size_t n, const flt_real *row) {
     flt_vreal sum = {0};
     for (size_t j = 0; j < n; j += FLTX_LANES) sum += get(row, j, n);
@@ -156,7 +142,6 @@ const flt_att_tiles FLTX_ISA_TABLE(flt_att_tiles) = {
     .column_sum = column_sum,
     .key_features = key_features,
     .query_features = query_features,
-    .transpose = transpose,
     .mask = mask,
     .scale_rows = scale_rows,
     .softmax = softmax,
