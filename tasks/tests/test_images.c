@@ -156,3 +156,36 @@ Test(images, give_rows_of_a_split_in_order) {
     }
     flt_images_close(&s);
 }
+
+// Every width that the kernels treat by itself, and others: images made here, seen through a batch of one.
+Test(images, of_any_size_are_copied_and_shifted) {
+    static const size_t sizes[][2] = {{1, 1}, {3, 5}, {5, 3}, {8, 8}, {4, 8}, {28, 28}, {3, 28}, {2, 33}};
+    static unsigned char pixels[30 * 35];
+    static const unsigned char label = 3;
+    static flt_real out[28 * 33], out_label;
+    static float normal[28 * 33];
+    for (size_t c = 0; c < sizeof sizes / sizeof *sizes; c++) {
+        const size_t h = sizes[c][0], w = sizes[c][1];
+        const flt_dataset d = {
+            .height = h, .width = w, .classes = 10, .first = {0, 1, 1, 1}, .scale = 0.25, .pixels = pixels, .labels = &label};
+        uint32_t row;
+        flt_images s = {.data = &d, .augment = true, .row = &row, .normal = normal};
+        memset(pixels, 0, sizeof pixels);
+        for (size_t y = 1; y <= h; y++)
+            for (size_t x = 1; x <= w; x++) pixels[y * (w + 2) + x] = (unsigned char)(1 + 7 * y + 3 * x);
+        flt_images_plain(&s, FLTX_TRAIN, 0, 1, out, &out_label);
+        cr_assert(out_label == 3, "%zu x %zu", h, w);
+        for (size_t i = 0; i < h * w; i++)
+            cr_assert((double)out[i] == 0.25 * pixels[(i / w + 1) * (w + 2) + i % w + 1], "%zu x %zu: pixel %zu", h, w, i);
+        for (uint64_t step = 0; step < 40; step++) {
+            bool found = false;
+            flt_images_batch(&s, (flt_batch){1, FLTX_TRAIN, step}, 1, out, &out_label);
+            for (size_t k = 0; k < 9 && !found; k++) {
+                found = true;
+                for (size_t i = 0; i < h * w; i++)
+                    found &= (double)out[i] == 0.25 * pixels[(i / w + k / 3) * (w + 2) + i % w + k % 3];
+            }
+            cr_assert(found, "%zu x %zu, step %d", h, w, (int)step);
+        }
+    }
+}
