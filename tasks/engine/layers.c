@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+// Dense layers and element-wise functions, as nodes.
 #include "engine/layers.h"
 
 #include <math.h>
