@@ -1,24 +1,10 @@
 // SPDX-License-Identifier: MIT
-// y = Phi(x) = erfc(-x / sqrt 2) / 2, the distribution function of N(0, 1); y' = exp(-x^2 / 2) / sqrt(2 pi).
-// Through libm's erfc, which keeps its relative accuracy far to the left.
-#include <math.h>
-
+// y = Phi(x) = erfc(-x / sqrt 2) / 2, the distribution function of N(0, 1); y' = exp(-x^2 / 2) / sqrt(2 pi). Far to the left it
+// keeps its relative accuracy (kernels/special.c).
 #include "graph/engine/op.h"
 
-static void run(const flt_step *s) {
-    const flt_real *x = s->in[0];
-    const flt_real c = (flt_real)-0.70710678118654752440;
-    for (size_t i = 0; i < s->n[0]; i++)
-#ifdef FLTX_DOUBLE
-        s->out[i] = 0.5 * erfc(c * x[i]);
-#else
-        s->out[i] = 0.5f * erfcf(c * x[i]);
-#endif
-}
-
 static void plan(const flt_op_use *u, flt_step *s) {
-    s->n[0] = u->out->count;
-    s->run = run;
+    flt_plan_vector(u, s, FLTX_ISA_PICK(flt_special_kernels)->normal_cdf);
 }
 
 static flt_node gradient(flt_graph *g, const flt_op_site *at, size_t k) {

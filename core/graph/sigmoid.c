@@ -1,23 +1,9 @@
 // SPDX-License-Identifier: MIT
 // y = 1 / (1 + e^-x); y' = y (1 - y). Far left, where e^-x overflows, y is 0.
-#include "flt/num.h"
 #include "graph/engine/op.h"
 
-enum { TILE = 1024 }; // the three passes over a tile stay in cache
-
-static void run(const flt_step *s) {
-    const flt_graph_kernels *k = flt_kernels();
-    for (size_t i = 0; i < s->n[0]; i += TILE) {
-        const size_t n = s->n[0] - i < TILE ? s->n[0] - i : TILE;
-        k->scale(n, -1, s->in[0] + i, s->out + i);
-        flt_vexp(n, s->out + i, s->out + i);
-        k->logistic(n, 0, s->out + i, s->out + i);
-    }
-}
-
 static void plan(const flt_op_use *u, flt_step *s) {
-    s->n[0] = u->out->count;
-    s->run = run;
+    flt_plan_vector(u, s, FLTX_ISA_PICK(flt_special_kernels)->sigmoid);
 }
 
 static flt_node gradient(flt_graph *g, const flt_op_site *at, size_t k) {

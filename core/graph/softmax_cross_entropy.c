@@ -2,14 +2,9 @@
 // y = mean over the batch of -log softmax(x)[label] = mean(log sum exp(x - max) - (x[label] - max)); x [batch, classes], labels
 // [batch], whole numbers; NaN where a label is no class. Gradient: the op softmax_cross_entropy_gradient, itself differentiable.
 // Rows are added up in double.
-#include <math.h>
-
-#include "flt/num.h"
 #include "graph/engine/op.h"
 
 extern const flt_op_kind flt_op_kind_softmax_cross_entropy;
-
-enum { TILE = 2048 }; // elements
 
 static flt_err shape(const flt_op_use *u, flt_shape *out) {
     const flt_shape *x = u->in[0], *label = u->in[1];
@@ -19,38 +14,14 @@ static flt_err shape(const flt_op_use *u, flt_shape *out) {
     return flt_shape_set(u->name, 0, NULL, out);
 }
 
-// Sum over the rows of x[label], shifted; NaN for a label that is no class.
-static double picked(size_t rows, size_t cols, const flt_real *label, const flt_real *x) {
-    double sum = 0;
-    for (size_t r = 0; r < rows; r++)
-        sum += label[r] >= 0 && label[r] < (flt_real)cols ? (double)x[r * cols + (size_t)label[r]] : (double)NAN;
-    return sum;
-}
-
-// n[0] rows of n[1] classes, n[2] rows a tile; scratch [n[2], n[1]] then [n[2]].
 static void run(const flt_step *s) {
-    const flt_graph_kernels *k = flt_kernels();
-    const size_t cols = s->n[1];
-    flt_real *tile = s->scratch, *total = s->scratch + s->n[2] * cols;
-    double loss = 0;
-    for (size_t r = 0; r < s->n[0]; r += s->n[2]) {
-        const size_t rows = s->n[0] - r < s->n[2] ? s->n[0] - r : s->n[2];
-        k->row_shift(rows, cols, s->in[0] + r * cols, tile);
-        loss -= picked(rows, cols, s->in[1] + r, tile);
-        flt_vexp(rows * cols, tile, tile);
-        k->row_sum(rows, cols, tile, total);
-        flt_vlog(rows, total, total);
-        for (size_t i = 0; i < rows; i++) loss += (double)total[i];
-    }
-    *s->out = (flt_real)(loss / (double)s->n[0]);
+    const double sum = FLTX_ISA_PICK(flt_softmax_kernels)->loss(s->n[0], s->n[1], s->in[1], s->in[0]);
+    *s->out = (flt_real)(sum / (double)s->n[0]);
 }
 
 static void plan(const flt_op_use *u, flt_step *s) {
     s->n[0] = u->in[0]->dim[0];
     s->n[1] = u->in[0]->dim[1];
-    s->n[2] = s->n[1] < TILE ? TILE / s->n[1] : 1;
-    if (s->n[2] > s->n[0]) s->n[2] = s->n[0];
-    s->scratch_count = s->n[2] * s->n[1] + s->n[2];
     s->run = run;
 }
 

@@ -2,12 +2,9 @@
 // y = c / batch (softmax(x) - onehot(label)), x [batch, classes], labels [batch], c of rank 0: the gradient of
 // softmax_cross_entropy in one pass. NaN rows where a label is no class.
 // Gradient in x: c / batch p (u - sum u p), p = softmax(x), u = dy; in c: <u, y at c = 1>.
-#include "flt/num.h"
 #include "graph/engine/op.h"
 
 extern const flt_op_kind flt_op_kind_softmax_cross_entropy_gradient;
-
-enum { TILE = 2048 }; // elements
 
 static flt_err shape(const flt_op_use *u, flt_shape *out) {
     const flt_shape *x = u->in[0], *label = u->in[1], *c = u->in[2];
@@ -17,24 +14,14 @@ static flt_err shape(const flt_op_use *u, flt_shape *out) {
                     flt_shape_text(x).text, flt_shape_text(label).text, flt_shape_text(c).text);
 }
 
-// n[0] rows of n[1] classes, n[2] rows a tile.
 static void run(const flt_step *s) {
-    const flt_graph_kernels *k = flt_kernels();
-    const size_t cols = s->n[1];
     const flt_real c = *s->in[2] / (flt_real)s->n[0];
-    for (size_t r = 0; r < s->n[0]; r += s->n[2]) {
-        const size_t rows = s->n[0] - r < s->n[2] ? s->n[0] - r : s->n[2];
-        flt_real *y = s->out + r * cols;
-        k->row_shift(rows, cols, s->in[0] + r * cols, y);
-        flt_vexp(rows * cols, y, y);
-        k->row_error(rows, cols, c, s->in[1] + r, y, y);
-    }
+    FLTX_ISA_PICK(flt_softmax_kernels)->error(s->n[0], s->n[1], c, s->in[1], s->in[0], s->out);
 }
 
 static void plan(const flt_op_use *u, flt_step *s) {
     s->n[0] = u->out->dim[0];
     s->n[1] = u->out->dim[1];
-    s->n[2] = s->n[1] < TILE ? TILE / s->n[1] : 1;
     s->run = run;
 }
 
@@ -71,7 +58,6 @@ const flt_op_kind flt_op_kind_softmax_cross_entropy_gradient = {
             .caps = FLTX_OP_SMOOTH | FLTX_OP_INDEX,
         },
     .inputs = 3,
-    .in_place = 1,
     .shape = shape,
     .plan = plan,
     .gradient = gradient,

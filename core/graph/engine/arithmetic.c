@@ -2,8 +2,6 @@
 // What the simplifications of arithmetic share, and ops that are short compositions of others.
 #include "graph/engine/op.h"
 
-static const double INVERSE_SQRT_TWO_PI = 0.3989422804014326779;
-
 // An operand that was stretched in advance is read unstretched where the other operand gives the shape anyway.
 flt_node flt_unstretched(flt_graph *g, const flt_op_kind *k, const flt_op_site *at) {
     for (size_t i = 0; i < 2; i++) {
@@ -34,10 +32,6 @@ flt_node flt_neg(flt_graph *g, flt_node a) {
 // a Phi(a): Phi is kept for the gradient Phi(a) + a phi(a).
 flt_node flt_gelu(flt_graph *g, flt_node a) {
     return flt_mul(g, a, flt_normal_cdf(g, a));
-}
-
-flt_node flt_normal_pdf(flt_graph *g, flt_node a) {
-    return flt_scale(g, flt_exp(g, flt_scale(g, flt_square(g, a), -0.5)), INVERSE_SQRT_TWO_PI);
 }
 
 flt_node flt_reduce_mean(flt_graph *g, flt_node a, unsigned axes, bool keep) {

@@ -59,7 +59,7 @@ struct flt_step {
     union {
         flt_binary_fn *binary;
         flt_unary_fn *unary;
-        void (*vector)(size_t n, const flt_real *x, flt_real *y);
+        flt_vector_fn *vector;
         flt_column_fn *column;
     } f;
     flt_real c;
@@ -144,7 +144,7 @@ bool flt_loop_next(const flt_loop *l, size_t *index, size_t *a, size_t *b);
 void flt_walk_broadcast(const flt_shape *out, const flt_shape *a, const flt_shape *b, flt_grid *grid, flt_loop *loop);
 void flt_plan_binary(const flt_op_use *u, flt_step *s, flt_binary_fn *f);
 void flt_plan_unary(const flt_op_use *u, flt_step *s, flt_unary_fn *f, double c);
-void flt_plan_vector(const flt_op_use *u, flt_step *s, void (*f)(size_t n, const flt_real *x, flt_real *y));
+void flt_plan_vector(const flt_op_use *u, flt_step *s, flt_vector_fn *f);
 
 // ---- simplifications (engine/arithmetic.c)
 // The op over operands before they were stretched, where the result's shape stays; flt_none: nothing to gain.

@@ -102,7 +102,7 @@ static void run_vector(const flt_step *s) {
     s->f.vector(s->n[0], s->in[0], s->out);
 }
 
-void flt_plan_vector(const flt_op_use *u, flt_step *s, void (*f)(size_t n, const flt_real *x, flt_real *y)) {
+void flt_plan_vector(const flt_op_use *u, flt_step *s, flt_vector_fn *f) {
     s->n[0] = u->out->count;
     s->f.vector = f;
     s->run = run_vector;

@@ -66,9 +66,6 @@ INLINE flt_real f_square(flt_real c, flt_real x) {
 INLINE flt_real f_step(flt_real c, flt_real x) {
     return (void)c, x > 0 ? 1 : 0;
 }
-INLINE flt_real f_logistic(flt_real c, flt_real x) {
-    return (void)c, 1 / (1 + x);
-}
 #ifdef FLTX_DOUBLE
 INLINE flt_real f_root(flt_real c, flt_real x) {
     return (void)c, sqrt(x);
@@ -121,9 +118,6 @@ static void relu(size_t n, flt_real c, const flt_real *x, flt_real *y) {
 static void step(size_t n, flt_real c, const flt_real *x, flt_real *y) {
     map(n, c, x, y, f_step);
 }
-static void logistic(size_t n, flt_real c, const flt_real *x, flt_real *y) {
-    map(n, c, x, y, f_logistic);
-}
 
 // Four rows at a time: a quarter of the traffic on y, and sums that grow half as long.
 static void column_add(size_t rows, size_t cols, const flt_real *x, flt_real *y) {
@@ -136,44 +130,6 @@ static void column_add(size_t rows, size_t cols, const flt_real *x, flt_real *y)
     for (; r < rows; r++, x += cols) {
 #pragma GCC ivdep
         for (size_t i = 0; i < cols; i++) y[i] += x[i];
-    }
-}
-
-// A NaN in the row makes the whole row NaN later on, whatever the largest is found to be.
-static void row_shift(size_t rows, size_t cols, const flt_real *x, flt_real *y) {
-    for (size_t r = 0; r < rows; r++, x += cols, y += cols) {
-        flt_real largest = x[0];
-        for (size_t i = 1; i < cols; i++) largest = x[i] > largest ? x[i] : largest;
-#pragma GCC ivdep
-        for (size_t i = 0; i < cols; i++) y[i] = x[i] - largest;
-    }
-}
-
-INLINE flt_real row_sum(size_t cols, const flt_real *x) {
-    flt_real sum = 0;
-    for (size_t i = 0; i < cols; i++) sum += x[i];
-    return sum;
-}
-
-static void row_sums(size_t rows, size_t cols, const flt_real *x, flt_real *y) {
-    for (size_t r = 0; r < rows; r++) y[r] = row_sum(cols, x + r * cols);
-}
-
-static void row_normalise(size_t rows, size_t cols, const flt_real *x, flt_real *y) {
-    for (size_t r = 0; r < rows; r++, x += cols, y += cols) {
-        const flt_real inverse = 1 / row_sum(cols, x);
-#pragma GCC ivdep
-        for (size_t i = 0; i < cols; i++) y[i] = x[i] * inverse;
-    }
-}
-
-static void row_error(size_t rows, size_t cols, flt_real c, const flt_real *label, const flt_real *x, flt_real *y) {
-    for (size_t r = 0; r < rows; r++, x += cols, y += cols) {
-        const bool known = label[r] >= 0 && label[r] < (flt_real)cols;
-        const flt_real factor = known ? c / row_sum(cols, x) : (flt_real)NAN;
-#pragma GCC ivdep
-        for (size_t i = 0; i < cols; i++) y[i] = x[i] * factor;
-        if (known) y[(size_t)label[r]] -= c;
     }
 }
 
@@ -192,10 +148,5 @@ const flt_graph_kernels FLTX_ISA_TABLE(flt_graph_kernels) = {
     .root = root,
     .relu = relu,
     .step = step,
-    .logistic = logistic,
     .column_add = column_add,
-    .row_shift = row_shift,
-    .row_sum = row_sums,
-    .row_normalise = row_normalise,
-    .row_error = row_error,
 };

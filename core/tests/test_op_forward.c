@@ -1,0 +1,461 @@
+// SPDX-License-Identifier: MIT
+// Values of every op against plain loops in long double, over shapes that fill vectors, leave rests, and stretch every axis.
+// ratio = |got - want| / (eps growth scale); pass below 30. Growth: 1 for element-wise ops, the number of terms for sums.
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "../graph/engine/op.h"
+#include "flt/random.h"
+
+enum { MOST = 8192 };
+
+typedef long double real;
+
+typedef struct shape {
+    size_t rank, dim[5];
+} shape;
+
+static flt_graph *graph;
+static flt_real a[MOST], b[MOST], got[MOST];
+
+static size_t count(shape s) {
+    size_t n = 1;
+    for (size_t i = 0; i < s.rank; i++) n *= s.dim[i];
+    return n;
+}
+
+static void begin(void) {
+    cr_assert(eq(int, flt_graph_create(&graph), FLTE_OK));
+}
+
+static flt_node input(shape s) {
+    return flt_input(graph, "x", s.rank, s.dim);
+}
+
+static void fill(const char *tag, double low, double high, size_t n, flt_real *x) {
+    flt_rng_uniform(flt_rng_make(11, tag, n), 0, n, x);
+    for (size_t i = 0; i < n; i++) x[i] = (flt_real)low + (flt_real)(high - low) * x[i];
+}
+
+static void whole_numbers(size_t limit, size_t n, flt_real *x) {
+    for (size_t i = 0; i < n; i++) x[i] = (flt_real)((i * 7 + 3) % limit);
+}
+
+// Runs y over the inputs x0 = a and x1 = b (a bad node: absent) into `got`; destroys the graph.
+static size_t run(flt_node y, flt_node x0, flt_node x1, const char *label) {
+    flt_exec *e = NULL;
+    const size_t n = flt_node_count(graph, y);
+    cr_assert(eq(int, flt_exec_create(graph, 1, &y, &e), FLTE_OK), "%s: %s", label, flt_error());
+    cr_assert(le(sz, n, MOST), "%s", label);
+    flt_exec_bind(e, x0, a);
+    flt_exec_bind(e, x1, b);
+    flt_exec_run(e);
+    memcpy(got, flt_exec_output(e, 0), n * sizeof *got);
+    flt_exec_destroy(e);
+    flt_graph_destroy(graph);
+    return n;
+}
+
+static void judge(size_t i, real want, real growth, real scale, const char *label) {
+    const real ratio = fabsl((real)got[i] - want) / (FLTX_EPS * growth * scale);
+    cr_assert(ratio <= 30, "%s: element %zu is %.9g, not %.9Lg; ratio %.3Lg", label, i, (double)got[i], want, ratio);
+}
+
+// ---- one operand
+
+static real neg(real x) {
+    return -x;
+}
+static real square(real x) {
+    return x * x;
+}
+static real sigmoid(real x) {
+    return 1 / (1 + expl(-x));
+}
+static real relu(real x) {
+    return x > 0 ? x : 0;
+}
+static real step(real x) {
+    return x > 0 ? 1 : 0;
+}
+static real normal_cdf(real x) {
+    return 0.5L * erfcl(-x / sqrtl(2));
+}
+static real normal_pdf(real x) {
+    return expl(-x * x / 2) / sqrtl(2 * acosl(-1));
+}
+static real gelu(real x) {
+    return x * normal_cdf(x);
+}
+static real scaled(real x) {
+    return -1.5L * x;
+}
+static real moved(real x) {
+    return x + 0.25L;
+}
+static flt_node scale_by(flt_graph *g, flt_node x) {
+    return flt_scale(g, x, -1.5);
+}
+static flt_node move_by(flt_graph *g, flt_node x) {
+    return flt_offset(g, x, 0.25);
+}
+
+Test(op_forward, one_operand) {
+    const struct {
+        const char *label;
+        flt_node (*build)(flt_graph *, flt_node);
+        real (*want)(real);
+        double low, high, growth;
+        bool absolute; // scale 1 instead of |want|
+    } row[] = {
+        {"neg", flt_neg, neg, -3, 3, 1, false},
+        {"exp", flt_exp, expl, -20, 20, 1, false},
+        {"log", flt_log, logl, 0.01, 100, 1, true},
+        {"sqrt", flt_sqrt, sqrtl, 0, 100, 1, false},
+        {"square", flt_square, square, -3, 3, 1, false},
+        {"tanh", flt_tanh, tanhl, -6, 6, 1, false},
+        {"sigmoid", flt_sigmoid, sigmoid, -30, 30, 1, false},
+        {"relu", flt_relu, relu, -1, 1, 1, false},
+        {"step_function", flt_step_function, step, -1, 1, 1, true},
+        {"sin", flt_sin, sinl, -20, 20, 1, true},
+        {"cos", flt_cos, cosl, -20, 20, 1, true},
+        {"normal_cdf", flt_normal_cdf, normal_cdf, -3, 6, 1, false},
+        {"normal_cdf, far left", flt_normal_cdf, normal_cdf, -9, -3, 40, false}, // conditioning: x^2 / 2
+        {"normal_pdf", flt_normal_pdf, normal_pdf, -3, 3, 1, false},
+        {"gelu", flt_gelu, gelu, -3, 6, 1, false},
+        {"scale", scale_by, scaled, -3, 3, 1, false},
+        {"offset", move_by, moved, -3, 3, 1, true},
+    };
+    const size_t sizes[] = {1, 2, 15, 16, 17, 63, 255, 2049, 5000};
+    for (size_t k = 0; k < sizeof row / sizeof *row; k++)
+        for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
+            begin();
+            fill(row[k].label, row[k].low, row[k].high, sizes[s], a);
+            const flt_node x = input((shape){1, {sizes[s]}});
+            run(row[k].build(graph, x), x, flt_none, row[k].label);
+            for (size_t i = 0; i < sizes[s]; i++) {
+                const real want = row[k].want((real)a[i]);
+                judge(i, want, (real)row[k].growth, row[k].absolute ? 1 : fabsl(want) + 1e-30L, row[k].label);
+            }
+        }
+}
+
+Test(op_forward, special_values) {
+    begin();
+    const flt_real given[6] = {(flt_real)NAN, (flt_real)INFINITY, (flt_real)-INFINITY, 0, -1000, 1000};
+    memcpy(a, given, sizeof given);
+    const flt_node x = input((shape){1, {6}});
+    const flt_node all[4] = {flt_relu(graph, x), flt_sigmoid(graph, x), flt_normal_cdf(graph, x), flt_step_function(graph, x)};
+    run(flt_concat(graph, 4, all, 0), x, flt_none, "special");
+    const double want[24] = {NAN, INFINITY, 0, 0, 0, 1000, NAN, 1, 0, 0.5, 0, 1, NAN, 1, 0, 0.5, 0, 1, 0, 1, 0, 0, 0, 1};
+    for (size_t i = 0; i < 24; i++)
+        cr_assert(isnan(want[i]) ? isnan((double)got[i]) : (double)got[i] == want[i], "element %zu: %g", i, (double)got[i]);
+}
+
+// ---- two operands
+
+static real add(real x, real y) {
+    return x + y;
+}
+static real sub(real x, real y) {
+    return x - y;
+}
+static real mul(real x, real y) {
+    return x * y;
+}
+static real quotient(real x, real y) {
+    return x / y;
+}
+static real gate(real x, real y) {
+    return y > 0 ? x : 0;
+}
+static real add_relu(real x, real y) {
+    return relu(x + y);
+}
+static real tanh_gradient(real x, real y) {
+    return x * (1 - y * y);
+}
+static real sigmoid_gradient(real x, real y) {
+    return x * y * (1 - y);
+}
+
+static size_t length(shape s, size_t rank, size_t i) {
+    return i + s.rank < rank ? 1 : s.dim[i + s.rank - rank];
+}
+
+// The element of an operand that meets element `flat` of the result.
+static size_t meets(shape s, shape out, size_t flat) {
+    size_t at = 0, stride = 1;
+    for (size_t i = out.rank; i-- > 0; flat /= out.dim[i]) {
+        const size_t n = length(s, out.rank, i);
+        at += n == 1 ? 0 : flat % out.dim[i] * stride;
+        stride *= n;
+    }
+    return at;
+}
+
+Test(op_forward, two_operands) {
+    const struct {
+        const char *label;
+        flt_node (*build)(flt_graph *, flt_node, flt_node);
+        real (*want)(real, real);
+    } row[] = {{"add", flt_add, add},
+               {"sub", flt_sub, sub},
+               {"mul", flt_mul, mul},
+               {"div", flt_div, quotient},
+               {"gate", flt_gate, gate},
+               {"add_relu", flt_add_relu, add_relu},
+               {"tanh_gradient", flt_tanh_gradient, tanh_gradient},
+               {"sigmoid_gradient", flt_sigmoid_gradient, sigmoid_gradient}};
+    const shape pair[][2] = {
+        {{0, {0}}, {0, {0}}},
+        {{1, {37}}, {1, {37}}},
+        {{2, {5, 33}}, {1, {33}}},
+        {{1, {33}}, {2, {5, 33}}},
+        {{2, {5, 33}}, {2, {5, 1}}},
+        {{2, {5, 1}}, {2, {5, 33}}},
+        {{2, {4, 6}}, {0, {0}}},
+        {{1, {1}}, {3, {2, 3, 4}}},
+        {{2, {7, 1}}, {2, {1, 9}}},
+        {{1, {9}}, {2, {7, 1}}},
+        {{3, {2, 1, 5}}, {3, {2, 3, 5}}},
+        {{3, {2, 3, 5}}, {2, {3, 1}}},
+        {{4, {2, 1, 3, 1}}, {4, {1, 4, 1, 5}}},
+        {{5, {2, 1, 3, 1, 2}}, {3, {3, 4, 2}}},
+        {{3, {1, 1, 1}}, {1, {1}}},
+    };
+    for (size_t k = 0; k < sizeof row / sizeof *row; k++)
+        for (size_t p = 0; p < sizeof pair / sizeof *pair; p++) {
+            const shape sa = pair[p][0], sb = pair[p][1];
+            begin();
+            fill("left", -1, 1, count(sa), a);
+            fill("right", 0.25, 1, count(sb), b);
+            if (row[k].want == gate || row[k].want == add_relu)
+                for (size_t i = 0; i < count(sb); i += 2) b[i] = -b[i];
+            const flt_node x = input(sa), y = input(sb), z = row[k].build(graph, x, y);
+            shape out = {flt_node_rank(graph, z), {0}};
+            memcpy(out.dim, flt_node_dim(graph, z), out.rank * sizeof *out.dim);
+            const size_t n = run(z, x, y, row[k].label);
+            cr_assert(eq(sz, n, count(out)), "%s, pair %zu", row[k].label, p);
+            for (size_t i = 0; i < n; i++) {
+                const real left = (real)a[meets(sa, out, i)], right = (real)b[meets(sb, out, i)];
+                judge(i, row[k].want(left, right), 1, 1 + fabsl(row[k].want(left, right)), row[k].label);
+            }
+        }
+}
+
+// ---- sums
+
+Test(op_forward, sums_over_axes) {
+    const shape s[] = {{4, {3, 1, 4, 5}}, {3, {7, 3, 70}}, {2, {130, 9}}, {1, {1000}}, {5, {2, 3, 2, 3, 2}}, {0, {0}}};
+    char label[64];
+    for (size_t k = 0; k < sizeof s / sizeof *s; k++)
+        for (unsigned axes = 0; axes < 1u << s[k].rank; axes++)
+            for (int mean = 0; mean < 2; mean++) {
+                static real want[MOST];
+                shape kept = s[k];
+                size_t terms = 1;
+                for (size_t i = 0; i < s[k].rank; i++)
+                    if ((axes >> i & 1) != 0) {
+                        kept.dim[i] = 1;
+                        terms *= s[k].dim[i];
+                    }
+                begin();
+                snprintf(label, sizeof label, "shape %zu, axes %#x, mean %d", k, axes, mean);
+                fill("sum", -1, 1, count(s[k]), a);
+                const flt_node x = input(s[k]);
+                const flt_node y = mean != 0 ? flt_reduce_mean(graph, x, axes, true) : flt_reduce_sum(graph, x, axes, false);
+                const size_t rank = flt_node_rank(graph, y), n = run(y, x, flt_none, label);
+                cr_assert(eq(sz, n, count(kept)), "%s", label);
+                cr_assert(eq(sz, rank, mean != 0 ? s[k].rank : s[k].rank - (size_t)__builtin_popcount(axes)), "%s", label);
+                memset(want, 0, n * sizeof *want);
+                for (size_t i = 0; i < count(s[k]); i++) want[meets(kept, s[k], i)] += (real)a[i];
+                for (size_t i = 0; i < n; i++) judge(i, mean != 0 ? want[i] / (real)terms : want[i], 1, (real)terms, label);
+            }
+}
+
+// ---- products
+
+static void check_product(shape sa, shape sb, bool ta, bool tb) {
+    char label[64];
+    const size_t m = sa.dim[sa.rank - (ta ? 1 : 2)], depth = sa.dim[sa.rank - (ta ? 2 : 1)], n = sb.dim[sb.rank - (tb ? 2 : 1)];
+    const size_t batch_a = count(sa) / (m * depth), batch_b = count(sb) / (n * depth),
+                 batch = batch_a > batch_b ? batch_a : batch_b;
+    snprintf(label, sizeof label, "[%zu, %zu, %zu] batch %zu %zu %d%d", m, depth, n, batch_a, batch_b, ta, tb);
+    begin();
+    fill("A", -1, 1, count(sa), a);
+    fill("B", -1, 1, count(sb), b);
+    const flt_node x = input(sa), y = input(sb);
+    cr_assert(eq(sz, run(flt_matmul(graph, x, y, ta, tb), x, y, label), batch * m * n), "%s", label);
+    for (size_t q = 0; q < batch; q++)
+        for (size_t i = 0; i < m; i++)
+            for (size_t j = 0; j < n; j++) {
+                const flt_real *pa = a + (batch_a == 1 ? 0 : q) * m * depth, *pb = b + (batch_b == 1 ? 0 : q) * n * depth;
+                real sum = 0;
+                for (size_t k = 0; k < depth; k++)
+                    sum += (real)pa[ta ? k * m + i : i * depth + k] * (real)pb[tb ? j * depth + k : k * n + j];
+                judge((q * m + i) * n + j, sum, (real)depth, 1, label);
+            }
+}
+
+Test(op_forward, products) {
+    const size_t size[][3] = {{1, 1, 1}, {3, 5, 2}, {17, 9, 33}, {1, 40, 7}, {12, 1, 5}};
+    for (size_t k = 0; k < sizeof size / sizeof *size; k++)
+        for (int flags = 0; flags < 4; flags++) {
+            const size_t *d = size[k];
+            const bool ta = (flags & 1) != 0, tb = (flags & 2) != 0;
+            const size_t r = ta ? d[1] : d[0], c = ta ? d[0] : d[1], r2 = tb ? d[2] : d[1], c2 = tb ? d[1] : d[2];
+            check_product((shape){2, {r, c}}, (shape){2, {r2, c2}}, ta, tb);
+            check_product((shape){3, {3, r, c}}, (shape){3, {3, r2, c2}}, ta, tb);
+            check_product((shape){4, {2, 3, r, c}}, (shape){2, {r2, c2}}, ta, tb);
+            check_product((shape){2, {r, c}}, (shape){4, {2, 2, r2, c2}}, ta, tb);
+        }
+}
+
+// ---- moving elements
+
+Test(op_forward, transposes) {
+    const shape s = {4, {3, 2, 5, 4}}, tall = {2, {33, 19}};
+    for (size_t code = 0; code < 256; code++) {
+        const size_t axes[4] = {code & 3, code >> 2 & 3, code >> 4 & 3, code >> 6};
+        if ((1u << axes[0] | 1u << axes[1] | 1u << axes[2] | 1u << axes[3]) != 15) continue;
+        begin();
+        fill("transpose", -1, 1, count(s), a);
+        const flt_node x = input(s);
+        run(flt_transpose(graph, x, axes), x, flt_none, "transpose");
+        for (size_t i = 0; i < count(s); i++) {
+            const size_t at[4] = {i / 40, i / 20 % 2, i / 4 % 5, i % 4};
+            size_t to = 0;
+            for (size_t k = 0; k < 4; k++) to = to * s.dim[axes[k]] + at[axes[k]];
+            cr_assert(got[to] == a[i], "axes %zu %zu %zu %zu, element %zu", axes[0], axes[1], axes[2], axes[3], i);
+        }
+    }
+    begin();
+    fill("transpose", -1, 1, count(tall), a);
+    const flt_node x = input(tall);
+    run(flt_transpose(graph, x, (size_t[]){1, 0}), x, flt_none, "tall");
+    for (size_t i = 0; i < count(tall); i++) cr_assert(got[i % 19 * 33 + i / 19] == a[i], "element %zu", i);
+}
+
+// slice(concat(x, y, x)) and pad(x), at every axis.
+Test(op_forward, pieces) {
+    const shape s = {3, {3, 4, 5}};
+    for (size_t axis = 0; axis < 3; axis++) {
+        const size_t n = s.dim[axis], inner = axis == 2 ? 1 : axis == 1 ? 5 : 20;
+        begin();
+        fill("a", -1, 1, 60, a);
+        fill("b", -1, 1, 60, b);
+        const flt_node x = input(s), y = input(s), parts[3] = {x, y, x};
+        const flt_node part = flt_slice(graph, flt_concat(graph, 3, parts, axis), axis, n - 1, n + 2);
+        cr_assert(eq(sz, run(flt_pad(graph, part, axis, 1, 2), x, y, "pieces"), 60 / n * (n + 5)));
+        for (size_t i = 0; i < 60 / n * (n + 5); i++) {
+            const size_t at = i / inner % (n + 5), outer = i / inner / (n + 5), rest = i % inner;
+            const flt_real *from = at == 1 || at == n + 2 ? a : b;
+            const size_t place = at == 1 ? n - 1 : at == n + 2 ? 0 : at - 2;
+            const flt_real want = at == 0 || at > n + 2 ? 0 : from[(outer * n + place) * inner + rest];
+            cr_assert(got[i] == want, "axis %zu, element %zu: %g, not %g", axis, i, (double)got[i], (double)want);
+        }
+    }
+}
+
+Test(op_forward, broadcast) {
+    const shape to = {4, {2, 3, 4, 5}},
+                from[] = {{0, {0}}, {1, {5}}, {2, {4, 1}}, {3, {3, 1, 5}}, {4, {2, 1, 4, 1}}, {4, {2, 3, 4, 5}}};
+    for (size_t k = 0; k < sizeof from / sizeof *from; k++) {
+        begin();
+        fill("broadcast", -1, 1, count(from[k]), a);
+        const flt_node x = input(from[k]);
+        cr_assert(eq(sz, run(flt_broadcast(graph, x, 4, to.dim), x, flt_none, "broadcast"), 120));
+        for (size_t i = 0; i < 120; i++) cr_assert(got[i] == a[meets(from[k], to, i)], "shape %zu, element %zu", k, i);
+    }
+}
+
+Test(op_forward, rows_by_index) {
+    begin();
+    fill("table", -1, 1, 7 * 3, a);
+    whole_numbers(7, 20, b);
+    b[4] = 7;
+    b[5] = -1;
+    flt_node x = input((shape){2, {7, 3}}), y = input((shape){1, {20}});
+    run(flt_gather(graph, x, y), x, y, "gather");
+    for (size_t i = 0; i < 60; i++) {
+        if (i / 3 == 4 || i / 3 == 5)
+            cr_assert(isnan((double)got[i]), "no such row: %g", (double)got[i]);
+        else
+            cr_assert(got[i] == a[(size_t)b[i / 3] * 3 + i % 3], "gather, element %zu", i);
+    }
+    begin();
+    real want[7 * 3] = {0};
+    fill("rows", -1, 1, 20 * 3, a);
+    x = input((shape){2, {20, 3}}), y = input((shape){1, {20}});
+    run(flt_scatter_add(graph, x, y, 7), x, y, "scatter_add");
+    for (size_t i = 0; i < 60; i++)
+        if (i / 3 != 4 && i / 3 != 5) want[(size_t)b[i / 3] * 3 + i % 3] += (real)a[i];
+    for (size_t i = 0; i < 21; i++) judge(i, want[i], 1, 3, "scatter_add");
+}
+
+// ---- softmax
+
+static void softmax_of(size_t n, const flt_real *x, real *p, real *log_sum) {
+    real most = -INFINITY, sum = 0;
+    for (size_t i = 0; i < n; i++) most = fmaxl(most, (real)x[i]);
+    for (size_t i = 0; i < n; i++) sum += p[i] = expl((real)x[i] - most);
+    for (size_t i = 0; i < n; i++) p[i] /= sum;
+    *log_sum = most + logl(sum);
+}
+
+Test(op_forward, softmax_and_its_loss) {
+    const shape s[] = {{2, {1, 1}}, {2, {64, 10}}, {2, {3, 17}}, {2, {300, 20}}, {2, {2, 3000}}};
+    for (size_t k = 0; k < sizeof s / sizeof *s; k++)
+        for (int op = 0; op < 3; op++) {
+            static real p[MOST];
+            const size_t rows = s[k].dim[0], cols = s[k].dim[1];
+            real loss = 0, log_sum = 0;
+            begin();
+            fill("logits", -30, 30, rows * cols, a);
+            whole_numbers(cols, rows, b);
+            const flt_node x = input(s[k]), y = input((shape){1, {rows}});
+            const flt_node all[] = {flt_softmax(graph, x), flt_softmax_cross_entropy(graph, x, y),
+                                    flt_softmax_cross_entropy_gradient(graph, x, y, flt_scalar(graph, 2))};
+            run(all[op], x, y, "softmax");
+            for (size_t r = 0; r < rows; r++) {
+                softmax_of(cols, a + r * cols, p + r * cols, &log_sum);
+                loss += (log_sum - (real)a[r * cols + (size_t)b[r]]) / (real)rows;
+            }
+            if (op == 1) judge(0, loss, 1, 60, "softmax_cross_entropy");
+            for (size_t i = 0; op != 1 && i < rows * cols; i++) {
+                const real hot = i % cols == (size_t)b[i / cols] ? 1 : 0;
+                judge(i, op == 0 ? p[i] : 2 * (p[i] - hot) / (real)rows, 1, op == 0 ? 60 * p[i] + 1e-30L : 60 / (real)rows,
+                      "softmax");
+            }
+        }
+}
+
+Test(op_forward, labels_that_are_no_class_give_nan) {
+    for (int k = 0; k < 3; k++) {
+        begin();
+        fill("logits", -1, 1, 6, a);
+        b[0] = 1;
+        b[1] = k == 0 ? 3 : k == 1 ? -1 : (flt_real)NAN;
+        const flt_node x = input((shape){2, {2, 3}}), y = input((shape){1, {2}});
+        const flt_node loss = flt_reshape(graph, flt_softmax_cross_entropy(graph, x, y), 2, (size_t[]){1, 1});
+        const flt_node grad = flt_softmax_cross_entropy_gradient(graph, x, y, flt_scalar(graph, 1));
+        const flt_node wide = flt_broadcast(graph, loss, 2, (size_t[]){1, 3}), parts[2] = {wide, grad};
+        run(flt_concat(graph, 2, parts, 0), x, y, "labels");
+        for (size_t i = 0; i < 9; i++)
+            cr_assert(eq(int, isnan((double)got[i]) != 0, i < 3 || i >= 6), "label %d, element %zu", k, i);
+    }
+}
+
+Test(op_forward, accuracy) {
+    begin();
+    const flt_real logits[15] = {1, 2, 3, 3, 2, 1, 2, 2, 1, (flt_real)NAN, 1, 0, 0, 5, 0}, label[5] = {2, 1, 0, 1, 1};
+    memcpy(a, logits, sizeof logits);
+    memcpy(b, label, sizeof label);
+    const flt_node x = input((shape){2, {5, 3}}), y = input((shape){1, {5}});
+    run(flt_accuracy(graph, x, y), x, y, "accuracy");
+    cr_assert(got[0] == (flt_real)0.6, "%g", (double)got[0]);
+}
