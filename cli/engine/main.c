@@ -1,7 +1,52 @@
 // SPDX-License-Identifier: MIT
+// The program: finds the verb and hands over.
+#include "engine/session.h"
 #include "engine/verb.h"
 
+#include <stdio.h>
+#include <string.h>
+
+static void print_help(void) {
+    printf("flt %s: learned optimizers with FourierLearner-Transformer attention, and linear attention held against exact attention.\n\n"
+           "usage: flt VERB [ARGUMENTS]      flt VERB --help explains a verb and its options\n\nverbs\n",
+           FLTX_VERSION);
+    const flt_registry *r = flt_verb_registry();
+    for (size_t i = 0; r->kinds[i] != NULL; i++) printf("  %-8s %s\n", r->kinds[i]->name, r->kinds[i]->summary);
+    printf("\nfirst steps\n"
+           "  flt list                                  what there is: mechanisms, encodings, tasks, optimizers, checks\n"
+           "  flt verify --level quick                  hold linear attention against exact attention\n"
+           "  flt train --tasks digits_mlp --out w.safetensors   meta-train an FLT optimizer\n"
+           "  flt eval --optimizers flt,adam --weights w.safetensors --tasks digits_mlp --tune lr\n"
+           "  flt results list                          what was run, and how it went\n\n"
+           "exit status: 0 fine, 1 a check failed, 2 bad usage, 3 run-time error, 4 numerical failure\n");
+}
+
 int main(int argc, char **argv) {
-    (void)argv;
-    return argc > 1 ? 2 : 0;
+    if (argc < 2) {
+        print_help();
+        return 2;
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-?") == 0 || strcmp(argv[1], "help") == 0) {
+        print_help();
+        return 0;
+    }
+    if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0) {
+        printf("flt %s (%s)\n", FLTX_VERSION, FLTX_REAL_NAME);
+        return 0;
+    }
+    const flt_verb_kind *verb = NULL;
+    if (flt_verb_find(argv[1], &verb) != FLTE_OK) {
+        fprintf(stderr, "flt: %s\n", flt_error());
+        return 2;
+    }
+    char name[64];
+    snprintf(name, sizeof name, "flt %s", verb->kind.name);
+    argv[1] = name;
+    flt_signals_install();
+    const int status = verb->run(argc - 1, argv + 1);
+    if (fflush(stdout) != 0 && status == 0) {
+        fprintf(stderr, "flt %s: standard output could not be written\n", verb->kind.name);
+        return 3;
+    }
+    return status;
 }

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: MIT
+#include "engine/args.h"
+
+#include <omp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { KEY_DB = FLTX_KEY_COMMON, KEY_SEED, KEY_THREADS, KEY_JSON, KEY_QUIET, KEY_SET };
+
+flt_common flt_common_defaults(void) {
+    const char *db = getenv("FLT_DB");
+    return (flt_common){.db = db != NULL && db[0] != '\0' ? db : "flt.db", .threads = omp_get_max_threads()};
+}
+
+static const struct argp_option options[] = {
+    {"db", KEY_DB, "FILE", 0, "SQLite file of the results (default: $FLT_DB, else flt.db here)", 90},
+    {"seed", KEY_SEED, "S", 0, "seed of every random number, 0 or more (default 0): the same seed gives the same bits", 90},
+    {"threads", KEY_THREADS, "K", 0, "worker threads (default: $OMP_NUM_THREADS, else all cores); the numbers do not depend on it", 90},
+    {"json", KEY_JSON, NULL, 0, "print JSON instead of a table", 90},
+    {"quiet", KEY_QUIET, NULL, 0, "no progress and no remarks on stderr", 90},
+    {"set", KEY_SET, "key=value ..", 0, "set parameters; several may follow (see `flt list FAMILY` for names, ranges and defaults)", 90},
+    {0},
+};
+
+static void store_setting(const struct argp_state *state, flt_common *c, const char *text) {
+    if (strchr(text, '=') == NULL) argp_error(state, "--set: '%s' is not key=value", text);
+    if (c->n_set == FLTX_MAX_SET) argp_error(state, "--set: at most %d settings", FLTX_MAX_SET);
+    c->set[c->n_set++] = text;
+}
+
+static error_t parse(int key, char *arg, struct argp_state *state) {
+    flt_common *c = state->input;
+    switch (key) {
+    case KEY_DB:
+        if (arg[0] == '\0') argp_error(state, "--db: the file name is empty");
+        c->db = arg;
+        return 0;
+    case KEY_SEED: c->seed = (uint64_t)flt_arg_int(state, "seed", arg, 0, INT64_MAX); return 0;
+    case KEY_THREADS: c->threads = (int)flt_arg_int(state, "threads", arg, 1, 4096); return 0;
+    case KEY_JSON: c->json = true; return 0;
+    case KEY_QUIET: c->quiet = true; return 0;
+    case KEY_SET: store_setting(state, c, arg); return 0;
+    default: return ARGP_ERR_UNKNOWN;
+    }
+}
+
+const struct argp flt_common_argp = {.options = options, .parser = parse};
+
+bool flt_common_take(flt_common *c, const char *arg) {
+    if (c->n_set == 0 || c->n_set == FLTX_MAX_SET || strchr(arg, '=') == NULL) return false;
+    c->set[c->n_set++] = arg;
+    return true;
+}
+
+flt_err flt_common_apply(const flt_common *c, flt_params *p) {
+    for (size_t i = 0; i < c->n_set; i++) {
+        char name[128];
+        const char *equals = strchr(c->set[i], '=');
+        const size_t n = (size_t)(equals - c->set[i]);
+        if (n == 0 || n >= sizeof name) return flt_fail(FLTE_USAGE, "--set", "'%s' is not key=value", c->set[i]);
+        memcpy(name, c->set[i], n);
+        name[n] = '\0';
+        FLTX_TRY(flt_params_set(p, name, equals + 1));
+    }
+    return FLTE_OK;
+}
+
+long long flt_arg_int(const struct argp_state *state, const char *option, const char *text, long long min, long long max) {
+    long long value = 0;
+    char who[64];
+    snprintf(who, sizeof who, "--%s", option);
+    if (flt_parse_int(who, text, &value) != FLTE_OK) argp_error(state, "%s", flt_error());
+    if (value < min || value > max) argp_error(state, "--%s: %lld is out of range; allowed: %lld to %lld", option, value, min, max);
+    return value;
+}
+
+double flt_arg_real(const struct argp_state *state, const char *option, const char *text, double min, double max) {
+    double value = 0.0;
+    char who[64];
+    snprintf(who, sizeof who, "--%s", option);
+    if (flt_parse_real(who, text, &value) != FLTE_OK) argp_error(state, "%s", flt_error());
+    if (!(value >= min && value <= max)) argp_error(state, "--%s: %g is out of range; allowed: %g to %g", option, value, min, max);
+    return value;
+}
+
+// "batch=64" continues the spec before it; "digits_mlp:batch=64" starts one.
+static bool continues_spec(const char *item) {
+    const size_t head = strcspn(item, ":=,");
+    return item[head] == '=';
+}
+
+size_t flt_arg_list(const struct argp_state *state, const char *option, const char *text, const char **items) {
+    char *copy = strdup(text); // lives as long as the program
+    size_t n = 0;
+    if (copy == NULL) argp_failure(state, 3, 0, "--%s: out of memory", option);
+    for (char *item = copy; item != NULL;) {
+        char *comma = strchr(item, ',');
+        while (comma != NULL && continues_spec(comma + 1)) comma = strchr(comma + 1, ',');
+        if (comma != NULL) *comma = '\0';
+        if (item[0] == '\0') argp_error(state, "--%s: '%s' has an empty item", option, text);
+        if (n == FLTX_MAX_LIST) argp_error(state, "--%s: at most %d items", option, FLTX_MAX_LIST);
+        items[n++] = item;
+        item = comma == NULL ? NULL : comma + 1;
+    }
+    return n;
+}
+
+void flt_parse(const struct argp *argp, int argc, char **argv, void *input) {
+    argp_err_exit_status = 2;
+    if (argp_parse(argp, argc, argv, 0, NULL, input) != 0) exit(2);
+}

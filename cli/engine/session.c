@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: MIT
+#include "engine/session.h"
+
+#include "engine/progress.h"
+#include "engine/verb.h"
+#include "flt/attention.h"
+#include "flt/graph.h"
+#include "flt/memory.h"
+#include "flt/meta.h"
+#include "flt/num.h"
+#include "flt/tasks.h"
+#include "flt/verify.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+struct flt_session {
+    flt_store *store;
+    flt_sink sink;
+    flt_progress progress;
+    long long run;
+    flt_err deferred; // first failure of flt_session_param
+};
+
+static flt_err on_metric(void *self, const char *name, uint64_t step, double value) {
+    return flt_sink_metric(flt_store_sink(((flt_session *)self)->store), name, step, value);
+}
+
+static flt_err on_record(void *self, const char *kind, size_t n, const flt_field *fields) {
+    return flt_sink_record(flt_store_sink(((flt_session *)self)->store), kind, n, fields);
+}
+
+static void on_progress(void *self, double done, const char *status) {
+    flt_progress_show(&((flt_session *)self)->progress, done, status);
+}
+
+static bool on_stopped(void *self) {
+    (void)self;
+    return flt_signals_stopped();
+}
+
+flt_err flt_session_begin(const char *kind, const flt_common *c, int argc, char **argv, flt_session **out) {
+    flt_session *s = NULL;
+    flt_err err;
+    *out = NULL;
+    FLTX_TRY(flt_alloc(1, sizeof *s, &s));
+    const flt_run_info info = {.kind = kind, .argc = argc, .argv = argv, .seed = c->seed, .threads = c->threads,
+                               .registry_hash = flt_program_hash(), .blas = flt_num_blas(), .fftw = flt_num_fftw(),
+                               .isa = flt_num_isa(), .precision = FLTX_REAL_NAME};
+    FLTX_GO(err, failed, flt_store_open(c->db, FLTX_STORE_WRITE, &s->store));
+    FLTX_GO(err, failed, flt_store_begin(s->store, &info, &s->run));
+    s->sink = (flt_sink){s, on_metric, on_record, on_progress, on_stopped};
+    s->progress = flt_progress_start(c->quiet);
+    *out = s;
+    return FLTE_OK;
+failed:
+    flt_store_close(s->store);
+    flt_free(s);
+    return err;
+}
+
+const flt_sink *flt_session_sink(flt_session *s) { return &s->sink; }
+flt_store *flt_session_store(flt_session *s) { return s->store; }
+long long flt_session_run(const flt_session *s) { return s->run; }
+
+void flt_session_param(flt_session *s, const char *name, const char *format, ...) {
+    char text[1024];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    if (s->deferred == FLTE_OK) s->deferred = flt_store_param(s->store, name, text);
+}
+
+int flt_report(const char *verb, flt_err err) {
+    if (err != FLTE_OK) fprintf(stderr, "flt %s: %s\n", verb, flt_error());
+    return flt_err_status(err);
+}
+
+int flt_session_end(flt_session *s, const char *verb, flt_err err) {
+    if (s == NULL) return flt_report(verb, err);
+    flt_progress_clear(&s->progress);
+    if (err == FLTE_OK) err = s->deferred;
+    const int status = flt_report(verb, err);
+    const char *outcome = err == FLTE_OK || err == FLTE_CHECK ? "done" : err == FLTE_INTERRUPTED ? "interrupted" : "failed";
+    char message[1024];
+    snprintf(message, sizeof message, "%s", err == FLTE_OK ? "" : flt_error());
+    const flt_err ended = flt_store_end(s->store, outcome, status, message);
+    const int late = ended != FLTE_OK && err == FLTE_OK ? flt_report(verb, ended) : status;
+    flt_store_close(s->store);
+    flt_free(s);
+    return late;
+}
+
+uint64_t flt_program_hash(void) {
+    const flt_registry *const all[] = {flt_attention_registry(), flt_rpe_registry(),       flt_op_registry(), flt_task_registry(),
+                                       flt_optimizer_registry(), flt_estimator_registry(), flt_check_registry()};
+    return flt_registry_hash(all, sizeof all / sizeof *all);
+}

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: MIT
+// What a verb that computes needs around it: the results store with its run, progress on a terminal, a clean stop on Ctrl-C.
+#ifndef FLTX_SESSION_H
+#define FLTX_SESSION_H
+
+#include "engine/args.h"
+#include "flt/results.h"
+#include "flt/sink.h"
+
+typedef struct flt_session flt_session;
+
+// Opens the store and begins a run of this kind with the full command line.
+flt_err flt_session_begin(const char *kind, const flt_common *c, int argc, char **argv, flt_session **out);
+const flt_sink *flt_session_sink(flt_session *s); // records and metrics to the store, progress to the terminal
+flt_store *flt_session_store(flt_session *s);
+long long flt_session_run(const flt_session *s);
+// Stores a parameter of the run; failures are remembered and returned by flt_session_end.
+void flt_session_param(flt_session *s, const char *name, const char *format, ...) FLTX_PRINTF(3, 4);
+// Ends the run with the outcome of `err`, prints the sentence of a failure, frees s (NULL is fine) and returns the exit status.
+int flt_session_end(flt_session *s, const char *verb, flt_err err);
+
+// "flt VERB: sentence" on stderr; returns the exit status.
+int flt_report(const char *verb, flt_err err);
+
+// Ctrl-C and SIGTERM ask for a clean stop (a second one ends at once); SIGPIPE and SIGXFSZ become errors of the write.
+void flt_signals_install(void);
+bool flt_signals_stopped(void);
+
+// Hash over all registries of the program.
+uint64_t flt_program_hash(void);
+
+#endif

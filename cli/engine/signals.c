@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: MIT
+#include "engine/session.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+static volatile sig_atomic_t stop_requests;
+
+static void on_stop(int signal_number) {
+    stop_requests = stop_requests + 1;
+    if (stop_requests > 1) _exit(128 + signal_number);
+}
+
+void flt_signals_install(void) {
+    struct sigaction stop = {.sa_handler = on_stop, .sa_flags = SA_RESTART};
+    struct sigaction ignore = {.sa_handler = SIG_IGN};
+    sigemptyset(&stop.sa_mask);
+    sigemptyset(&ignore.sa_mask);
+    sigaction(SIGINT, &stop, NULL);
+    sigaction(SIGTERM, &stop, NULL);
+    sigaction(SIGPIPE, &ignore, NULL);
+    sigaction(SIGXFSZ, &ignore, NULL);
+}
+
+bool flt_signals_stopped(void) { return stop_requests > 0; }

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: MIT
+#include "engine/table.h"
+
+#include "flt/memory.h"
+
+#include <cJSON.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct flt_table {
+    size_t columns, rows, room;
+    char **cell; // [(1 + room) * columns]: header first
+};
+
+static flt_err copy_cells(flt_table *t, size_t row, const char *const *cells) {
+    for (size_t j = 0; j < t->columns; j++)
+        if (cells[j] != NULL) FLTX_TRY(flt_strdup(cells[j], &t->cell[row * t->columns + j]));
+    return FLTE_OK;
+}
+
+static flt_err reserve(flt_table *t) {
+    if (t->rows < t->room) return FLTE_OK;
+    char **grown = NULL;
+    const size_t room = t->room == 0 ? 16 : 2 * t->room;
+    FLTX_TRY(flt_alloc((1 + room) * t->columns, sizeof *grown, &grown));
+    if (t->cell != NULL) memcpy(grown, t->cell, (1 + t->rows) * t->columns * sizeof *grown);
+    flt_free(t->cell);
+    t->cell = grown;
+    t->room = room;
+    return FLTE_OK;
+}
+
+flt_err flt_table_create(size_t n, const char *const *names, flt_table **out) {
+    flt_table *t = NULL;
+    *out = NULL;
+    FLTX_TRY(flt_alloc(1, sizeof *t, &t));
+    t->columns = n;
+    flt_err err = reserve(t);
+    if (err == FLTE_OK) err = copy_cells(t, 0, names);
+    if (err != FLTE_OK) {
+        flt_table_destroy(t);
+        return err;
+    }
+    *out = t;
+    return FLTE_OK;
+}
+
+void flt_table_destroy(flt_table *t) {
+    if (t == NULL) return;
+    for (size_t i = 0; t->cell != NULL && i < (1 + t->rows) * t->columns; i++) flt_free(t->cell[i]);
+    flt_free(t->cell);
+    flt_free(t);
+}
+
+flt_err flt_table_row(flt_table *t, const char *const *cells) {
+    FLTX_TRY(reserve(t));
+    t->rows++;
+    return copy_cells(t, t->rows, cells);
+}
+
+size_t flt_table_rows(const flt_table *t) { return t->rows; }
+
+static const char *cell_at(const flt_table *t, size_t row, size_t column) {
+    const char *text = t->cell[row * t->columns + column];
+    return text == NULL ? "" : text;
+}
+
+static bool is_number(const char *text, double *out) {
+    char *end = NULL;
+    if (text[0] == '\0' || strspn(text, "+-0123456789.eE") != strlen(text)) return false;
+    *out = strtod(text, &end);
+    return *end == '\0' && isfinite(*out);
+}
+
+// Characters on the screen: bytes that do not continue a UTF-8 sequence.
+static size_t width_of(const char *text) {
+    size_t n = 0;
+    for (; *text != '\0'; text++) n += ((unsigned char)*text & 0xc0) != 0x80;
+    return n;
+}
+
+static void print_cell(FILE *to, const char *text, size_t width, bool right, bool last) {
+    const size_t pad = width - width_of(text);
+    if (right) fprintf(to, "%*s%s", (int)pad, "", text);
+    else if (last) fputs(text, to);
+    else fprintf(to, "%s%*s", text, (int)pad, "");
+    if (!last) fputs("  ", to);
+}
+
+static bool numeric_column(const flt_table *t, size_t column) {
+    double x = 0.0;
+    bool any = false;
+    for (size_t i = 1; i <= t->rows; i++) {
+        const char *text = cell_at(t, i, column);
+        if (text[0] == '\0' || strcmp(text, "inf") == 0 || strcmp(text, "nan") == 0 || strcmp(text, "-") == 0) continue;
+        if (!is_number(text, &x)) return false;
+        any = true;
+    }
+    return any;
+}
+
+static flt_err print_aligned(const flt_table *t, FILE *to) {
+    size_t *width = NULL;
+    FLTX_TRY(flt_alloc(t->columns, sizeof *width, &width));
+    for (size_t i = 0; i <= t->rows; i++)
+        for (size_t j = 0; j < t->columns; j++)
+            if (width_of(cell_at(t, i, j)) > width[j]) width[j] = width_of(cell_at(t, i, j));
+    for (size_t i = 0; i <= t->rows; i++) {
+        for (size_t j = 0; j < t->columns; j++)
+            print_cell(to, cell_at(t, i, j), width[j], numeric_column(t, j), j + 1 == t->columns);
+        fputc('\n', to);
+    }
+    flt_free(width);
+    return FLTE_OK;
+}
+
+static void print_csv(const flt_table *t, FILE *to) {
+    for (size_t i = 0; i <= t->rows; i++) {
+        for (size_t j = 0; j < t->columns; j++) {
+            const char *text = cell_at(t, i, j);
+            const bool quote = strpbrk(text, ",\"\r\n") != NULL;
+            if (j > 0) fputc(',', to);
+            if (quote) fputc('"', to);
+            for (; *text != '\0'; text++) {
+                if (*text == '"') fputc('"', to);
+                fputc(*text, to);
+            }
+            if (quote) fputc('"', to);
+        }
+        fputs("\r\n", to);
+    }
+}
+
+static flt_err print_json(const flt_table *t, FILE *to) {
+    cJSON *list = cJSON_CreateArray();
+    for (size_t i = 1; i <= t->rows && list != NULL; i++) {
+        cJSON *row = cJSON_CreateObject();
+        for (size_t j = 0; j < t->columns; j++) {
+            const char *text = t->cell[i * t->columns + j];
+            double x = 0.0;
+            if (text == NULL) cJSON_AddNullToObject(row, cell_at(t, 0, j));
+            else if (is_number(text, &x)) cJSON_AddRawToObject(row, cell_at(t, 0, j), text[0] == '+' || text[0] == '.' ? flt_number(x) : text);
+            else cJSON_AddStringToObject(row, cell_at(t, 0, j), text);
+        }
+        cJSON_AddItemToArray(list, row);
+    }
+    char *text = list == NULL ? NULL : cJSON_Print(list);
+    cJSON_Delete(list);
+    if (text == NULL) return flt_fail(FLTE_NOMEM, "table", "no memory to print %zu rows as JSON", t->rows);
+    fprintf(to, "%s\n", text);
+    cJSON_free(text);
+    return FLTE_OK;
+}
+
+flt_err flt_table_print(const flt_table *t, flt_format format, FILE *to) {
+    if (format == FLTX_TABLE_JSON) return print_json(t, to);
+    if (format != FLTX_TABLE_CSV) return print_aligned(t, to);
+    print_csv(t, to);
+    return FLTE_OK;
+}
+
+const char *flt_number(double x) {
+    static _Thread_local char text[16][32];
+    static _Thread_local unsigned next;
+    char *out = text[next++ % 16];
+    if (isnan(x)) snprintf(out, sizeof *text, "nan");
+    else if (isinf(x)) snprintf(out, sizeof *text, x > 0 ? "inf" : "-inf");
+    else if (x == floor(x) && fabs(x) < 1e9) snprintf(out, sizeof *text, "%.0f", x);
+    else snprintf(out, sizeof *text, fabs(x) < 1e-3 || fabs(x) >= 1e6 ? "%.3e" : "%.4g", x);
+    return out;
+}

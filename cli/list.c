@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: MIT
+// flt list [FAMILY]: what is registered, straight from the descriptors.
+#include "engine/args.h"
+#include "engine/session.h"
+#include "engine/verb.h"
+#include "flt/attention.h"
+#include "flt/graph.h"
+#include "flt/meta.h"
+#include "flt/tasks.h"
+#include "flt/verify.h"
+
+#include <cJSON.h>
+#include <stdio.h>
+#include <string.h>
+
+typedef const flt_registry *(*registry_fn)(void);
+static const struct {
+    const char *name;
+    registry_fn registry;
+} families[] = {{"attention", flt_attention_registry}, {"rpe", flt_rpe_registry},           {"tasks", flt_task_registry},
+                {"optimizers", flt_optimizer_registry}, {"estimators", flt_estimator_registry}, {"checks", flt_check_registry},
+                {"ops", flt_op_registry}};
+enum { N_FAMILIES = sizeof families / sizeof *families };
+
+typedef struct input {
+    flt_common common;
+    const char *family, *kind;
+} input;
+
+static error_t parse(int key, char *arg, struct argp_state *state) {
+    input *in = state->input;
+    switch (key) {
+    case ARGP_KEY_INIT: state->child_inputs[0] = &in->common; return 0;
+    case ARGP_KEY_ARG:
+        if (in->family == NULL) in->family = arg;
+        else if (in->kind == NULL) in->kind = arg;
+        else argp_error(state, "'%s': at most a family and a name", arg);
+        return 0;
+    default: return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static void caps_text(const flt_registry *r, unsigned caps, char *out, size_t room) {
+    out[0] = '\0';
+    for (size_t i = 0; r->caps != NULL && r->caps[i] != NULL; i++) {
+        if ((caps >> i & 1u) == 0) continue;
+        if (out[0] != '\0') strncat(out, " ", room - strlen(out) - 1);
+        strncat(out, r->caps[i], room - strlen(out) - 1);
+    }
+}
+
+static void range_text(const flt_param_spec *p, char *out, size_t room) {
+    switch (p->type) {
+    case FLTX_REAL: snprintf(out, room, "%g .. %g", p->min, p->max); return;
+    case FLTX_INT: snprintf(out, room, "%.0f .. %.0f", p->min, p->max); return;
+    case FLTX_BOOL: snprintf(out, room, "true|false"); return;
+    case FLTX_ENUM: snprintf(out, room, "%s", p->choices); return;
+    case FLTX_TEXT: break;
+    }
+    snprintf(out, room, "text");
+}
+
+static void print_kind(const flt_registry *r, const flt_kind *k, bool details) {
+    char text[512];
+    printf("  %-18s %s\n", k->name, k->summary);
+    if (!details) return;
+    if (k->formula != NULL) printf("  %-18s   formula    %s\n", "", k->formula);
+    if (k->cost != NULL) printf("  %-18s   cost       %s\n", "", k->cost);
+    caps_text(r, k->caps, text, sizeof text);
+    if (text[0] != '\0') printf("  %-18s   supports   %s\n", "", text);
+    if (k->citation != NULL) printf("  %-18s   reference  %s\n", "", k->citation);
+    for (const flt_param_spec *p = k->params; p != NULL && p->name != NULL; p++) {
+        range_text(p, text, sizeof text);
+        printf("  %-18s   %-10s %s (%s; default %s)\n", "", p->name, p->help, text, p->initial == NULL ? "none" : p->initial);
+    }
+}
+
+static cJSON *kind_json(const flt_registry *r, const flt_kind *k) {
+    cJSON *o = cJSON_CreateObject(), *params = cJSON_CreateArray(), *caps = cJSON_CreateArray();
+    cJSON_AddStringToObject(o, "name", k->name);
+    cJSON_AddStringToObject(o, "summary", k->summary);
+    if (k->formula != NULL) cJSON_AddStringToObject(o, "formula", k->formula);
+    if (k->cost != NULL) cJSON_AddStringToObject(o, "cost", k->cost);
+    if (k->citation != NULL) cJSON_AddStringToObject(o, "citation", k->citation);
+    for (size_t i = 0; r->caps != NULL && r->caps[i] != NULL; i++)
+        if (k->caps >> i & 1u) cJSON_AddItemToArray(caps, cJSON_CreateString(r->caps[i]));
+    cJSON_AddItemToObject(o, "supports", caps);
+    for (const flt_param_spec *p = k->params; p != NULL && p->name != NULL; p++) {
+        char text[512];
+        cJSON *row = cJSON_CreateObject();
+        range_text(p, text, sizeof text);
+        cJSON_AddStringToObject(row, "name", p->name);
+        if (p->initial != NULL) cJSON_AddStringToObject(row, "default", p->initial);
+        cJSON_AddStringToObject(row, "range", text);
+        cJSON_AddStringToObject(row, "help", p->help);
+        cJSON_AddItemToArray(params, row);
+    }
+    cJSON_AddItemToObject(o, "parameters", params);
+    return o;
+}
+
+static int print_json(size_t first, size_t last, const char *kind) {
+    cJSON *all = cJSON_CreateObject();
+    for (size_t i = first; i < last; i++) {
+        const flt_registry *r = families[i].registry();
+        cJSON *list = cJSON_AddArrayToObject(all, families[i].name);
+        for (size_t k = 0; r->kinds[k] != NULL; k++)
+            if (kind == NULL || strcmp(kind, r->kinds[k]->name) == 0) cJSON_AddItemToArray(list, kind_json(r, r->kinds[k]));
+    }
+    char *text = cJSON_Print(all);
+    cJSON_Delete(all);
+    if (text == NULL) return flt_report("list", flt_fail(FLTE_NOMEM, "list", "no memory for the JSON text"));
+    printf("%s\n", text);
+    cJSON_free(text);
+    return 0;
+}
+
+static void print_text(size_t first, size_t last, const char *kind) {
+    const bool details = last - first == 1;
+    for (size_t i = first; i < last; i++) {
+        const flt_registry *r = families[i].registry();
+        printf("%s%s\n", i > first ? "\n" : "", families[i].name);
+        for (size_t k = 0; r->kinds[k] != NULL; k++)
+            if (kind == NULL || strcmp(kind, r->kinds[k]->name) == 0) print_kind(r, r->kinds[k], details);
+    }
+    if (!details) printf("\n`flt list FAMILY` shows formula, cost, reference and parameters; `flt list FAMILY NAME` one kind.\n");
+}
+
+static flt_err choose(const input *in, size_t *first, size_t *last) {
+    const char *names[N_FAMILIES + 1] = {NULL};
+    *first = 0;
+    *last = N_FAMILIES;
+    if (in->family == NULL) return FLTE_OK;
+    for (size_t i = 0; i < N_FAMILIES; i++) {
+        const char *name = names[i] = families[i].name;
+        const size_t n = strlen(name);
+        // "task" for "tasks"
+        if (strcmp(in->family, name) != 0 && !(name[n - 1] == 's' && strlen(in->family) == n - 1 && strncmp(in->family, name, n - 1) == 0)) continue;
+        *first = i;
+        *last = i + 1;
+        const flt_kind *kind = NULL;
+        return in->kind == NULL ? FLTE_OK : flt_registry_find(families[i].registry(), in->kind, &kind);
+    }
+    const char *near = flt_nearest(in->family, names);
+    return flt_fail(FLTE_NAME, "family", "'%s' is unknown%s%s%s; valid names: attention, rpe, tasks, optimizers, estimators, checks, ops",
+                    in->family, near == NULL ? "" : "; did you mean '", near == NULL ? "" : near, near == NULL ? "" : "'?");
+}
+
+static int run(int argc, char **argv) {
+    static const struct argp_child children[] = {{&flt_common_argp, 0, "Common options", 9}, {0}};
+    static const struct argp argp = {NULL, parse, "[FAMILY [NAME]]",
+                                     "Lists what is registered. FAMILY is one of attention, rpe, tasks, optimizers, estimators, checks, ops; "
+                                     "with a family, formula, cost, reference and parameters are shown too.\v"
+                                     "example: flt list attention flt", children, NULL, NULL};
+    input in = {.common = flt_common_defaults()};
+    size_t first = 0, last = 0;
+    flt_parse(&argp, argc, argv, &in);
+    const flt_err err = choose(&in, &first, &last);
+    if (err != FLTE_OK) return flt_report("list", err);
+    if (in.common.json) return print_json(first, last, in.kind);
+    print_text(first, last, in.kind);
+    return 0;
+}
+
+const flt_verb_kind flt_verb_kind_list = {
+    .kind = {.name = "list", .summary = "what there is: mechanisms, encodings, tasks, optimizers, estimators, checks"}, .run = run};

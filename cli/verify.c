@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: MIT
+// flt verify: runs the checks and the error ladder, prints a summary and what failed.
+#include "engine/args.h"
+#include "engine/session.h"
+#include "engine/table.h"
+#include "engine/verb.h"
+#include "flt/verify.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { KEY_LEVEL = FLTX_KEY_VERB, KEY_MECHANISM, KEY_CHECK, KEY_N, KEY_M, KEY_R, KEY_SEEDS, MAX_CHECKS = 128 };
+
+typedef struct input {
+    flt_common common;
+    flt_verify_config config;
+    const char *mechanisms[FLTX_MAX_LIST], *checks[FLTX_MAX_LIST];
+    size_t n[FLTX_MAX_LIST], m[FLTX_MAX_LIST], r[FLTX_MAX_LIST];
+} input;
+
+static const struct argp_option options[] = {
+    {"level", KEY_LEVEL, "quick|full", 0, "quick: seconds; full: minutes, more sizes and seeds (default quick)", 1},
+    {"mechanism", KEY_MECHANISM, "NAME,..", 0, "these attention mechanisms only", 1},
+    {"check", KEY_CHECK, "NAME,..", 0, "these checks only (see `flt list checks`)", 1},
+    {"n", KEY_N, "N,..", 0, "sequence lengths of the error ladder", 2},
+    {"m", KEY_M, "M,..", 0, "kernel features of the error ladder", 2},
+    {"r", KEY_R, "R,..", 0, "frequencies of the error ladder", 2},
+    {"seeds", KEY_SEEDS, "K", 0, "draws per cell of the error ladder", 2},
+    {0},
+};
+
+static size_t sizes(const struct argp_state *state, const char *option, const char *text, size_t *out) {
+    const char *items[FLTX_MAX_LIST];
+    const size_t n = flt_arg_list(state, option, text, items);
+    for (size_t i = 0; i < n; i++) out[i] = (size_t)flt_arg_int(state, option, items[i], 1, 1 << 24);
+    return n;
+}
+
+static error_t parse(int key, char *arg, struct argp_state *state) {
+    input *in = state->input;
+    flt_verify_config *c = &in->config;
+    switch (key) {
+    case ARGP_KEY_INIT: state->child_inputs[0] = &in->common; return 0;
+    case KEY_LEVEL:
+        if (strcmp(arg, "quick") != 0 && strcmp(arg, "full") != 0) argp_error(state, "--level: '%s'; allowed: quick, full", arg);
+        c->full = strcmp(arg, "full") == 0;
+        return 0;
+    case KEY_MECHANISM: c->n_mechanisms = flt_arg_list(state, "mechanism", arg, in->mechanisms); return 0;
+    case KEY_CHECK: c->n_checks = flt_arg_list(state, "check", arg, in->checks); return 0;
+    case KEY_N: c->n_n = sizes(state, "n", arg, in->n); return 0;
+    case KEY_M: c->n_m = sizes(state, "m", arg, in->m); return 0;
+    case KEY_R: c->n_r = sizes(state, "r", arg, in->r); return 0;
+    case KEY_SEEDS: c->seeds = (size_t)flt_arg_int(state, "seeds", arg, 1, 100000); return 0;
+    case ARGP_KEY_ARG: argp_error(state, "'%s' is not an option", arg); return 0;
+    default: return ARGP_ERR_UNKNOWN;
+    }
+}
+
+// What one check did, gathered from its records on their way to the store.
+typedef struct tally {
+    char check[64];
+    size_t cases, marginal, failed;
+    double worst;
+} tally;
+
+typedef struct watcher {
+    const flt_sink *next;
+    tally checks[MAX_CHECKS];
+    size_t n_checks;
+    flt_table *failures, *ladder;
+} watcher;
+
+static const flt_field *field(size_t n, const flt_field *fields, const char *name) {
+    static const flt_field none = {"", true, 0.0, ""};
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(fields[i].name, name) == 0) return &fields[i];
+    return &none;
+}
+
+static tally *tally_of(watcher *w, const char *check) {
+    for (size_t i = 0; i < w->n_checks; i++)
+        if (strcmp(w->checks[i].check, check) == 0) return &w->checks[i];
+    tally *t = &w->checks[w->n_checks < MAX_CHECKS - 1 ? w->n_checks++ : MAX_CHECKS - 1];
+    snprintf(t->check, sizeof t->check, "%s", check);
+    return t;
+}
+
+static flt_err on_check(watcher *w, size_t n, const flt_field *fields) {
+    tally *t = tally_of(w, field(n, fields, "check")->text);
+    const char *verdict = field(n, fields, "verdict")->text;
+    const double ratio = field(n, fields, "ratio")->number;
+    t->cases++;
+    if (!(ratio <= t->worst)) t->worst = ratio;
+    if (strcmp(verdict, "pass") == 0) return FLTE_OK;
+    *(strcmp(verdict, "marginal") == 0 ? &t->marginal : &t->failed) += 1;
+    const char *cells[] = {verdict, t->check, field(n, fields, "mechanism")->text, field(n, fields, "label")->text, flt_number(ratio)};
+    return flt_table_row(w->failures, cells);
+}
+
+static flt_err on_ladder(watcher *w, size_t n, const flt_field *fields) {
+    static const char *const names[] = {"mechanism", "encoding", "n", "m", "r", "causal", "error_total", "error_mask", "error_kernel", "seconds", "seconds_exact", "bytes", "bytes_exact"};
+    enum { COLUMNS = sizeof names / sizeof *names };
+    const char *cells[COLUMNS];
+    for (size_t i = 0; i < COLUMNS; i++) {
+        const flt_field *f = field(n, fields, names[i]);
+        cells[i] = f->is_text ? f->text : flt_number(f->number);
+    }
+    return flt_table_row(w->ladder, cells);
+}
+
+static flt_err on_record(void *self, const char *kind, size_t n, const flt_field *fields) {
+    watcher *w = self;
+    FLTX_TRY(flt_sink_record(w->next, kind, n, fields));
+    if (strcmp(kind, "check") == 0) return on_check(w, n, fields);
+    return strcmp(kind, "ladder") == 0 ? on_ladder(w, n, fields) : FLTE_OK;
+}
+
+static flt_err on_metric(void *self, const char *name, uint64_t step, double value) {
+    return flt_sink_metric(((watcher *)self)->next, name, step, value);
+}
+static void on_progress(void *self, double done, const char *status) { flt_sink_progress(((watcher *)self)->next, done, status); }
+static bool on_stopped(void *self) { return flt_sink_stopped(((watcher *)self)->next); }
+
+static flt_err make_tables(watcher *w) {
+    static const char *const failure_names[] = {"verdict", "check", "mechanism", "case", "ratio"};
+    static const char *const ladder_names[] = {"mechanism", "encoding", "N", "m", "r", "causal", "error_total", "error_mask", "error_kernel", "seconds", "exact_seconds", "bytes", "exact_bytes"};
+    FLTX_TRY(flt_table_create(5, failure_names, &w->failures));
+    return flt_table_create(13, ladder_names, &w->ladder);
+}
+
+static flt_err print_text(const watcher *w) {
+    static const char *const names[] = {"check", "cases", "worst_ratio", "marginal", "failed", "verdict"};
+    flt_table *t = NULL;
+    FLTX_TRY(flt_table_create(6, names, &t));
+    flt_err err = FLTE_OK;
+    for (size_t i = 0; i < w->n_checks && err == FLTE_OK; i++) {
+        const tally *c = &w->checks[i];
+        const char *cells[] = {c->check, flt_number((double)c->cases), flt_number(c->worst), flt_number((double)c->marginal),
+                               flt_number((double)c->failed), c->failed > 0 ? "FAIL" : c->marginal > 0 ? "marginal" : "pass"};
+        err = flt_table_row(t, cells);
+    }
+    if (err == FLTE_OK) err = flt_table_print(t, FLTX_TABLE_ALIGNED, stdout);
+    flt_table_destroy(t);
+    FLTX_TRY(err);
+    if (flt_table_rows(w->ladder) > 0) {
+        printf("\nerror against exact attention (relative Frobenius): total, by the mask alone, by the kernel features alone\n");
+        FLTX_TRY(flt_table_print(w->ladder, FLTX_TABLE_ALIGNED, stdout));
+    }
+    if (flt_table_rows(w->failures) == 0) return FLTE_OK;
+    printf("\nnot passed\n");
+    return flt_table_print(w->failures, FLTX_TABLE_ALIGNED, stdout);
+}
+
+static flt_err print_json(const watcher *w, const flt_verify_report *r) {
+    printf("{\"passed\": %zu, \"marginal\": %zu, \"failed\": %zu, \"not_passed\": ", r->passed, r->marginal, r->failed);
+    FLTX_TRY(flt_table_print(w->failures, FLTX_TABLE_JSON, stdout));
+    printf(", \"ladder\": ");
+    FLTX_TRY(flt_table_print(w->ladder, FLTX_TABLE_JSON, stdout));
+    printf("}\n");
+    return FLTE_OK;
+}
+
+static flt_err verify(input *in, int argc, char **argv, flt_session **s) {
+    flt_verify_report report = {0};
+    watcher w = {0};
+    FLTX_TRY(flt_session_begin("verify", &in->common, argc, argv, s));
+    flt_session_param(*s, "level", "%s", in->config.full ? "full" : "quick");
+    w.next = flt_session_sink(*s);
+    const flt_sink sink = {&w, on_metric, on_record, on_progress, on_stopped};
+    flt_err err = make_tables(&w);
+    if (err == FLTE_OK) err = flt_verify_run(&in->config, &sink, &report);
+    if (err == FLTE_OK || err == FLTE_CHECK) {
+        const flt_err printed = in->common.json ? print_json(&w, &report) : print_text(&w);
+        if (printed != FLTE_OK) err = printed;
+    }
+    if (err == FLTE_OK && !in->common.quiet)
+        fprintf(stderr, "flt verify: %zu cases passed, %zu marginal, 0 failed; run %lld\n", report.passed, report.marginal, flt_session_run(*s));
+    flt_table_destroy(w.failures);
+    flt_table_destroy(w.ladder);
+    return err;
+}
+
+static int run(int argc, char **argv) {
+    static const struct argp_child children[] = {{&flt_common_argp, 0, "Common options", 9}, {0}};
+    static const struct argp argp = {
+        options, parse, "",
+        "Holds the attention mechanisms against oracles in long double, and measures how far linear attention is from exact attention.\v"
+        "A check's ratio is its error in units of eps times the growth that rounding may cause: at most 30 passes, at most 300 is marginal. "
+        "Exit status 1 when a check fails; every row goes to the results store.\n\nexample: flt verify --level quick --mechanism flt --n 64,128 --m 32,128",
+        children, NULL, NULL};
+    input in = {.common = flt_common_defaults()};
+    flt_session *s = NULL;
+    flt_parse(&argp, argc, argv, &in);
+    in.config.mechanisms = in.mechanisms;
+    in.config.checks = in.checks;
+    in.config.n = in.n;
+    in.config.m = in.m;
+    in.config.r = in.r;
+    in.config.seed = in.common.seed;
+    in.config.threads = in.common.threads;
+    const flt_err err = verify(&in, argc, argv, &s);
+    return flt_session_end(s, "verify", err);
+}
+
+const flt_verb_kind flt_verb_kind_verify = {
+    .kind = {.name = "verify", .summary = "hold linear attention against exact attention and oracles"}, .run = run};
