@@ -91,7 +91,7 @@ static flt_err on_check(watcher *w, size_t n, const flt_field *fields) {
     const char *verdict = field(n, fields, "verdict")->text;
     const double ratio = field(n, fields, "ratio")->number;
     t->cases++;
-    if (!(ratio <= t->worst)) t->worst = ratio;
+    if (!isnan(t->worst) && !(ratio <= t->worst)) t->worst = ratio; // a NaN stays
     if (strcmp(verdict, "pass") == 0) return FLTE_OK;
     *(strcmp(verdict, "marginal") == 0 ? &t->marginal : &t->failed) += 1;
     const char *cells[] = {verdict, t->check, field(n, fields, "mechanism")->text, field(n, fields, "label")->text, flt_number(ratio)};

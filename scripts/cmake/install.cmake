@@ -1,0 +1,23 @@
+# The shared library (every component in one), headers, program and pkg-config file.
+add_library(flt_shared SHARED ${PROJECT_SOURCE_DIR}/scripts/cmake/empty.c)
+set_target_properties(flt_shared PROPERTIES OUTPUT_NAME flt VERSION ${PROJECT_VERSION} SOVERSION 0)
+set(archives flt_results flt_verify flt_optimizers flt_tasks flt_core)
+set(files "")
+foreach(archive IN LISTS archives)
+    list(APPEND files $<TARGET_FILE:${archive}>)
+endforeach()
+add_dependencies(flt_shared ${archives})
+target_link_libraries(flt_shared PRIVATE -Wl,--whole-archive ${files} -Wl,--no-whole-archive flt_flags PkgConfig::OPENBLAS
+    PkgConfig::FFTW3F PkgConfig::FFTW3 PkgConfig::CJSON PkgConfig::SQLITE3 ZLIB::ZLIB OpenMP::OpenMP_C m)
+set_property(TARGET flt_shared APPEND PROPERTY LINK_DEPENDS ${files})
+
+install(TARGETS flt flt_shared RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+foreach(component core tasks optimizers verify results)
+    install(DIRECTORY ${PROJECT_SOURCE_DIR}/${component}/include/flt DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
+endforeach()
+set(FLT_PC_CFLAGS "")
+if(FLT_DOUBLE)
+    set(FLT_PC_CFLAGS "-DFLTX_DOUBLE")
+endif()
+configure_file(${PROJECT_SOURCE_DIR}/scripts/cmake/flt.pc.in ${PROJECT_BINARY_DIR}/flt.pc @ONLY)
+install(FILES ${PROJECT_BINARY_DIR}/flt.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

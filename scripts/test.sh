@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# Installs what is missing, builds in float and in double, and runs every test of both builds.
+#   scripts/test.sh            the float and the double build
+#   scripts/test.sh asan ..    other presets of CMakePresets.json instead
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+scripts/setup.sh
+presets=("$@")
+[ ${#presets[@]} -gt 0 ] || presets=(release double)
+jobs=$(nproc)
+for preset in "${presets[@]}"; do
+    echo "== $preset: build"
+    cmake --preset "$preset" >/dev/null
+    cmake --build "build/$preset" -j "$jobs" | grep -v -E "^\[.*(Building|Built|Linking)" || [ "${PIPESTATUS[0]}" -eq 0 ]
+done
+for preset in "${presets[@]}"; do
+    echo "== $preset: test"
+    ctest --test-dir "build/$preset" --output-on-failure -j "$jobs"
+done
