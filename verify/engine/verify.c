@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: MIT
+// Runs the selected checks and judges their cases.
+#include "flt/verify.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { PASS_RATIO = 30, MARGINAL_RATIO = 300 };
+
+double flt_ratio(size_t n, const flt_real *got, const long double *want, double growth, double scale) {
+    long double error = 0.0L;
+    for (size_t i = 0; i < n; i++) {
+        const long double e = (long double)got[i] - want[i];
+        error += e * e;
+    }
+    return (double)sqrtl(error) / (FLTX_EPS * growth * scale);
+}
+
+flt_verdict flt_judge(double ratio) {
+    if (!(ratio <= MARGINAL_RATIO)) return FLTX_FAIL; // NaN fails
+    return ratio <= PASS_RATIO ? FLTX_PASS : FLTX_MARGINAL;
+}
+
+static flt_err report(flt_check_context *c, const char *mechanism, const char *label, double value, flt_verdict verdict) {
+    static const char *const names[] = {"pass", "marginal", "fail"};
+    const flt_field fields[] = {flt_text_field("mechanism", mechanism), flt_text_field("check", c->check), flt_text_field("label", label),
+                                flt_num_field("ratio", value), flt_text_field("verdict", names[verdict])};
+    *(verdict == FLTX_PASS ? &c->report->passed : verdict == FLTX_MARGINAL ? &c->report->marginal : &c->report->failed) += 1;
+    return flt_sink_record(c->sink, "check", sizeof fields / sizeof *fields, fields);
+}
+
+flt_err flt_check_case(flt_check_context *c, const char *mechanism, const char *label, double ratio) {
+    if (!(ratio <= c->report->worst_ratio)) c->report->worst_ratio = ratio;
+    return report(c, mechanism, label, ratio, flt_judge(ratio));
+}
+
+flt_err flt_check_claim(flt_check_context *c, const char *mechanism, const char *label, bool holds, double value) {
+    return report(c, mechanism, label, value, holds ? FLTX_PASS : FLTX_FAIL);
+}
+
+static bool selected(const flt_verify_config *c, const flt_kind *kind) {
+    for (size_t i = 0; i < c->n_checks; i++)
+        if (strcmp(c->checks[i], kind->name) == 0) return true;
+    return c->n_checks == 0 && (kind->caps & (c->full ? FLTX_CHECK_FULL : FLTX_CHECK_QUICK)) != 0;
+}
+
+static flt_err check_names(const flt_verify_config *c) {
+    const flt_kind *kind = NULL;
+    for (size_t i = 0; i < c->n_mechanisms; i++) FLTX_TRY(flt_registry_find(flt_attention_registry(), c->mechanisms[i], &kind));
+    for (size_t i = 0; i < c->n_checks; i++) FLTX_TRY(flt_registry_find(flt_check_registry(), c->checks[i], &kind));
+    return FLTE_OK;
+}
+
+flt_err flt_verify_run(const flt_verify_config *c, const flt_sink *sink, flt_verify_report *out) {
+    const flt_registry *r = flt_check_registry();
+    *out = (flt_verify_report){0};
+    FLTX_TRY(check_names(c));
+    const size_t n = flt_registry_count(r);
+    for (size_t i = 0; i < n; i++) {
+        const flt_check_kind *kind = (const flt_check_kind *)r->kinds[i];
+        flt_check_context context = {.config = c, .sink = sink, .check = kind->kind.name, .report = out};
+        if (!selected(c, &kind->kind)) continue;
+        flt_sink_progress(sink, (double)i / (double)n, kind->kind.name);
+        FLTX_TRY(kind->run(&context));
+    }
+    if (out->failed == 0) return FLTE_OK;
+    return flt_fail(FLTE_CHECK, "verify", "%zu of %zu cases failed", out->failed, out->passed + out->marginal + out->failed);
+}

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: MIT
+// The fast path computes what its formula says: every mechanism against O(N^2) loops in long double that use the same draws.
+//
+// It would fail for a dropped 1/sqrt(d), a wrong sign of a lag, a missing |k|^2/2, a stabiliser that does not cancel.
+#include "engine/oracle.h"
+
+#include "flt/memory.h"
+
+static flt_err on_problem(flt_check_context *c, const flt_attention_kind *kind, flt_problem *p) {
+    flt_attention *plan = NULL;
+    flt_real *want = NULL;
+    double exponent = 0.0;
+    flt_err err = flt_problem_plan(p, kind, 1, 0, NULL, &plan);
+    if (err == FLTE_OK) err = flt_alloc(flt_problem_rows(p) * p->dv, sizeof *want, &want);
+    if (err == FLTE_OK) err = flt_oracle_attention(p, plan, want, &exponent);
+    if (err == FLTE_OK) {
+        flt_attention_forward(plan, p->q, p->k, p->v, p->out);
+        err = flt_check_case(c, kind->kind.name, flt_problem_label(p, NULL), flt_output_ratio(p, p->out, want, exponent));
+    }
+    flt_free(want);
+    flt_attention_destroy(plan);
+    return err;
+}
+
+// Exact attention reads a table of lags too, which the mixture of the common problems does not exercise.
+static flt_err lag_table(flt_check_context *c, const flt_attention_kind *kind) {
+    enum { N = 37 };
+    double table[2 * N - 1];
+    flt_rng_normal_double(flt_rng_make(c->config->seed, "lag table", 0), 0, 2 * N - 1, table);
+    const flt_attention_arg bias = {"lag_bias", 1, {2 * N - 1}, table};
+    for (int causal = 0; causal < 2; causal++) {
+        const flt_problem shape = {.B = 1, .H = 2, .N = N, .d = 6, .dv = 4, .l = 1, .causal = causal != 0, .seed = c->config->seed};
+        const flt_attention_desc desc = {.mechanism = kind->kind.name, .B = 1, .H = 2, .N = N, .d = 6, .dv = 4, .causal = causal != 0,
+                                         .n_args = 1, .args = &bias};
+        flt_problem *p = NULL;
+        flt_attention *plan = NULL;
+        flt_real want[2 * N * 4];
+        double exponent = 0.0;
+        flt_err err = flt_problem_create(&shape, &p);
+        if (err == FLTE_OK) err = flt_attention_create(&desc, &plan);
+        if (err == FLTE_OK) err = flt_oracle_attention(p, plan, want, &exponent);
+        if (err == FLTE_OK) {
+            flt_attention_forward(plan, p->q, p->k, p->v, p->out);
+            err = flt_check_case(c, kind->kind.name, flt_problem_label(p, "lag_bias"), flt_output_ratio(p, p->out, want, exponent));
+        }
+        flt_attention_destroy(plan);
+        flt_problem_destroy(p);
+        FLTX_TRY(err);
+    }
+    return FLTE_OK;
+}
+
+static flt_err on_mechanism(flt_check_context *c, const flt_attention_kind *kind) {
+    if ((kind->kind.caps & FLTX_ATT_EXACT) != 0) FLTX_TRY(lag_table(c, kind));
+    return flt_each_problem(c, kind, on_problem);
+}
+
+static flt_err run(flt_check_context *c) { return flt_each_mechanism(c, 0, on_mechanism); }
+
+const flt_check_kind flt_check_kind_oracle = {
+    .kind = {.name = "oracle", .summary = "the fast path equals plain loops in long double with the same draws",
+             .formula = "|out - oracle|_rms <= 30 eps (1 + |largest exponent| + log2 2N) max|v|", .caps = FLTX_CHECK_QUICK | FLTX_CHECK_FULL},
+    .run = run};
