@@ -1,0 +1,49 @@
+# cmake --install gives a tree against which a small program compiles and runs; components can't include what they may not.
+. "$FLT_SOURCE_DIR/cli/tests/lib.sh"
+prefix=$PWD/tree
+cmake --install "$FLT_BUILD_DIR" --prefix "$prefix" >install.txt 2>&1 || fail "cmake --install: $(tail -n 3 install.txt)"
+expect 0 '^flt [0-9]' "$prefix/bin/flt" --version
+[ -e "$prefix/include/flt/attention.h" ] || fail 'no headers'
+
+cat >consumer.c <<'C'
+#include <flt/attention.h>
+#include <stdio.h>
+int main(void) {
+    flt_real q[4 * 2] = {1, 2, 3, 4, 5, 6, 7, 8}, out[4 * 2];
+    flt_attention *a = NULL;
+    const flt_attention_desc d = {.mechanism = "flt", .B = 1, .H = 1, .N = 4, .d = 2, .dv = 2};
+    if (flt_attention_create(&d, &a) != FLTE_OK) return puts(flt_error()), 1;
+    flt_attention_forward(a, q, q, q, out);
+    flt_attention_destroy(a);
+    return out[0] >= 1 && out[0] <= 7 ? 0 : 1;
+}
+C
+export PKG_CONFIG_PATH=$(dirname "$(find "$prefix" -name flt.pc)")
+flags=()
+[ "$FLT_SANITIZE" = ON ] && flags=(-fsanitize=address,undefined)
+# the tree was moved to its prefix after configuring: pkg-config is told where it is
+# shellcheck disable=SC2046
+cc "${flags[@]}" consumer.c -o consumer $(pkg-config --define-variable=prefix="$prefix" --cflags --libs flt) 2>cc.txt || fail "the consumer does not compile: $(head -n 5 cc.txt)"
+expect 0 '' env LD_LIBRARY_PATH="$(dirname "$(find "$prefix" -name 'libflt.so')")" ./consumer
+
+# what a component may include is what its target exposes
+forbidden() {
+    local header=$1 component
+    shift
+    printf '#include "flt/%s"\n' "$header" >forbidden.c
+    flags=()
+    for component in "$@"; do flags+=(-I"$FLT_SOURCE_DIR/$component/include"); done
+    cc "${flags[@]}" -fsyntax-only forbidden.c 2>/dev/null && fail "flt/$header compiles with only: $*"
+}
+forbidden tasks.h core optimizers
+forbidden optimizer.h core tasks
+forbidden results.h core tasks optimizers verify
+forbidden verify.h core tasks optimizers
+for component in tasks optimizers verify results cli; do
+    grep -rnE '#include *[<"](cblas|fftw3)' "$FLT_SOURCE_DIR/$component" --include='*.[ch]' && fail "$component includes BLAS or FFTW itself"
+done
+grep -rnE '#include *[<"](cblas|fftw3)' "$FLT_SOURCE_DIR/core" --include='*.[ch]' | grep -v '/core/num/' && fail 'only core/num includes BLAS and FFTW'
+for component in core tasks optimizers verify results; do
+    grep -rnE '^[^/"]*\b(printf|puts|exit|abort)\(' "$FLT_SOURCE_DIR/$component" --include='*.c' | grep -v '/tests/' && fail "$component prints or exits"
+done
+finish

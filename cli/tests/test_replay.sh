@@ -1,0 +1,34 @@
+# flt replay: every optimizer follows a gradient sequence on mixed ranks; refuses bad input.
+. "$FLT_SOURCE_DIR/cli/tests/lib.sh"
+"$MAKE_TENSORS" in.safetensors 1 param.a:4x9 grad.a:12x4x9 param.s: grad.s:12 param.b:7 grad.b:12x7 param.c:3x3x2x5 grad.c:12x3x3x2x5
+
+for optimizer in $("$flt" list optimizers --json | sed -n 's/^\t*"name":[ \t]*"\([^"]*\)".*/\1/p; s/.*{"name": *"\([^"]*\)".*/\1/p'); do
+    "$flt" list optimizers "$optimizer" >/dev/null 2>&1 || continue
+    expect 0 '' "$flt" replay "$optimizer" --in in.safetensors --out "$optimizer.1"
+    expect 0 '' "$flt" replay "$optimizer" --in in.safetensors --out "$optimizer.2" --threads 2
+    same "$optimizer.1" "$optimizer.2"
+done
+
+refuse() {
+    local status=$1 text=$2
+    shift 2
+    expect_sentence "$status" "$text" "$flt" replay "$@" --out bad.out
+    missing bad.out
+}
+refuse 3 'missing.safetensors' adam --in missing.safetensors
+refuse 2 'did you mean' adma --in in.safetensors
+refuse 2 'lr' adam --in in.safetensors --set lr=-1
+refuse 2 'not a number\|not a real\|number' adam --in in.safetensors --set lr=fast
+refuse 2 'no --weights' adam --in in.safetensors --weights in.safetensors
+refuse 3 'in.safetensors\|wq' flt --in in.safetensors --weights in.safetensors
+"$MAKE_TENSORS" nograd.safetensors 1 param.a:3
+refuse 3 'grad.a' adam --in nograd.safetensors
+"$MAKE_TENSORS" steps.safetensors 1 param.a:3 grad.a:5x3 param.b:2 grad.b:6x2
+refuse 3 'grad.b' adam --in steps.safetensors
+"$MAKE_TENSORS" shape.safetensors 1 param.a:3 grad.a:5x4
+refuse 3 'grad.a' adam --in shape.safetensors
+"$MAKE_TENSORS" nan.safetensors 1 param.a:3 grad.a:5x3:nan
+refuse 4 'grad.a' adam --in nan.safetensors
+"$MAKE_TENSORS" other.safetensors 1 param.a:3 grad.a:5x3 other:2
+refuse 3 'other' adam --in other.safetensors
+finish

@@ -1,0 +1,50 @@
+# flt train: the same bits for any number of threads, across kill -9 and --resume, and after Ctrl-C; damaged checkpoints are refused.
+. "$FLT_SOURCE_DIR/cli/tests/lib.sh"
+common=(--tasks quadratic,digits_mlp:width=8,batch=8 --particles 3 --window 5 --unroll 7,30 --seed 5 --quiet)
+
+for estimator in pes nres; do
+    expect 0 '' "$flt" train "${common[@]}" --estimator $estimator --outer-steps 12 --threads 1 --out $estimator.1
+    expect 0 '' "$flt" train "${common[@]}" --estimator $estimator --outer-steps 12 --threads 2 --out $estimator.2
+    expect 0 '' "$flt" train "${common[@]}" --estimator $estimator --outer-steps 12 --threads 3 --out $estimator.3
+    same $estimator.1 $estimator.2
+    same $estimator.1 $estimator.3
+
+    expect 0 '' "$flt" train "${common[@]}" --estimator $estimator --outer-steps 5 --checkpoint $estimator.ckpt --out $estimator.half
+    expect 0 '' "$flt" train "${common[@]}" --estimator $estimator --outer-steps 12 --checkpoint $estimator.ckpt --resume --out $estimator.4
+    same $estimator.1 $estimator.4
+done
+
+# kill -9 somewhere, go on, and again, until it is done
+long=(train "${common[@]}" --outer-steps 60 --checkpoint-every 3)
+expect 0 '' "$flt" "${long[@]}" --out whole
+"$flt" "${long[@]}" --checkpoint killed.ckpt --out killed >/dev/null 2>&1 &
+pid=$!
+for _ in $(seq 200); do [ -e killed.ckpt ] && break; sleep 0.02; done
+kill -9 $pid 2>/dev/null
+wait $pid 2>/dev/null
+expect 0 '' "$flt" "${long[@]}" --checkpoint killed.ckpt --resume --out killed
+same whole killed
+expect 0 'killed\|done' "$flt" results list
+
+# Ctrl-C: a clean stop with a checkpoint
+"$flt" "${long[@]}" --outer-steps 1000000 --checkpoint stopped.ckpt --out stopped >/dev/null 2>stop.txt &
+pid=$!
+for _ in $(seq 200); do [ -e stopped.ckpt ] && break; sleep 0.02; done
+kill -INT $pid
+status=0
+wait $pid || status=$?
+[ $status -eq 3 ] || fail "Ctrl-C ended with $status: $(cat stop.txt)"
+[ -e stopped.ckpt ] || fail 'Ctrl-C left no checkpoint'
+expect 0 'interrupted' "$flt" results list
+
+# refusals
+expect_sentence 3 'nosuch.ckpt' "$flt" "${long[@]}" --checkpoint nosuch.ckpt --resume --out x
+cp killed.ckpt cut.ckpt && truncate -s -5 cut.ckpt
+expect_sentence 3 'cut.ckpt' "$flt" "${long[@]}" --checkpoint cut.ckpt --resume --out x
+cp killed.ckpt flipped.ckpt && printf 'Z' | dd of=flipped.ckpt bs=1 seek=$(($(stat -c %s flipped.ckpt) - 100)) conv=notrunc 2>/dev/null
+expect_sentence 3 'flipped.ckpt' "$flt" "${long[@]}" --checkpoint flipped.ckpt --resume --out x
+expect_sentence 2 'window' "$flt" "${long[@]}" --window 6 --checkpoint killed.ckpt --resume --out x
+missing x
+expect_sentence 3 'nosuch' "$flt" "${long[@]}" --outer-steps 1 --out nosuch/w
+ls ./*.tmp* 2>/dev/null && fail 'temporary files were left behind'
+finish

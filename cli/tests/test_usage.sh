@@ -1,0 +1,46 @@
+# Verbs, help, exit statuses, sentences for bad usage.
+. "$FLT_SOURCE_DIR/cli/tests/lib.sh"
+
+expect 0 'flt VERB' "$flt" --help
+expect 2 'flt VERB' "$flt"
+expect 0 '^flt [0-9]' "$flt" --version
+expect_sentence 2 "did you mean 'verify'" "$flt" verfy
+for verb in list info verify train eval results attend replay; do
+    expect 0 'Usage: flt '"$verb" "$flt" "$verb" --help
+    expect 2 'unrecognized option' "$flt" "$verb" --nonsense
+done
+
+expect 0 'flt' "$flt" list
+expect 0 'formula' "$flt" list attention
+for family in attention rpe tasks optimizers estimators checks ops; do
+    expect 0 '"name"' "$flt" list "$family" --json
+done
+expect_sentence 2 "did you mean 'attention'" "$flt" list atention
+expect_sentence 2 "did you mean 'performer'" "$flt" list attention perfomer
+expect 0 'fftw' "$flt" info
+expect 0 '"precision"' "$flt" info --json
+
+expect 2 'allowed' "$flt" train --particles 0 --out w.safetensors
+expect 2 "'x' is not" "$flt" train --particles x --out w.safetensors
+expect 2 'not MIN,MAX' "$flt" train --unroll 7 --out w.safetensors
+expect 2 -- '--out' "$flt" train
+expect_sentence 2 'valid names' "$flt" train --tasks nosuch --out w.safetensors
+expect_sentence 2 'did you mean' "$flt" train --estimator pess --out w.safetensors
+expect_sentence 2 'nothing to meta-train' "$flt" train --optimizer adam --out w.safetensors
+expect_sentence 2 'width' "$flt" train --tasks digits_mlp:width=100000 --out w.safetensors
+expect_sentence 2 'did you mean' "$flt" eval --optimizers adma
+expect_sentence 2 'no compared optimizer has' "$flt" eval --optimizers adam --set nosuch=1
+expect_sentence 2 'did you mean' "$flt" verify --mechanism perfomer
+expect 2 'allowed: quick, full' "$flt" verify --level medium
+missing w.safetensors
+
+# a database that can't be written
+mkdir closed && chmod 500 closed
+if [ "$(id -u)" -ne 0 ]; then expect_sentence 3 'closed' "$flt" verify --db closed/x.db --check fourier; fi
+expect_sentence 3 'nosuch' "$flt" verify --db nosuch/folder/x.db --check fourier
+printf 'this is no database, whatever its name says' >text.db
+cp text.db copy.db
+expect_sentence 3 'text.db' "$flt" verify --db text.db --check fourier
+same text.db copy.db
+chmod 700 closed
+finish
