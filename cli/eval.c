@@ -105,7 +105,6 @@ static size_t baseline_of(const input *in) {
 static flt_err record(const input *in, const char *task, size_t i, const flt_eval_result *r, double steps_to, const flt_sink *sink) {
     const flt_field fields[] = {flt_text_field("optimizer", in->optimizers[i]),
                                 flt_text_field("task", task),
-                                flt_num_field("seeds", (double)in->seeds),
                                 flt_num_field("steps", (double)in->steps),
                                 flt_num_field("lr", r->lr),
                                 flt_num_field("final_loss", r->final_loss),

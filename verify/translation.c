@@ -1,34 +1,76 @@
 // SPDX-License-Identifier: MIT
-// Relative encodings see differences of positions only: adding one vector to every position leaves the output alone.
+// Relative encodings see differences of positions only: adding one vector s to every position leaves the output alone.
 //
-// It would fail for a cosine swapped with a sine on one side, for absolute positions that slip in, and for phases reduced in single
-// precision (the shift is large). The ratio allows for the rounding of r_i - r_j at that shift.
-#include "engine/problem.h"
+// For mechanisms that compute their mask this is an identity of the output. Random features break it at finite m, but in a known way: the
+// shift turns each snippet pair (cos, sin) by 2 pi xi.s, and omega turned the same way undoes it: out(r; omega turned) = out(r + s; omega).
+// It would fail for a cosine swapped with a sine, for absolute positions that slip in, and for phases reduced in single precision.
+#include "engine/oracle.h"
 
 #include "flt/memory.h"
 
 #include <math.h>
 #include <string.h>
 
-// A power of two, so that the fractions of positions in [0, 1) move by at most 2^-43 in double.
+// A power of two, so that positions in [0, 1) move by at most 2^-43 in double.
 static const double SHIFT = 512.0;
+
+// Turns the snippet columns of omega [H, m, d + 2r] by the phases of the shift.
+static flt_err turn_omega(const flt_problem *p, const flt_attention *plan, double **turned, flt_attention_arg *arg) {
+    size_t dim[2] = {0}, freq[2] = {0};
+    if (flt_oracle_draw(plan, "omega", 2, 0, dim) == NULL || flt_oracle_draw(plan, "xi", 2, 0, freq) == NULL)
+        return flt_fail(FLTE_UNSUPPORTED, "translation", "%s reports no omega and xi to turn", flt_attention_kind_of(plan)->kind.name);
+    const size_t m = dim[0], width = dim[1], r = freq[0];
+    FLTX_TRY(flt_alloc(p->H * m * width, sizeof **turned, turned));
+    for (size_t h = 0; h < p->H; h++) {
+        const double *omega = flt_oracle_draw(plan, "omega", 2, h, dim), *xi = flt_oracle_draw(plan, "xi", 2, h, freq);
+        double *out = *turned + h * m * width;
+        memcpy(out, omega, m * width * sizeof *out);
+        for (size_t f = 0; f < r; f++) {
+            double turns = 0.0;
+            for (size_t a = 0; a < p->l; a++) turns += xi[f * p->l + a] * SHIFT;
+            const double c = cos(FLTX_TWO_PI * (turns - floor(turns))), s = sin(FLTX_TWO_PI * (turns - floor(turns)));
+            for (size_t i = 0; i < m; i++) {
+                const double on_cos = omega[i * width + p->d + f], on_sin = omega[i * width + p->d + r + f];
+                out[i * width + p->d + f] = on_cos * c + on_sin * s;
+                out[i * width + p->d + r + f] = on_sin * c - on_cos * s;
+            }
+        }
+    }
+    *arg = (flt_attention_arg){"omega", 3, {p->H, m, width}, *turned};
+    return FLTE_OK;
+}
+
+// The plan at the original positions; *out has the draws of the plan at the shifted ones, omega turned where there is one.
+static flt_err plan_here(const flt_problem *p, const flt_attention_kind *kind, const flt_attention *there, double **turned, flt_attention **out) {
+    flt_attention_arg omega = {0};
+    if ((kind->kind.caps & FLTX_ATT_RANDOM) == 0) return flt_problem_plan(p, kind, 1, 0, NULL, out);
+    FLTX_TRY(turn_omega(p, there, turned, &omega));
+    return flt_problem_plan(p, kind, 1, 1, &omega, out);
+}
+
+static void shift(flt_problem *p, double by) {
+    for (size_t i = 0; i < p->N * p->l; i++) p->pos[i] += by;
+}
 
 static flt_err on_problem(flt_check_context *c, const flt_attention_kind *kind, flt_problem *p) {
     flt_attention *here = NULL, *there = NULL;
     flt_real *want = NULL;
-    const size_t n = flt_problem_rows(p) * p->dv;
-    flt_err err = flt_problem_plan(p, kind, 1, 0, NULL, &here);
-    for (size_t i = 0; i < p->N * p->l; i++) p->pos[i] += SHIFT;
-    if (err == FLTE_OK) err = flt_problem_plan(p, kind, 1, 0, NULL, &there);
-    if (err == FLTE_OK) err = flt_alloc(n, sizeof *want, &want);
+    double *turned = NULL;
+    for (size_t i = 0; i < p->N * p->l; i++) p->pos[i] = floor(p->pos[i] * 1024.0) / 1024.0; // exact at both places
+    shift(p, SHIFT);
+    flt_err err = flt_problem_plan(p, kind, 1, 0, NULL, &there);
+    shift(p, -SHIFT);
+    if (err == FLTE_OK) err = plan_here(p, kind, there, &turned, &here);
+    if (err == FLTE_OK) err = flt_alloc(flt_problem_rows(p) * p->dv, sizeof *want, &want);
     if (err == FLTE_OK) {
-        // rounding of positions at SHIFT, times the frequencies' phases: far below float, several digits of double
-        const double slack = SHIFT * 2.2e-16 * 40.0 / FLTX_EPS;
+        // the phases xi.(r + s) and xi.s carry a rounding of their own, in double: far below float, several digits of double
+        const double slack = SHIFT * 2.2e-16 * 40.0 / FLTX_EPS, exponent = (kind->kind.caps & FLTX_ATT_RANDOM) != 0 ? 40.0 : 8.0;
         flt_attention_forward(here, p->q, p->k, p->v, want);
         flt_attention_forward(there, p->q, p->k, p->v, p->out);
-        err = flt_check_case(c, kind->kind.name, flt_problem_label(p, "positions + 512"), flt_output_ratio(p, p->out, want, 8.0 + slack));
+        err = flt_check_case(c, kind->kind.name, flt_problem_label(p, "positions + 512"), flt_output_ratio(p, p->out, want, exponent + slack));
     }
     flt_free(want);
+    flt_free(turned);
     flt_attention_destroy(here);
     flt_attention_destroy(there);
     return err;
@@ -39,5 +81,5 @@ static flt_err run(flt_check_context *c) { return flt_each_mechanism(c, FLTX_ATT
 
 const flt_check_kind flt_check_kind_translation = {
     .kind = {.name = "translation", .summary = "a shift of all positions leaves the output alone",
-             .formula = "out(r + s) = out(r)", .caps = FLTX_CHECK_QUICK | FLTX_CHECK_FULL},
+             .formula = "out(r + s) = out(r); with random features, omega turned by 2 pi xi.s", .caps = FLTX_CHECK_QUICK | FLTX_CHECK_FULL},
     .run = run};
