@@ -11,7 +11,7 @@ expect 0 'fourier' "$flt" results show 1
 expect 0 '"checks"' "$flt" results show 1 --json
 expect 0 'adam' "$flt" results show 2
 expect 0 '^ *2' "$flt" results sql 'SELECT count(*) FROM run'
-expect_sentence 3 'run 99\|99' "$flt" results show 99
+expect_sentence 2 'run 99\|99' "$flt" results show 99
 expect_sentence 2 "'x'" "$flt" results show x
 expect_sentence 2 'did you mean' "$flt" results lst
 for attack in 'DELETE FROM run' 'DROP TABLE run' "ATTACH 'x.db' AS x" 'PRAGMA user_version = 9' 'SELECT 1; DELETE FROM run' "VACUUM INTO 'y.db'" \

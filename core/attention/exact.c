@@ -12,6 +12,7 @@
 
 #include "flt/memory.h"
 #include "flt/num.h"
+#include "flt/plant.h"
 
 #include <math.h>
 #include <omp.h>
@@ -76,12 +77,12 @@ static const flt_real *tile_bias(const plan *p, slot *w, size_t head, size_t i, 
 static void run_rows(const plan *p, slot *w, size_t head, size_t i, const flt_real *q, const flt_real *k, const flt_real *v,
                      flt_real *out) {
     const size_t n = smaller(p->rows, p->N - i), keys = p->causal ? i + n : p->N, d = p->d, dv = p->dv;
-    const flt_real scale = (flt_real)(1.0 / sqrt((double)d));
+    const flt_real scale = FLTX_BUG(DROPPED_SCALE) ? 1 : (flt_real)(1.0 / sqrt((double)d));
     for (size_t a = 0; a < n; a++) w->top[a] = (flt_real)-INFINITY, w->sum[a] = 0;
     for (size_t j = 0; j < keys; j += p->cols) {
         const size_t cols = smaller(p->cols, p->N - j);
         flt_att_softmax_tile t = {.n = n, .cols = cols, .s = w->s, .causal = p->causal};
-        t.valid = (ptrdiff_t)i - (ptrdiff_t)j + 1;
+        t.valid = (ptrdiff_t)i - (ptrdiff_t)j + (FLTX_BUG(FUTURE_LEAK) ? 2 : 1);
         t.top = w->top, t.sum = w->sum, t.keep = w->keep;
         t.bias = tile_bias(p, w, head, i, j, n, cols, &t.ldb);
         flt_gemm(false, true, n, cols, d, scale, q, d, k + j * d, d, 0, w->s, cols);
@@ -130,7 +131,7 @@ static flt_err to_reals(const flt_att_array *a, size_t *heads, flt_real **out) {
     const size_t lead = a->heads == 0 ? 1 : a->heads;
     *heads = lead;
     FLTX_TRY(flt_alloc(lead * a->count, sizeof **out, out));
-    for (size_t i = 0; i < lead * a->count; i++) (*out)[i] = (flt_real)a->data[i];
+    for (size_t i = 0; i < lead * a->count; i++) (*out)[i] = (flt_real)a->data[(i + FLTX_BUG(LAG_OFF_BY_ONE)) % (lead * a->count)];
     return FLTE_OK;
 }
 

@@ -7,6 +7,7 @@
 // copy.
 #include "flt/memory.h"
 #include "flt/num.h"
+#include "flt/plant.h"
 
 #include <fftw3.h>
 #include <limits.h>
@@ -83,12 +84,13 @@ void flt_fft_forward(flt_fft *p, const flt_real *x, flt_real *spectrum) {
             memcpy(in, x, p->n * sizeof *x);
         FFTW(execute_dft_r2c)(p->forward, in, (FFTW(complex) *)out);
         if (out != spectrum) memcpy(spectrum, out, 2 * p->pairs * sizeof *out);
+        for (size_t k = 0; FLTX_BUG(FFT_SIGN) && k < p->pairs; k++) spectrum[2 * k + 1] *= -1;
     }
 }
 
 // The imaginary parts of X_0 and, for even N, of X_{N/2} do not exist in a Hermitian spectrum; what is stored there is not read.
 static void load_scaled(const flt_fft *p, const flt_real *spectrum) {
-    const flt_real scale = (flt_real)(1.0 / (double)p->n);
+    const flt_real scale = FLTX_BUG(FFT_SCALE) ? 1 : (flt_real)(1.0 / (double)p->n);
     for (size_t i = 0; i < 2 * p->pairs; i++) p->spectrum[i] = scale * spectrum[i];
     p->spectrum[1] = 0;
     if (p->n % 2 == 0) p->spectrum[p->n + 1] = 0;

@@ -4,6 +4,7 @@
 #include "tiles.h"
 
 #include "flt/num.h"
+#include "flt/plant.h"
 
 #include <math.h>
 #include <string.h>
@@ -52,7 +53,7 @@ flt_err flt_att_omega(const flt_attention_desc *desc, size_t width, flt_att_arra
 // ---- the map
 
 static const flt_real *of_head(const flt_real *x, size_t heads, size_t head, size_t size) {
-    return x + (heads == 1 ? 0 : head * size);
+    return x + (heads == 1 || FLTX_BUG(SHARED_OMEGA) ? 0 : head * size);
 }
 
 // u [count, F] += snippets of these rows times their part of omega.
@@ -87,7 +88,7 @@ static void queries(const void *self, flt_att_rows rows, const flt_real *q, flt_
 
 static void keys(const void *self, flt_att_rows rows, const flt_real *k, flt_real *u) {
     const flt_att_features *a = self;
-    const double scale = 0.5 / sqrt((double)a->d);
+    const double scale = FLTX_BUG(DROPPED_KEY_NORM) ? 0.0 : 0.5 / sqrt((double)a->d);
     flt_real *half = a->rooms[rows.thread].half;
     // the bound keeps a key finite whose square overflows
     for (size_t i = 0; i < rows.count; i++) half[i] = (flt_real)fmin(scale * flt_sum_squares(a->d, k + i * a->d), 1e30);

@@ -7,6 +7,7 @@
 #include "tiles.h"
 
 #include "flt/num.h"
+#include "flt/plant.h"
 
 #include <math.h>
 #include <omp.h>
@@ -59,7 +60,7 @@ static void state_raise(const flt_att_linear *a, state *s, const flt_real *level
     s->empty = false;
     for (size_t f = 0; f < a->features; f++) {
         if (!(level[f] - s->c[f] > FLTX_ATT_CAP)) continue;
-        const flt_real keep = (flt_real)exp((double)(s->c[f] - level[f]));
+        const flt_real keep = FLTX_BUG(STALE_STATE) ? 1 : (flt_real)exp((double)(s->c[f] - level[f]));
         s->c[f] = level[f];
         s->z[f] *= keep;
         for (size_t k = 0; k < a->dv; k++) s->s[f * a->dv + k] *= keep;

@@ -11,7 +11,10 @@
     X(FFT_SIGN, "the forward transform has the sign of the inverse", "fourier")                    \
     X(FFT_SCALE, "the inverse transform is not divided by N", "fourier")                           \
     X(SWAPPED_SNIPPET, "cosine and sine change places in the query's snippet only", "encoding")    \
-    X(LAG_OFF_BY_ONE, "a lag table is read one entry too far", "oracle")
+    X(LAG_OFF_BY_ONE, "a lag table is read one entry too far", "oracle")                           \
+    X(DROPPED_KEY_NORM, "positive features of keys lack exp(-|k|^2 / 2)", "oracle")                \
+    X(SHARED_OMEGA, "every head reads the projection of head 0", "oracle")                         \
+    X(STALE_STATE, "the running state is not rescaled when the key scale grows", "oracle")
 
 #define FLTX_BUG_ENUM(name, what, check) FLTX_BUG_##name,
 typedef enum flt_bug { FLTX_BUG_NONE, FLTX_BUGS(FLTX_BUG_ENUM) FLTX_N_BUGS } flt_bug;

@@ -2,6 +2,7 @@
 // What all encodings share: the snippets that stand beside q and k, the Gaussian ratio, the encoding of a sequence.
 #include "flt/memory.h"
 #include "flt/num.h"
+#include "flt/plant.h"
 #include "flt/rpe.h"
 
 #include <math.h>
@@ -38,7 +39,9 @@ static void scale_snippet(size_t r, const double *rho, flt_real *a, flt_real *b)
     for (size_t m = 0; m < r; m++) {
         const flt_real c = unit * from[m], s = unit * from[r + m];
         if (b != NULL) b[m] = c, b[r + m] = s;
-        if (a != NULL) a[m] = (flt_real)rho[m] * c, a[r + m] = (flt_real)rho[m] * s;
+        if (a == NULL) continue;
+        a[m] = (flt_real)rho[m] * (FLTX_BUG(SWAPPED_SNIPPET) ? s : c);
+        a[r + m] = (flt_real)rho[m] * (FLTX_BUG(SWAPPED_SNIPPET) ? c : s);
     }
 }
 
