@@ -36,22 +36,23 @@ static struct machine {
     char identity[128];
 } machine;
 
-static flt_isa isa_of_core(const char *core) {
-    static const char *const avx512[] = {"SkylakeX", "Cooperlake", "SapphireRapids"}, *const avx2[] = {"Haswell", "Zen"};
-    for (size_t i = 0; i < sizeof avx512 / sizeof *avx512; i++)
-        if (strcmp(core, avx512[i]) == 0) return FLTX_ISA_AVX512;
-    for (size_t i = 0; i < sizeof avx2 / sizeof *avx2; i++)
-        if (strcmp(core, avx2[i]) == 0) return FLTX_ISA_AVX2;
-    return FLTX_ISA_PORTABLE;
+// Bytes of the vectors in OpenBLAS's kernels for a processor; 16 for those of SSE and, as far as we care, of other machines.
+static size_t vector_bytes(const char *core) {
+    static const char *const wide[] = {"SkylakeX", "Cooperlake", "SapphireRapids"}, *const middle[] = {"Haswell", "Zen"};
+    for (size_t i = 0; i < sizeof wide / sizeof *wide; i++)
+        if (strcmp(core, wide[i]) == 0) return 64;
+    for (size_t i = 0; i < sizeof middle / sizeof *middle; i++)
+        if (strcmp(core, middle[i]) == 0) return 32;
+    return 16;
 }
 
 static void init(void) {
     static const char *const variants[] = {"serial", "pthread", "openmp"};
     const int variant = openblas_get_parallel();
-    const bool wide = isa_of_core(openblas_get_corename()) >= flt_isa_current();
     char version[32] = "?";
     machine.kernels = FLTX_ISA_PICK(num_gemm);
-    machine.small = !wide ? INFINITY : flt_isa_current() == FLTX_ISA_PORTABLE ? small_portable : small_vector;
+    const bool wide = vector_bytes(openblas_get_corename()) >= machine.kernels->vector_bytes;
+    machine.small = !wide ? INFINITY : machine.kernels->vector_bytes > 16 ? small_vector : small_portable;
     machine.openmp = variant == OPENBLAS_OPENMP;
     machine.serial = variant == OPENBLAS_SEQUENTIAL && wide;
     // with OpenMP inside this would also set the caller's own number of threads
@@ -88,6 +89,14 @@ static void scale(const num_product *p) {
         for (size_t j = 0; j < p->n; j++) p->c[i * p->ldc + j] = p->beta == 0 ? 0 : p->beta * p->c[i * p->ldc + j];
 }
 
+static void call_kernels(num_product *p) {
+    if (p->beta != 0 && p->beta != 1) {
+        scale(p);
+        p->beta = 1;
+    }
+    machine.kernels->multiply(p);
+}
+
 static void call_library(const num_product *p) {
     const int threads = machine.openmp ? omp_get_max_threads() : 1;
     if (threads != 1) omp_set_num_threads(1);
@@ -111,7 +120,7 @@ void flt_gemm(bool ta, bool tb, size_t m, size_t n, size_t k, flt_real alpha, co
     if (k == 0 || alpha == 0)
         scale(&p);
     else if ((double)m * (double)n * (double)k <= machine.small)
-        machine.kernels->multiply(&p);
+        call_kernels(&p);
     else
         call_library(&p);
 }

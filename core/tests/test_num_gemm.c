@@ -125,7 +125,7 @@ TEST_EVERY_ISA(num_gemm, rows_are_independent, rows_are_independent)
 Test(num_gemm, empty_sizes) {
     flt_real c[2] = {3, (flt_real)NAN};
     for (int t = 0; t < 4; t++) {
-        flt_gemm(t & 1, t >> 1, 0, 1, 1, 1, c, 1, c, 1, 0, c, 1);
+        flt_gemm(t & 1, t >> 1, 0, 2, 1, 1, c, 2, c, 2, 0, c, 2);
         flt_gemm(t & 1, t >> 1, 1, 0, 1, 1, c, 1, c, 1, 0, c, 1);
         cr_assert(eq(dbl, c[0], 3));
     }

@@ -26,12 +26,20 @@ FLTX_INLINE flt_vreal load_up_to(const flt_real *x, size_t n) {
     return n >= FLTX_LANES ? flt_vreal_load(x) : flt_vreal_load_part(x, n);
 }
 
+// Keeps the compiler from fusing a product with the addition behind it in one tile and not in another.
+#if defined(__x86_64__)
+#define ROUNDED(product) __asm__("" : "+v"(product))
+#else
+#define ROUNDED(product) (void)(product)
+#endif
+
 FLTX_INLINE void store_vector(const num_product *p, flt_real *c, flt_vreal sum, size_t width) {
-    const flt_vreal product = p->alpha * sum;
+    flt_vreal product = p->alpha * sum;
+    ROUNDED(product);
     if (width >= FLTX_LANES)
-        flt_vreal_store(c, p->beta == 0 ? product : product + p->beta * flt_vreal_load(c));
+        flt_vreal_store(c, p->beta == 0 ? product : product + flt_vreal_load(c));
     else
-        flt_vreal_store_part(c, p->beta == 0 ? product : product + p->beta * flt_vreal_load_part(c, width), width);
+        flt_vreal_store_part(c, p->beta == 0 ? product : product + flt_vreal_load_part(c, width), width);
 }
 
 // Rows i .. i + rows - 1 of a product that is one panel wide and has B as rows of whole vectors; rows, vectors, ta are constants
@@ -197,8 +205,9 @@ FLTX_INLINE void multiply_dots(const num_product *p, size_t j, int count) {
 #pragma GCC unroll 4
     for (int r = 0; r < count; r++) {
         flt_real *c = p->c + j + r;
-        const flt_real product = p->alpha * flt_vreal_sum(sum[r]);
-        *c = p->beta == 0 ? product : product + p->beta * *c;
+        flt_real product = p->alpha * flt_vreal_sum(sum[r]);
+        ROUNDED(product);
+        *c = p->beta == 0 ? product : product + *c;
     }
 }
 
@@ -212,4 +221,4 @@ static void multiply(const num_product *p) {
     for (; j < p->n; j++) multiply_dots(p, j, 1);
 }
 
-const num_gemm FLTX_ISA_TABLE(num_gemm) = {.multiply = multiply};
+const num_gemm FLTX_ISA_TABLE(num_gemm) = {.vector_bytes = FLTX_VBYTES, .multiply = multiply};

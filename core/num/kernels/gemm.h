@@ -6,7 +6,7 @@
 #include "flt/isa.h"
 #include "flt/real.h"
 
-// C [m, n] = alpha op(A) op(B) + beta C, row-major; as in flt_gemm, for k > 0
+// C [m, n] = alpha op(A) op(B) + beta C, row-major; as in flt_gemm
 typedef struct num_product {
     bool ta, tb;
     size_t m, n, k;
@@ -21,7 +21,8 @@ typedef struct num_product {
 } num_product;
 
 typedef struct num_gemm {
-    void (*multiply)(const num_product *p);
+    size_t vector_bytes;
+    void (*multiply)(const num_product *p); // for m, n, k > 0 and beta = 0 or 1
 } num_gemm;
 
 FLTX_ISA_DECLARE(num_gemm);
