@@ -434,6 +434,20 @@ Test(op_forward, softmax_and_its_loss) {
         }
 }
 
+Test(op_forward, softmax_of_large_logits) {
+    for (int k = 0; k < 2; k++) {
+        const size_t cols = k == 0 ? 3 : 40;
+        begin();
+        for (size_t i = 0; i < cols; i++) a[i] = (flt_real)(i == 1 ? 2000 : -2000);
+        b[0] = 0;
+        const flt_node x = input((shape){2, {1, cols}}), y = input((shape){1, {1}});
+        const flt_node loss = flt_reshape(graph, flt_softmax_cross_entropy(graph, x, y), 2, (size_t[]){1, 1});
+        run(flt_concat(graph, 2, (flt_node[]){loss, flt_softmax(graph, x)}, 1), x, y, "large logits");
+        cr_assert(got[0] == 4000, "loss %g", (double)got[0]);
+        for (size_t i = 0; i < cols; i++) cr_assert(got[1 + i] == (i == 1), "class %zu: %g", i, (double)got[1 + i]);
+    }
+}
+
 Test(op_forward, labels_that_are_no_class_give_nan) {
     for (int k = 0; k < 3; k++) {
         begin();

@@ -6,6 +6,7 @@
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
 #include <math.h>
+#include <string.h>
 
 #include "../graph/engine/op.h"
 #include "flt/random.h"
@@ -154,6 +155,33 @@ static void check_second(subject *s) {
     }
 }
 
+static void keep(const subject *s, double (*out)[MOST]) {
+    for (size_t i = 0; i < s->n; i++)
+        for (size_t j = 0; j < s->count[s->smooth[i]]; j++) out[i][j] = (double)flt_exec_output(s->exec, 1 + s->n + i)[j];
+}
+
+// <e, H d> = <d, H e> to rounding: the second derivatives are exact, not differences.
+static void check_symmetry(subject *s) {
+    static const flt_op_example_input around_zero = {.low = -1, .high = 1};
+    double hd[INPUTS][MOST], he[INPUTS][MOST], left = 0, right = 0, scale = 0;
+    flt_real d[INPUTS][MOST];
+    flt_exec_run(s->exec);
+    keep(s, hd);
+    memcpy(d, s->d, sizeof d);
+    for (size_t k = 0; k < s->example->n; k++) fill(stream(s, "e", k), &around_zero, s->count[k], s->d[k]);
+    flt_exec_run(s->exec);
+    keep(s, he);
+    for (size_t i = 0; i < s->n; i++)
+        for (size_t j = 0; j < s->count[s->smooth[i]]; j++) {
+            left += (double)s->d[s->smooth[i]][j] * hd[i][j];
+            right += (double)d[s->smooth[i]][j] * he[i][j];
+            scale += fabs(hd[i][j]) + fabs(he[i][j]);
+        }
+    const double ratio = fabs(left - right) / (FLTX_EPS * (1 + scale));
+    cr_assert(ratio <= 30, "%s, %s: <e, H d> = %.9g, <d, H e> = %.9g, ratio %.3g", s->kind->kind.name, s->example->label, left,
+              right, ratio);
+}
+
 static void check_kind(const flt_op_kind *kind) {
     const bool smooth = (kind->kind.caps & FLTX_OP_SMOOTH) != 0;
     cr_assert(eq(int, smooth, kind->gradient != NULL), "%s: the capability 'smooth' and the gradient disagree", kind->kind.name);
@@ -165,6 +193,7 @@ static void check_kind(const flt_op_kind *kind) {
         begin(&s, kind, x);
         check_first(&s);
         check_second(&s);
+        check_symmetry(&s);
         end(&s);
     }
 }
@@ -199,4 +228,120 @@ Test(op_gradient, sees_a_wrong_gradient) {
     const double got = (double)*flt_exec_output(s.exec, 1);
     cr_assert(judge(got, want, 1 + fabs(want)) > 300);
     end(&s);
+}
+
+// ---- first, second and third derivatives against closed forms
+
+typedef long double real;
+
+static real phi(real x) {
+    return expl(-x * x / 2) / sqrtl(2 * acosl(-1));
+}
+static void d_exp(real x, real *d) {
+    d[0] = d[1] = d[2] = expl(x);
+}
+static void d_log(real x, real *d) {
+    d[0] = 1 / x, d[1] = -1 / (x * x), d[2] = 2 / (x * x * x);
+}
+static void d_sqrt(real x, real *d) {
+    d[0] = 0.5L / sqrtl(x), d[1] = -d[0] / (2 * x), d[2] = -1.5L * d[1] / x;
+}
+static void d_square(real x, real *d) {
+    d[0] = 2 * x, d[1] = 2, d[2] = 0;
+}
+static void d_sin(real x, real *d) {
+    d[0] = cosl(x), d[1] = -sinl(x), d[2] = -cosl(x);
+}
+static void d_cos(real x, real *d) {
+    d[0] = -sinl(x), d[1] = -cosl(x), d[2] = sinl(x);
+}
+static void d_cdf(real x, real *d) {
+    d[0] = phi(x), d[1] = -x * phi(x), d[2] = (x * x - 1) * phi(x);
+}
+static void d_tanh(real x, real *d) {
+    const real y = tanhl(x);
+    d[0] = 1 - y * y, d[1] = -2 * y * d[0], d[2] = -2 * d[0] * d[0] - 2 * y * d[1];
+}
+static void d_sigmoid(real x, real *d) {
+    const real y = 1 / (1 + expl(-x));
+    d[0] = y * (1 - y), d[1] = d[0] * (1 - 2 * y), d[2] = d[1] * (1 - 2 * y) - 2 * d[0] * d[0];
+}
+static void d_gelu(real x, real *d) {
+    d[0] = 0.5L * erfcl(-x / sqrtl(2)) + x * phi(x), d[1] = phi(x) * (2 - x * x), d[2] = phi(x) * (x * x * x - 4 * x);
+}
+
+Test(op_gradient, three_derivatives_in_closed_form) {
+    static const struct {
+        const char *label;
+        flt_node (*build)(flt_graph *, flt_node);
+        void (*want)(real, real *);
+        double low, high;
+    } row[] = {{"exp", flt_exp, d_exp, -2, 2},     {"log", flt_log, d_log, 0.5, 2},
+               {"sqrt", flt_sqrt, d_sqrt, 0.5, 2}, {"sin", flt_sin, d_sin, -3, 3},
+               {"cos", flt_cos, d_cos, -3, 3},     {"square", flt_square, d_square, -2, 2},
+               {"tanh", flt_tanh, d_tanh, -2, 2},  {"sigmoid", flt_sigmoid, d_sigmoid, -3, 3},
+               {"gelu", flt_gelu, d_gelu, -3, 3},  {"cdf", flt_normal_cdf, d_cdf, -3, 3}};
+    enum { POINTS = 40 };
+    for (size_t k = 0; k < sizeof row / sizeof *row; k++) {
+        flt_graph *g = NULL;
+        flt_exec *e = NULL;
+        flt_node d[3];
+        flt_real x[POINTS];
+        cr_assert(eq(int, flt_graph_create(&g), FLTE_OK));
+        const flt_node in = flt_input(g, "x", 1, (size_t[]){POINTS});
+        flt_node y = row[k].build(g, in);
+        for (int i = 0; i < 3; i++) {
+            cr_assert(eq(int, flt_gradient(g, flt_sum_all(g, y), 1, &in, &d[i]), FLTE_OK), "%s: %s", row[k].label, flt_error());
+            y = d[i];
+        }
+        cr_assert(eq(int, flt_exec_create(g, 3, d, &e), FLTE_OK), "%s", flt_error());
+        for (size_t i = 0; i < POINTS; i++) x[i] = (flt_real)(row[k].low + (row[k].high - row[k].low) * (double)i / (POINTS - 1));
+        flt_exec_bind(e, in, x);
+        flt_exec_run(e);
+        for (size_t i = 0; i < POINTS; i++) {
+            real want[3];
+            row[k].want((real)x[i], want);
+            for (size_t j = 0; j < 3; j++) {
+                const real ratio = fabsl((real)flt_exec_output(e, j)[i] - want[j]) / (FLTX_EPS * (1 + fabsl(want[j])));
+                cr_assert(ratio <= 30, "%s: derivative %zu at %g is %.9g, not %.9Lg; ratio %.3Lg", row[k].label, j + 1,
+                          (double)x[i], (double)flt_exec_output(e, j)[i], want[j], ratio);
+            }
+        }
+        flt_exec_destroy(e);
+        flt_graph_destroy(g);
+    }
+}
+
+// Hessian of the loss in the logits: (diag p - p p') / batch.
+Test(op_gradient, hessian_of_the_cross_entropy_in_closed_form) {
+    enum { ROWS = 3, COLS = 4 };
+    flt_graph *g = NULL;
+    flt_exec *e = NULL;
+    flt_node hv;
+    flt_real x[ROWS * COLS], v[ROWS * COLS];
+    const flt_real label[ROWS] = {1, 3, 0};
+    flt_rng_normal(flt_rng_make(5, "logits", 0), 0, ROWS * COLS, x);
+    flt_rng_normal(flt_rng_make(5, "direction", 0), 0, ROWS * COLS, v);
+    cr_assert(eq(int, flt_graph_create(&g), FLTE_OK));
+    const flt_node in = flt_input(g, "x", 2, (size_t[]){ROWS, COLS}), d = flt_input(g, "v", 2, (size_t[]){ROWS, COLS});
+    const flt_node labels = flt_input(g, "labels", 1, (size_t[]){ROWS}), y = flt_softmax_cross_entropy(g, in, labels);
+    cr_assert(eq(int, flt_hessian_vector(g, y, 1, &in, &d, &hv), FLTE_OK), "%s", flt_error());
+    cr_assert(eq(int, flt_exec_create(g, 1, &hv, &e), FLTE_OK), "%s", flt_error());
+    flt_exec_bind(e, in, x);
+    flt_exec_bind(e, d, v);
+    flt_exec_bind(e, labels, label);
+    flt_exec_run(e);
+    for (size_t r = 0; r < ROWS; r++) {
+        real p[COLS], sum = 0, dot = 0;
+        for (size_t i = 0; i < COLS; i++) sum += p[i] = expl((real)x[r * COLS + i]);
+        for (size_t i = 0; i < COLS; i++) dot += (p[i] /= sum) * (real)v[r * COLS + i];
+        for (size_t i = 0; i < COLS; i++) {
+            const real want = p[i] * ((real)v[r * COLS + i] - dot) / ROWS;
+            const real ratio = fabsl((real)flt_exec_output(e, 0)[r * COLS + i] - want) / (FLTX_EPS * 3);
+            cr_assert(ratio <= 30, "row %zu, class %zu: %.9g, not %.9Lg", r, i, (double)flt_exec_output(e, 0)[r * COLS + i],
+                      want);
+        }
+    }
+    flt_exec_destroy(e);
+    flt_graph_destroy(g);
 }

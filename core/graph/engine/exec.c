@@ -63,7 +63,7 @@ static size_t add_value(flt_exec *e, flt_value_kind kind, size_t elements) {
 }
 
 // Appends the step that makes `made` from the values `in`; the shapes are the op's.
-static flt_err add_step(flt_exec *e, const flt_op_kind *k, const flt_op_use *u, const size_t *in, size_t made) {
+static void add_step(flt_exec *e, const flt_op_kind *k, const flt_op_use *u, const size_t *in, size_t made) {
     const size_t s = e->n_steps++;
     e->kind[s] = k;
     e->made[s] = made;
@@ -77,7 +77,6 @@ static flt_err add_step(flt_exec *e, const flt_op_kind *k, const flt_op_use *u, 
     e->step[s].in = e->in + e->first[s];
     e->step[s].count = e->count + e->first[s];
     k->plan(u, &e->step[s]);
-    return FLTE_OK;
 }
 
 static flt_err add_node(maker *m, size_t id) {
@@ -93,7 +92,7 @@ static flt_err add_node(maker *m, size_t id) {
     if (err == FLTE_OK) {
         const flt_op_use use = {.name = v->kind->kind.name, .n = v->n, .in = shape, .out = &v->shape, .attr = &v->attr};
         m->value[id] = add_value(m->e, FLTX_VALUE_COMPUTED, v->shape.count);
-        err = add_step(m->e, v->kind, &use, in, m->value[id]);
+        add_step(m->e, v->kind, &use, in, m->value[id]);
     }
     flt_free(shape);
     flt_free(in);
@@ -126,7 +125,7 @@ static void list_inputs(maker *m) {
 }
 
 // Each output is a computed value of its own, so that it can be bound elsewhere: leaves and repeated values are copied.
-static flt_err list_outputs(maker *m, size_t n) {
+static void list_outputs(maker *m, size_t n) {
     flt_exec *e = m->e;
     for (size_t i = 0; i < n; i++) {
         const flt_shape *shape = flt_node_shape(m->g, m->outputs[i]);
@@ -135,7 +134,7 @@ static flt_err list_outputs(maker *m, size_t n) {
             const flt_op_attr plain = {0};
             const flt_op_use use = {.name = "copy", .n = 1, .in = &shape, .out = shape, .attr = &plain};
             const size_t copy = add_value(e, FLTX_VALUE_COMPUTED, shape->count), last = e->value[v].last;
-            FLTX_TRY(add_step(e, &flt_op_kind_reshape, &use, &v, copy));
+            add_step(e, &flt_op_kind_reshape, &use, &v, copy);
             if (last == SIZE_MAX) e->value[v].last = SIZE_MAX;
             v = copy;
         }
@@ -143,7 +142,6 @@ static flt_err list_outputs(maker *m, size_t n) {
         e->output[i] = v;
     }
     e->n_outputs = n;
-    return FLTE_OK;
 }
 
 // Sorts the reads by value: slot[value.slot_begin ..] are the places of `in` that hold its address.
@@ -215,7 +213,7 @@ static flt_err make(maker *m, size_t n, const flt_node *outputs, unsigned flags)
     FLTX_TRY(allocate(m, n, reads));
     FLTX_TRY(flatten(m));
     list_inputs(m);
-    FLTX_TRY(list_outputs(m, n));
+    list_outputs(m, n);
     list_slots(m->e);
     FLTX_TRY(flt_exec_plan(m->e, flags, m->scratch));
     return connect(m);
