@@ -94,6 +94,24 @@ Test(graph, sharing_memory_changes_no_bit) {
     flt_graph_destroy(n.graph);
 }
 
+Test(graph, simplification_changes_rounding_at_most) {
+    network n;
+    cr_assert(eq(int, make(&n), FLTE_OK));
+    flt_exec *simple = executor(&n, 0), *written = executor(&n, FLTX_EXEC_AS_WRITTEN);
+    flt_exec_run(simple);
+    flt_exec_run(written);
+    for (size_t i = 0; i < OUTPUTS; i++)
+        for (size_t j = 0; j < count_of(&n, i); j++) {
+            const double got = (double)flt_exec_output(simple, i)[j], want = (double)flt_exec_output(written, i)[j];
+            cr_assert(fabs(got - want) <= 30 * FLTX_EPS * (1 + fabs(want)), "output %zu, element %zu: %g, not %g", i, j, got,
+                      want);
+        }
+    cr_assert(lt(sz, flt_exec_nodes(simple), flt_exec_nodes(written)));
+    flt_exec_destroy(simple);
+    flt_exec_destroy(written);
+    flt_graph_destroy(n.graph);
+}
+
 Test(graph, running_allocates_nothing_and_outlives_the_graph) {
     network n;
     cr_assert(eq(int, make(&n), FLTE_OK));
@@ -166,33 +184,78 @@ static size_t steps(const flt_graph *g, flt_node y) {
     return n;
 }
 
+// The simplified form computes what is written, to rounding.
+static void assert_as_written(const flt_graph *g, flt_node y, size_t n, const flt_node *in, const char *label) {
+    flt_exec *e[2];
+    flt_real data[8][64];
+    for (unsigned k = 0; k < 2; k++) {
+        cr_assert(eq(int, flt_exec_create_with(g, 1, &y, k * FLTX_EXEC_AS_WRITTEN, &e[k]), FLTE_OK), "%s", flt_error());
+        for (size_t i = 0; i < n; i++) {
+            flt_rng_normal(flt_rng_make(2, "in", i), 0, 64, data[i]);
+            flt_exec_bind(e[k], in[i], data[i]);
+        }
+        flt_exec_run(e[k]);
+    }
+    for (size_t i = 0; i < flt_node_count(g, y); i++) {
+        const double got = (double)flt_exec_output(e[0], 0)[i], want = (double)flt_exec_output(e[1], 0)[i];
+        cr_assert(fabs(got - want) <= 30 * FLTX_EPS * (1 + fabs(want)), "%s: element %zu is %g, not %g", label, i, got, want);
+    }
+    flt_exec_destroy(e[0]);
+    flt_exec_destroy(e[1]);
+}
+
 Test(graph, executors_run_the_simplest_form) {
     flt_graph *g = NULL;
     cr_assert(eq(int, flt_graph_create(&g), FLTE_OK));
-    const size_t dim[2] = {3, 3}, swap[2] = {1, 0};
-    const flt_node x = flt_input(g, "x", 2, dim), y = flt_input(g, "y", 2, dim), row = flt_input(g, "b", 1, dim);
-    const flt_node zeros = flt_broadcast(g, flt_scalar(g, 0), 2, dim), one = flt_scalar(g, 1), e = flt_exp(g, x);
+    const size_t dim[2] = {3, 3}, cube[3] = {3, 3, 3}, swap[2] = {1, 0};
+    const flt_node in[] = {flt_input(g, "x", 2, dim), flt_input(g, "y", 2, dim), flt_input(g, "b", 1, dim),
+                           flt_input(g, "c", 3, cube)};
+    const flt_node x = in[0], y = in[1], row = in[2], c = in[3], one = flt_scalar(g, 1), two = flt_scalar(g, 2);
+    const flt_node zeros = flt_broadcast(g, flt_scalar(g, 0), 2, dim), wide = flt_broadcast(g, two, 2, dim);
+    const flt_node ends = flt_transpose(g, c, (size_t[]){2, 1, 0}), last = flt_transpose(g, c, (size_t[]){0, 2, 1});
     const struct {
         const char *label;
         flt_node node;
         size_t steps;
-    } row_of[] = {
+    } test[] = {
         {"x 1", flt_exp(g, flt_mul(g, x, one)), 1},
+        {"2 x", flt_mul(g, wide, x), 1},
         {"0 + x", flt_exp(g, flt_add(g, zeros, x)), 1},
+        {"2 + x", flt_add(g, two, x), 1},
+        {"x - 2", flt_sub(g, x, wide), 1},
+        {"2 - x", flt_sub(g, two, x), 1},
+        {"0 - x", flt_exp(g, flt_sub(g, zeros, x)), 2},
         {"x / 1 - 0", flt_exp(g, flt_sub(g, flt_div(g, x, one), zeros)), 1},
+        {"2 / x", flt_div(g, wide, x), 1},
         {"-(-x)", flt_exp(g, flt_neg(g, flt_neg(g, x))), 1},
+        {"3 (2 x)", flt_scale(g, flt_scale(g, x, 2), 3), 1},
+        {"3 + (2 + x)", flt_offset(g, flt_offset(g, x, 2), 3), 1},
         {"x + (-y)", flt_add(g, x, flt_neg(g, y)), 1},
+        {"x - (-y)", flt_sub(g, x, flt_neg(g, y)), 1},
         {"transposes into the product", flt_matmul(g, flt_transpose(g, x, swap), flt_transpose(g, y, swap), false, true), 1},
+        {"left transpose", flt_matmul(g, flt_transpose(g, x, swap), y, true, false), 1},
+        {"batch of transposes", flt_matmul(g, last, x, false, false), 1},
+        {"outer axes transposed", flt_matmul(g, ends, c, false, false), 2},
+        {"outer axes transposed, right", flt_matmul(g, c, flt_transpose(g, c, (size_t[]){1, 0, 2}), false, false), 2},
         {"transposed twice", flt_exp(g, flt_transpose(g, flt_transpose(g, x, swap), swap)), 1},
+        {"rotated twice", flt_transpose(g, flt_transpose(g, c, (size_t[]){1, 2, 0}), (size_t[]){0, 2, 1}), 1},
         {"stretched in advance", flt_mul(g, x, flt_broadcast(g, row, 2, dim)), 1},
-        {"constants", flt_exp(g, flt_add(g, x, flt_exp(g, flt_log(g, flt_scalar(g, 2))))), 2},
+        {"stretched on both sides", flt_add(g, flt_broadcast(g, row, 3, cube), flt_broadcast(g, x, 3, cube)), 2},
+        {"stretched twice", flt_broadcast(g, flt_broadcast(g, row, 2, dim), 3, cube), 1},
+        {"constants", flt_exp(g, flt_add(g, x, flt_exp(g, flt_log(g, two)))), 2},
         {"equal nodes", flt_mul(g, flt_add(g, x, y), flt_add(g, y, x)), 2},
         {"end of a layer", flt_relu(g, flt_add(g, x, row)), 1},
         {"reshapes", flt_reshape(g, flt_exp(g, flt_reshape(g, x, 1, (size_t[]){9})), 2, dim), 1},
-        {"dead nodes", e, 1},
+        {"sum over an axis of length 1", flt_exp(g, flt_reduce_sum(g, flt_reshape(g, x, 3, (size_t[]){3, 1, 3}), 2, false)), 1},
+        {"whole slice", flt_exp(g, flt_slice(g, x, 1, 0, 3)), 1},
+        {"no padding", flt_exp(g, flt_pad(g, x, 1, 0, 0)), 1},
+        {"one part", flt_exp(g, flt_concat(g, 1, &x, 1)), 1},
+        {"dead nodes", flt_exp(g, x), 1},
     };
-    for (size_t i = 0; i < sizeof row_of / sizeof *row_of; i++)
-        cr_assert(eq(sz, steps(g, row_of[i].node), row_of[i].steps), "%s", row_of[i].label);
+    for (size_t i = 0; i < sizeof test / sizeof *test; i++) {
+        assert_as_written(g, test[i].node, 4, in, test[i].label);
+        cr_assert(eq(sz, steps(g, test[i].node), test[i].steps), "%s", test[i].label);
+    }
     flt_graph_destroy(g);
 }
 

@@ -390,6 +390,7 @@ Test(op_forward, rows_by_index) {
     begin();
     real want[7 * 3] = {0};
     fill("rows", -1, 1, 20 * 3, a);
+    b[4] = (flt_real)1e9;
     x = input((shape){2, {20, 3}}), y = input((shape){1, {20}});
     run(flt_scatter_add(graph, x, y, 7), x, y, "scatter_add");
     for (size_t i = 0; i < 60; i++)

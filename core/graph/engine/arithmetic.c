@@ -20,7 +20,6 @@ flt_node flt_unstretched(flt_graph *g, const flt_op_kind *k, const flt_op_site *
 bool flt_stretches_to(const flt_graph *g, flt_node a, flt_node b) {
     const flt_shape *in[2] = {flt_node_shape(g, a), flt_node_shape(g, b)};
     flt_shape out;
-    if (in[1]->rank > in[0]->rank || in[1]->count > in[0]->count) return false;
     const flt_op_use use = {.name = "broadcast", .n = 2, .in = in};
     return flt_shape_broadcast(&use, &out) == FLTE_OK && flt_shape_equal(&out, in[0]);
 }

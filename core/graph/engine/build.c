@@ -129,7 +129,7 @@ static size_t widest(const flt_graph *g) {
     return n;
 }
 
-flt_err flt_graph_simplified(const flt_graph *g, size_t n, const flt_node *outputs, flt_node *map, flt_graph **out) {
+flt_err flt_graph_copy(const flt_graph *g, size_t n, const flt_node *outputs, bool simplify, flt_node *map, flt_graph **out) {
     flt_graph *to = NULL;
     flt_node *scratch = NULL;
     bool *live = NULL;
@@ -138,7 +138,7 @@ flt_err flt_graph_simplified(const flt_graph *g, size_t n, const flt_node *outpu
     FLTX_GO(err, end, flt_alloc(widest(g), sizeof *scratch, &scratch));
     FLTX_GO(err, end, flt_alloc(g->n, sizeof *live, &live));
     FLTX_GO(err, end, flt_graph_create(&to));
-    to->simplify = true;
+    to->simplify = simplify;
     flt_graph_live(g, n, outputs, live);
     for (size_t i = 0; i < g->n; i++) map[i] = live[i] ? replay(to, g->vertex[i], map, scratch) : flt_none;
     err = flt_graph_status(to);

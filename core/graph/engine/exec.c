@@ -203,7 +203,7 @@ static flt_err make(maker *m, size_t n, const flt_node *outputs, unsigned flags)
     size_t reads = 0;
     FLTX_TRY(flt_alloc(1, sizeof *m->e, &m->e));
     FLTX_TRY(flt_alloc(m->from->n, sizeof *m->map, &m->map));
-    FLTX_TRY(flt_graph_simplified(m->from, n, outputs, m->map, &m->g));
+    FLTX_TRY(flt_graph_copy(m->from, n, outputs, (flags & FLTX_EXEC_AS_WRITTEN) == 0, m->map, &m->g));
     FLTX_TRY(flt_alloc(n, sizeof *m->outputs, &m->outputs));
     for (size_t i = 0; i < n; i++) m->outputs[i] = m->map[outputs[i].id];
     FLTX_TRY(flt_alloc(m->g->n, sizeof *m->live, &m->live));

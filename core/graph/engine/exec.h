@@ -6,7 +6,10 @@
 #include "flt/memory.h"
 #include "graph.h"
 
-enum { FLTX_EXEC_NO_SHARING = 1u << 0 }; // debug: every value has memory of its own
+enum {                              // for tests
+    FLTX_EXEC_NO_SHARING = 1u << 0, // every value has memory of its own
+    FLTX_EXEC_AS_WRITTEN = 1u << 1, // no simplification
+};
 
 typedef enum flt_value_kind { FLTX_VALUE_INPUT, FLTX_VALUE_CONSTANT, FLTX_VALUE_COMPUTED } flt_value_kind;
 

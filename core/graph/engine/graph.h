@@ -32,8 +32,9 @@ const flt_vertex *flt_graph_vertex(const flt_graph *g, flt_node x);
 flt_node flt_graph_add(flt_graph *g, const flt_op_kind *k, size_t n, const flt_node *in, const flt_op_attr *attr,
                        const flt_shape *shape);
 
-// A copy of what the outputs need, simplified. map [g->n]: node of the copy for each node of g, flt_none where it is not needed.
-flt_err flt_graph_simplified(const flt_graph *g, size_t n, const flt_node *outputs, flt_node *map, flt_graph **out);
+// A copy of what the outputs need, simplified if asked. map [g->n]: node of the copy for each node of g, flt_none where it is not
+// needed.
+flt_err flt_graph_copy(const flt_graph *g, size_t n, const flt_node *outputs, bool simplify, flt_node *map, flt_graph **out);
 
 // live [g->n]: whether a node is needed by the outputs.
 void flt_graph_live(const flt_graph *g, size_t n, const flt_node *outputs, bool *live);

@@ -62,7 +62,7 @@ static void drop(planner *p, size_t value) {
 static bool may_overwrite(const flt_exec *e, size_t s, size_t k) {
     const size_t v = e->read[e->first[s] + k];
     const flt_value *x = &e->value[v], *y = &e->value[e->made[s]];
-    if (x->kind != FLTX_VALUE_COMPUTED || x->last != s || x->count != y->count || y->last == SIZE_MAX) return false;
+    if (x->kind != FLTX_VALUE_COMPUTED || x->last != s || x->count != y->count) return false;
     for (size_t i = 0; e->first[s] + i < e->first[s + 1]; i++)
         if (e->read[e->first[s] + i] == v && (i >= 32 || (e->kind[s]->in_place >> i & 1) == 0)) return false;
     return true;
