@@ -237,6 +237,7 @@ Test(graph, executors_run_the_simplest_form) {
         {"batch of transposes", flt_matmul(g, last, x, false, false), 1},
         {"outer axes transposed", flt_matmul(g, ends, c, false, false), 2},
         {"outer axes transposed, right", flt_matmul(g, c, flt_transpose(g, c, (size_t[]){1, 0, 2}), false, false), 2},
+        {"rotated", flt_matmul(g, c, flt_transpose(g, c, (size_t[]){2, 0, 1}), false, false), 2},
         {"transposed twice", flt_exp(g, flt_transpose(g, flt_transpose(g, x, swap), swap)), 1},
         {"rotated twice", flt_transpose(g, flt_transpose(g, c, (size_t[]){1, 2, 0}), (size_t[]){0, 2, 1}), 1},
         {"stretched in advance", flt_mul(g, x, flt_broadcast(g, row, 2, dim)), 1},

@@ -122,6 +122,7 @@ static void list_inputs(maker *m) {
         if (m->from->vertex[i]->name == NULL || m->map[i].id < 0 || !m->live[m->map[i].id]) continue;
         e->input[e->n_inputs++] = (flt_exec_input){.id = (int32_t)i, .value = m->value[m->map[i].id]};
     }
+    e->n_unbound = e->n_inputs;
 }
 
 // Each output is a computed value of its own, so that it can be bound elsewhere: leaves and repeated values are copied.
@@ -256,8 +257,11 @@ static int by_id(const void *key, const void *item) {
 }
 
 void flt_exec_bind(flt_exec *e, flt_node input, const flt_real *data) {
-    const flt_exec_input *found = bsearch(&input.id, e->input, e->n_inputs, sizeof *e->input, by_id);
-    if (found != NULL) set_readers(e, &e->value[found->value], data); // else no output needs it
+    flt_exec_input *found = bsearch(&input.id, e->input, e->n_inputs, sizeof *e->input, by_id);
+    if (found == NULL) return; // no output needs it
+    e->n_unbound -= !found->bound;
+    found->bound = true;
+    set_readers(e, &e->value[found->value], data);
 }
 
 void flt_exec_bind_output(flt_exec *e, size_t i, flt_real *data) {
@@ -269,6 +273,7 @@ void flt_exec_bind_output(flt_exec *e, size_t i, flt_real *data) {
 }
 
 void flt_exec_run(flt_exec *e) {
+    assert(e->n_unbound == 0);
     const flt_step *end = e->step + e->n_steps;
     for (const flt_step *s = e->step; s < end; s++) s->run(s);
 }

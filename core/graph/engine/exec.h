@@ -24,11 +24,12 @@ typedef struct flt_value {
 
 typedef struct flt_exec_input {
     int32_t id; // in the graph that the user made
+    bool bound;
     size_t value;
 } flt_exec_input;
 
 struct flt_exec {
-    size_t n_steps, n_reads, n_values, n_inputs, n_outputs;
+    size_t n_steps, n_reads, n_values, n_inputs, n_outputs, n_unbound;
     flt_step *step;           // [n_steps], run in order
     const flt_op_kind **kind; // [n_steps]
     const flt_real **in;      // [n_reads]: inputs of step 0, of step 1, ..

@@ -2,6 +2,9 @@
 // Computation graphs: build once, plan the memory, run many times without allocating. Gradients are graphs themselves, so the
 // gradient of a gradient is exact. One op per file in core/graph/.
 //
+// Equal applications of an op are one node. Executors run a simplified copy (constants computed, neutral operations dropped,
+// transposes as flags of products), so that a graph may be written plainly. All axes have length 1 or more.
+//
 // Builders return a node; after an error they return a bad node, later builders pass it on, and the first sentence is returned
 // by flt_graph_status and flt_exec_create: a model is written without a check per line.
 #ifndef FLTX_GRAPH_H
@@ -43,7 +46,7 @@ flt_node flt_sqrt(flt_graph *g, flt_node a);
 flt_node flt_square(flt_graph *g, flt_node a);
 flt_node flt_tanh(flt_graph *g, flt_node a);
 flt_node flt_sigmoid(flt_graph *g, flt_node a);
-flt_node flt_relu(flt_graph *g, flt_node a);                       // derivative 0 at 0
+flt_node flt_relu(flt_graph *g, flt_node a);                       // derivative 0 at 0; NaN stays NaN
 flt_node flt_step_function(flt_graph *g, flt_node a);              // 1 where a > 0, else 0; zero gradient
 flt_node flt_gelu(flt_graph *g, flt_node a);                       // a Phi(a), Phi by erf
 flt_node flt_sin(flt_graph *g, flt_node a);
@@ -60,21 +63,26 @@ flt_node flt_transpose(flt_graph *g, flt_node a, const size_t *axes /* [rank] */
 flt_node flt_concat(flt_graph *g, size_t n, const flt_node *parts, size_t axis);
 flt_node flt_slice(flt_graph *g, flt_node a, size_t axis, size_t start, size_t length);
 flt_node flt_pad(flt_graph *g, flt_node a, size_t axis, size_t before, size_t after); // zeros; the gradient of slice
-flt_node flt_gather(flt_graph *g, flt_node table /* [n, ..] */, flt_node index /* [k], whole numbers */); // [k, ..]
+// Indices and labels are whole numbers held as flt_real (exact below 2^24 in float); no gradient goes through them. Where one is out
+// of range: gather gives a row of NaN, scatter_add leaves the row out, the loss is NaN, accuracy counts a miss.
+flt_node flt_gather(flt_graph *g, flt_node table /* [n, ..] */, flt_node index /* [k] */);                // [k, ..]
 flt_node flt_scatter_add(flt_graph *g, flt_node rows /* [k, ..] */, flt_node index /* [k] */, size_t n);  // [n, ..]
-// Mean over the batch of -log softmax(logits)[label]; logits [batch, classes], labels [batch], whole numbers. Rank 0.
+// Mean over the batch of -log softmax(logits)[label]; logits [batch, classes], labels [batch]. Rank 0.
 flt_node flt_softmax_cross_entropy(flt_graph *g, flt_node logits, flt_node labels);
 flt_node flt_softmax(flt_graph *g, flt_node a);                    // over the last axis
 // Share of rows whose largest logit is at the label; zero gradient. Rank 0.
 flt_node flt_accuracy(flt_graph *g, flt_node logits, flt_node labels);
 
 // ---- gradients, as new nodes of the same graph.  y has rank 0; out[i] has the shape of x[i] (zeros where y does not depend on it).
+// x: inputs, constants or nodes in between. Errors (FLTE_SHAPE, FLTE_RANGE) stick to the graph as those of builders do.
 flt_err flt_gradient(flt_graph *g, flt_node y, size_t n, const flt_node *x, flt_node *out);
-// Hessian of y in x times the direction: out[i] has the shape of x[i].
+// Hessian of y in x times the direction, which does not depend on x: out[i] has the shape of x[i].
 flt_err flt_hessian_vector(flt_graph *g, flt_node y, size_t n, const flt_node *x, const flt_node *direction, flt_node *out);
 
 // ---- execution.  Plans buffers for what the outputs need (dead nodes are dropped, buffers are shared, element-wise chains run in
-// place); running allocates nothing. The executor keeps its own copy: the graph may be destroyed.
+// place); running allocates nothing. The executor keeps its own copy: the graph may be destroyed. Executors of one graph may run in
+// different threads. Memory that is bound to an output must not overlap what is bound to inputs. Bind every input that the outputs
+// need before running; binding another one does nothing.
 flt_err flt_exec_create(const flt_graph *g, size_t n, const flt_node *outputs, flt_exec **out);
 void flt_exec_destroy(flt_exec *e);
 void flt_exec_bind(flt_exec *e, flt_node input, const flt_real *data);   // borrowed until bound again; any alignment
