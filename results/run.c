@@ -158,7 +158,7 @@ static flt_err update_end(flt_store *s, const char *status, int exit_code, const
     sqlite3_stmt *st = NULL;
     FLTX_TRY(flt_db_prepare(
         s->db, s->path,
-        "UPDATE run SET status = ?2, exit_code = ?3, message = ?4, ended_us = ?5, heartbeat_us = ?5, rows_lost = ?6 "
+        "UPDATE run SET status = ?2, exit_code = ?3, message = nullif(?4, ''), ended_us = ?5, heartbeat_us = ?5, rows_lost = ?6 "
         "WHERE run_id = ?1",
         &st));
     sqlite3_bind_int64(st, 1, s->run_id);

@@ -76,9 +76,9 @@ CREATE TABLE ladder( -- A mechanism against exact attention: relative Frobenius 
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX ladder_mechanism ON ladder(mechanism, n);
 
-CREATE TABLE evaluation( -- An optimizer on a task from one seed; lr is the tuned one where tuned = 1.
+CREATE TABLE evaluation( -- An optimizer on a task from one seed, or the mean over `seeds` from it on; tuned = 1: lr is the best of several.
   run_id INTEGER NOT NULL REFERENCES run ON DELETE CASCADE, seq INTEGER NOT NULL, t_ms INTEGER NOT NULL,
-  optimizer TEXT, options TEXT, weights TEXT, task TEXT, suite TEXT, seed INTEGER, steps INTEGER, lr REAL, tuned INTEGER,
+  optimizer TEXT, options TEXT, weights TEXT, task TEXT, suite TEXT, seed INTEGER, seeds INTEGER, steps INTEGER, lr REAL, tuned INTEGER,
   final_loss REAL, best_loss REAL, validation_loss REAL, validation_metric REAL, test_loss REAL, test_metric REAL,
   baseline TEXT, baseline_loss REAL, loss_ratio REAL, steps_to_baseline REAL, seconds_to_baseline REAL,
   seconds REAL, ns_per_param REAL, state_words REAL, clipped INTEGER, detail TEXT, special TEXT,
@@ -159,7 +159,7 @@ ranked AS (
   SELECT *, row_number() OVER (w ORDER BY final_loss IS NULL, final_loss) AS place, count(*) OVER w AS total
   FROM latest WHERE age = 1
   WINDOW w AS (PARTITION BY task, optimizer, options, weights, steps, lr, registry_hash, precision))
-SELECT task, optimizer, options, weights, steps, lr, count(*) AS seeds,
+SELECT task, optimizer, options, weights, steps, lr, sum(coalesce(seeds, 1)) AS seeds,
        CASE WHEN sum(final_loss IS NULL) <= max(total) / 4 -- inter-quartile mean; NULL where a diverged seed lies inside
             THEN avg(CASE WHEN place > total / 4 AND place <= total - total / 4 THEN final_loss END) END AS loss_iqm,
        avg(final_loss) AS loss_mean, min(final_loss) AS loss_best, max(final_loss) AS loss_worst,

@@ -50,8 +50,8 @@ flt_err flt_store_artifact(flt_store *s, const char *kind, const char *path); //
 //   bytes,
 //               bytes_exact; options, batch, heads, threads, error_max, denominator_min, denominator_max, negative, detail
 //   evaluation  optimizer, task, seed, steps, lr, final_loss, test_loss, test_metric, steps_to_baseline, baseline, seconds,
-//               ns_per_param, state_words; options, weights, suite, tuned, best_loss, validation_loss, validation_metric,
-//               baseline_loss, loss_ratio, seconds_to_baseline, clipped, detail
+//               ns_per_param, state_words; options, weights, suite, seeds (the row is their mean), tuned, best_loss,
+//               validation_loss, validation_metric, baseline_loss, loss_ratio, seconds_to_baseline, clipped, detail
 //   timing      subject, phase, n, rep, seconds; label, options, d, m, r, threads, warm, cpu_seconds, flops, bytes, peak_rss,
 //   detail curve       metric, subject, task, seed, step, value: a metric of one of several learning curves in a run event level,
 //   message
@@ -69,9 +69,9 @@ flt_err flt_store_list(flt_store *s, size_t limit /* 0: all */, flt_row_fn row, 
 // FLTE_NAME when there is no such run (0: the latest) or part. Further parts: curves, timings, events, tags, notes.
 flt_err flt_store_show(flt_store *s, long long run, const char *part /* run|params|metrics|checks|ladder|evaluations|artifacts */,
                        flt_row_fn row, void *user);
-// One SELECT, read-only, with limits in time (2 s) and memory (256 MiB) unless set otherwise. FLTE_USAGE when it would write or uses
-// what is not allowed (a second statement, functions that know no limits, virtual tables, other files); FLTE_DB with SQLite's
-// message, or when the time is over; FLTE_NOMEM when the memory is used up.
+// One SELECT, read-only, with limits in time (2 s) and memory (256 MiB) unless set otherwise. FLTE_USAGE when it would write or
+// uses what is not allowed (a second statement, functions that know no limits, virtual tables, other files); FLTE_DB with
+// SQLite's message, or when the time is over; FLTE_NOMEM when the memory is used up.
 flt_err flt_store_sql(flt_store *s, const char *sql, flt_row_fn row, void *user);
 void flt_store_sql_limits(flt_store *s, double seconds, size_t bytes);
 // While `row` runs: the types of the row's cells, a letter each: i integer, r real, t text, b blob (in hexadecimal), n NULL.
