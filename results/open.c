@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MIT
-// Opening and closing. A file is first looked at without being touched: what is not ours is named and left alone.
+// Opening and closing stores, and the connections behind them.
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
@@ -76,66 +75,16 @@ flt_err flt_db_open_read(const char *path, bool immutable, sqlite3 **out) {
     return FLTE_OK;
 }
 
-// ---- looking at a file before opening it
-static bool absent_or_empty(const char *path, const char *suffix) {
-    char name[4096 + 8];
-    struct stat st;
-    snprintf(name, sizeof name, "%s%s", path, suffix);
-    return stat(name, &st) != 0 || st.st_size == 0;
-}
-
-static flt_err look_at_bytes(const char *path, bool *exists, bool *empty) {
-    static const char magic[16] = "SQLite format 3";
-    char head[sizeof magic] = {0};
-    struct stat st;
-    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-    *exists = fd >= 0 || errno != ENOENT;
-    *empty = false;
-    if (fd < 0) return *exists ? flt_fail(FLTE_IO, "results", "%s: cannot be read: %s", path, strerror(errno)) : FLTE_OK;
-    const bool known = fstat(fd, &st) == 0;
-    const ssize_t n = known && S_ISREG(st.st_mode) ? read(fd, head, sizeof head) : 0;
-    close(fd);
-    if (known && S_ISDIR(st.st_mode)) return flt_fail(FLTE_IO, "results", "%s: is a folder; a database is a file", path);
-    if (known && !S_ISREG(st.st_mode)) return flt_fail(FLTE_IO, "results", "%s: is not a regular file", path);
-    *empty = known && st.st_size == 0;
-    if (*empty || (n == sizeof head && memcmp(head, magic, sizeof magic) == 0)) return FLTE_OK;
-    return flt_fail(FLTE_DB, "results", "%s: is not a database; it is left as it is", path);
-}
-
-typedef struct identity {
-    long long application, version, tables;
-} identity;
-
-static flt_err identify(const char *path, bool immutable, identity *out) {
-    sqlite3 *db = NULL;
-    FLTX_TRY(flt_db_open_read(path, immutable, &db));
-    // one transaction: another process may be creating the tables at this moment
-    flt_err err = flt_db_exec(db, path, "opening", "BEGIN");
-    if (err == FLTE_OK) err = flt_db_int(db, path, "PRAGMA application_id", &out->application);
-    if (err == FLTE_OK) err = flt_db_int(db, path, "PRAGMA user_version", &out->version);
-    if (err == FLTE_OK) err = flt_db_int(db, path, "SELECT count(*) FROM sqlite_schema", &out->tables);
-    sqlite3_close(db);
-    return err;
-}
-
-static flt_err judge(const char *path, const identity *id) {
-    if (id->application != FLTX_APPLICATION_ID && (id->application != 0 || id->tables > 0))
-        return flt_fail(FLTE_DB, "results", "%s: is a database of another program; it is left as it is", path);
-    if (id->version > flt_schema_version)
-        return flt_fail(FLTE_DB, "results",
-                        "%s: was written by a newer flt (version %lld of the tables; this one knows up to %d); it is "
-                        "left as it is",
-                        path, id->version, flt_schema_version);
-    return FLTE_OK;
-}
-
 // ---- opening for writing
-static flt_err look_at_folder(const char *path) {
-    char copy[4096];
+static flt_err check_writable(const char *path, bool exists) {
+    char copy[FLTX_MAX_PATH];
     snprintf(copy, sizeof copy, "%s", path);
     const char *folder = dirname(copy);
-    if (faccessat(AT_FDCWD, folder, W_OK | X_OK, AT_EACCESS) == 0) return FLTE_OK;
-    return flt_fail(FLTE_IO, "results", "%s: folder %s cannot be written: %s", path, folder, strerror(errno));
+    if (faccessat(AT_FDCWD, folder, W_OK | X_OK, AT_EACCESS) != 0)
+        return flt_fail(FLTE_IO, "results", "%s: folder %s cannot be written: %s", path, folder, strerror(errno));
+    if (exists && faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) != 0)
+        return flt_fail(FLTE_IO, "results", "%s: cannot be written: %s", path, strerror(errno));
+    return FLTE_OK;
 }
 
 // WAL needs memory shared between processes, which network file systems do not give.
@@ -160,16 +109,9 @@ static flt_err set_journal(sqlite3 *db, const char *path) {
 }
 
 static flt_err open_write(flt_store *s) {
-    bool exists = false, empty = false;
-    identity id = {0};
-    FLTX_TRY(look_at_bytes(s->path, &exists, &empty));
-    FLTX_TRY(look_at_folder(s->path));
-    if (exists && faccessat(AT_FDCWD, s->path, W_OK, AT_EACCESS) != 0)
-        return flt_fail(FLTE_IO, "results", "%s: cannot be written: %s", s->path, strerror(errno));
-    if (exists && !empty) {
-        FLTX_TRY(identify(s->path, false, &id));
-        FLTX_TRY(judge(s->path, &id));
-    }
+    flt_look look;
+    FLTX_TRY(flt_look_at(s->path, &look));
+    FLTX_TRY(check_writable(s->path, look.exists));
     FLTX_TRY(connect(s->path, "", SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, &s->db));
     FLTX_TRY(set_journal(s->db, s->path));
     FLTX_TRY(flt_db_exec(s->db, s->path, "opening", "PRAGMA synchronous = NORMAL"));
@@ -185,28 +127,37 @@ static flt_err migrate_first(const char *path, long long version) {
     flt_store *s = NULL;
     const flt_err err = flt_store_open(path, FLTX_STORE_WRITE, &s);
     flt_store_close(s);
-    return err == FLTE_OK
-               ? err
-               : flt_context(err, "the tables are of version %lld and have to be brought to %d", version, flt_schema_version);
+    if (err == FLTE_OK) return err;
+    return flt_context(err, "its tables are of version %lld and have to be brought to %d", version, flt_schema_version);
+}
+
+// A read-only connection to a file in WAL mode leaves -wal and -shm beside it; one that may write takes them away when it is the
+// last. Where nothing may be written (a read-only disk) and nothing waits in a -wal, the file alone is the database.
+static flt_err connect_to_read(flt_store *s, bool quiet) {
+    long long version = 0;
+    flt_err err = FLTE_OK;
+    const bool writable = check_writable(s->path, true) == FLTE_OK;
+    if (writable)
+        FLTX_TRY(connect(s->path, "", SQLITE_OPEN_READWRITE, &s->db));
+    else
+        FLTX_TRY(flt_db_open_read(s->path, false, &s->db));
+    err = flt_db_exec(s->db, s->path, "opening", "PRAGMA query_only = ON");
+    if (err == FLTE_OK) err = flt_db_int(s->db, s->path, "PRAGMA user_version", &version); // takes hold of -wal and -shm
+    if (err == FLTE_OK || writable || !quiet) return err;
+    sqlite3_close(s->db);
+    s->immutable = true;
+    return flt_db_open_read(s->path, true, &s->db);
 }
 
 static flt_err open_read(flt_store *s) {
-    bool exists = false, empty = false;
-    identity id = {0};
-    FLTX_TRY(look_at_bytes(s->path, &exists, &empty));
-    if (!exists)
+    flt_look look;
+    FLTX_TRY(flt_look_at(s->path, &look));
+    if (!look.exists)
         return flt_fail(FLTE_IO, "results",
                         "%s: there is no such file; `flt train`, `flt eval` and `flt verify` write one, --db names it", s->path);
-    if (empty) return flt_fail(FLTE_DB, "results", "%s: is empty; nothing has been recorded in it", s->path);
-    flt_err err = identify(s->path, false, &id);
-    // Where neither -wal nor -shm can be made (a read-only disk) and nothing waits in them, the file alone is the database.
-    s->immutable = err != FLTE_OK && absent_or_empty(s->path, "-wal");
-    if (s->immutable) err = identify(s->path, true, &id);
-    FLTX_TRY(err);
-    FLTX_TRY(judge(s->path, &id));
-    if (id.tables == 0) return flt_fail(FLTE_DB, "results", "%s: has no tables; nothing has been recorded in it", s->path);
-    if (id.version < flt_schema_version) FLTX_TRY(migrate_first(s->path, id.version));
-    FLTX_TRY(flt_db_open_read(s->path, s->immutable, &s->db));
+    if (look.tables == 0) return flt_fail(FLTE_DB, "results", "%s: is empty; nothing has been recorded in it", s->path);
+    if (look.version < flt_schema_version) FLTX_TRY(migrate_first(s->path, look.version));
+    FLTX_TRY(connect_to_read(s, look.quiet));
     return flt_process_register(s->db, s->path);
 }
 
@@ -215,8 +166,9 @@ flt_err flt_store_open(const char *path, int mode, flt_store **out) {
     *out = NULL;
     if (path == NULL || path[0] == 0)
         return flt_fail(FLTE_USAGE, "results", "the name of the database is empty; --db FILE gives one");
-    if (strlen(path) >= 4000)
-        return flt_fail(FLTE_IO, "results", "the name of the database has %zu letters; at most 3999", strlen(path));
+    if (strlen(path) >= FLTX_MAX_PATH)
+        return flt_fail(FLTE_IO, "results", "the name of the database has %zu letters; at most %d", strlen(path),
+                        FLTX_MAX_PATH - 1);
     FLTX_TRY(flt_alloc(1, sizeof *s, &s));
     s->mode = mode;
     s->pid = getpid();

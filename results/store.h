@@ -16,6 +16,7 @@ enum {
     FLTX_APPLICATION_ID = 0x464c5452, // 'FLTR', in the header of the file
     FLTX_STALE_SECONDS = 600, // a run elsewhere without a heartbeat for so long counts as killed; also in the view run_summary
     FLTX_BUSY_MS = 30000,     // the worst wait for a durable commit on a slow disk was measured at 4.3 s
+    FLTX_MAX_PATH = 4000,
     FLTX_MAX_COLUMNS = 32,
     FLTX_PENDING_ROWS = 2048,
     FLTX_PENDING_CELLS = 16384,
@@ -125,6 +126,14 @@ flt_err flt_store_check(const flt_store *s, const char *who, bool running); // r
 double flt_store_clock(void);                                               // monotonic seconds
 long long flt_store_now_us(void);                                           // microseconds since 1970
 flt_err flt_db_open_read(const char *path, bool immutable, sqlite3 **out);  // a read-only connection of its own
+
+// ---- look.c: what a file is, before it is opened
+typedef struct flt_look {
+    bool exists, empty; // empty: no byte
+    bool quiet;         // no journal waits beside it
+    long long application, version, tables;
+} flt_look;
+flt_err flt_look_at(const char *path, flt_look *out); // fails with a sentence when the file is not to be touched
 
 // ---- sql.c: statements and sentences
 flt_err flt_db_fail(sqlite3 *db, int rc, const char *path, const char *doing);

@@ -7,7 +7,8 @@ PRAGMA application_id = 0x464c5452; -- 'FLTR'
 CREATE TABLE env( -- One row per distinct machine, build and set of libraries.
   env_id INTEGER PRIMARY KEY,
   fingerprint TEXT NOT NULL UNIQUE, -- hash of all that follows
-  version TEXT NOT NULL, git_commit TEXT NOT NULL, git_dirty INTEGER NOT NULL CHECK(git_dirty IN (0, 1)), -- 'unknown', 0 outside git
+  version TEXT NOT NULL, git_commit TEXT NOT NULL, -- 'unknown' when not built from a git checkout
+  git_dirty INTEGER NOT NULL CHECK(git_dirty IN (0, 1)),
   host TEXT NOT NULL, os TEXT NOT NULL, kernel TEXT NOT NULL, arch TEXT NOT NULL,
   cpu_model TEXT NOT NULL, cores INTEGER NOT NULL, ram_bytes INTEGER NOT NULL,
   compiler TEXT NOT NULL, compile_flags TEXT NOT NULL, build_type TEXT NOT NULL, libc TEXT NOT NULL, sqlite TEXT NOT NULL,
@@ -20,7 +21,8 @@ CREATE TABLE run( -- One row per process that recorded something.
   env_id INTEGER NOT NULL REFERENCES env,
   parent_id INTEGER REFERENCES run ON DELETE SET NULL, -- the run that this one resumes
   kind TEXT NOT NULL, -- verify, train, eval, ..
-  status TEXT NOT NULL CHECK(status IN ('running', 'done', 'failed', 'interrupted', 'killed')), -- killed: its process was found gone
+  status TEXT NOT NULL -- killed: its process was found gone
+    CHECK(status IN ('running', 'done', 'failed', 'interrupted', 'killed')),
   exit_code INTEGER, message TEXT,
   argv TEXT NOT NULL, command TEXT NOT NULL, folder TEXT NOT NULL, -- JSON array; the same, quoted for a shell; where it ran
   seed INTEGER NOT NULL, threads INTEGER NOT NULL, -- seeds from 2^63 on wrap to negative numbers
@@ -76,9 +78,10 @@ CREATE TABLE ladder( -- A mechanism against exact attention: relative Frobenius 
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX ladder_mechanism ON ladder(mechanism, n);
 
-CREATE TABLE evaluation( -- An optimizer on a task from one seed, or the mean over `seeds` from it on; tuned = 1: lr is the best of several.
+CREATE TABLE evaluation( -- An optimizer on a task from one seed, or the mean over `seeds`; tuned = 1: lr is the best of several.
   run_id INTEGER NOT NULL REFERENCES run ON DELETE CASCADE, seq INTEGER NOT NULL, t_ms INTEGER NOT NULL,
-  optimizer TEXT, options TEXT, weights TEXT, task TEXT, suite TEXT, seed INTEGER, seeds INTEGER, steps INTEGER, lr REAL, tuned INTEGER,
+  optimizer TEXT, options TEXT, weights TEXT, task TEXT, suite TEXT, seed INTEGER, seeds INTEGER, steps INTEGER,
+  lr REAL, tuned INTEGER,
   final_loss REAL, best_loss REAL, validation_loss REAL, validation_metric REAL, test_loss REAL, test_metric REAL,
   baseline TEXT, baseline_loss REAL, loss_ratio REAL, steps_to_baseline REAL, seconds_to_baseline REAL,
   seconds REAL, ns_per_param REAL, state_words REAL, clipped INTEGER, detail TEXT, special TEXT,
@@ -114,9 +117,10 @@ CREATE TABLE note( -- Sentences given to runs afterwards.
   PRIMARY KEY(run_id, written_us)
 ) STRICT, WITHOUT ROWID;
 
-CREATE VIEW run_summary AS -- One line per run. A run without a heartbeat for ten minutes counts as killed; `flt` looks at the process.
+CREATE VIEW run_summary AS -- One line per run; killed: no heartbeat for ten minutes (`flt` looks at the process).
 SELECT r.run_id AS run, r.kind,
-       CASE WHEN r.status = 'running' AND r.heartbeat_us < (strftime('%s', 'now') - 600) * 1000000 THEN 'killed' ELSE r.status END AS status,
+       CASE WHEN r.status = 'running' AND r.heartbeat_us < (strftime('%s', 'now') - 600) * 1000000 THEN 'killed'
+            ELSE r.status END AS status,
        datetime(r.started_us / 1000000, 'unixepoch') AS started,
        round((coalesce(r.ended_us, r.heartbeat_us) - r.started_us) / 1e6, 3) AS seconds,
        substr(e.git_commit, 1, 10) || CASE e.git_dirty WHEN 1 THEN '+' ELSE '' END AS code, r.registry_hash, e.precision, e.isa,
@@ -130,16 +134,16 @@ SELECT m.run_id AS run, n.name AS metric, n.subject, n.task, nullif(n.seed, -1) 
 FROM metric m JOIN metric_name n USING(metric_id);
 
 CREATE VIEW last_metric AS -- The value at the last step of each metric of each run, and the range of the finite ones.
-SELECT x.run_id AS run, n.name AS metric, n.subject, n.task, nullif(n.seed, -1) AS seed, x.points, x.not_finite, x.last_step AS step,
-       x.last_value AS value, x.last_special AS special, x.least, x.most
+SELECT x.run_id AS run, n.name AS metric, n.subject, n.task, nullif(n.seed, -1) AS seed, x.points, x.not_finite,
+       x.last_step AS step, x.last_value AS value, x.last_special AS special, x.least, x.most
 FROM series x JOIN metric_name n USING(metric_id);
 
 CREATE VIEW check_summary AS -- Verdicts per run, mechanism and check.
-SELECT run_id AS run, mechanism, check_name, count(*) AS cases, sum(verdict = 'pass') AS passed, sum(verdict = 'marginal') AS marginal,
-       sum(verdict = 'fail') AS failed, max(ratio) AS worst_ratio
+SELECT run_id AS run, mechanism, check_name, count(*) AS cases, sum(verdict = 'pass') AS passed,
+       sum(verdict = 'marginal') AS marginal, sum(verdict = 'fail') AS failed, max(ratio) AS worst_ratio
 FROM check_result GROUP BY run_id, mechanism, check_name;
 
-CREATE VIEW attention_summary AS -- Error, time and memory of each mechanism against exact attention, seeds pooled within equal code.
+CREATE VIEW attention_summary AS -- Error, time, memory against exact attention; seeds pooled within equal code.
 SELECT l.mechanism, l.encoding, l.options, l.causal, l.n, l.d, l.m, l.r, e.precision, r.registry_hash,
        count(DISTINCT l.seed) AS seeds, count(DISTINCT l.run_id) AS runs,
        avg(l.error_total) AS error_total, avg(l.error_mask) AS error_mask, avg(l.error_kernel) AS error_kernel,
@@ -149,7 +153,7 @@ SELECT l.mechanism, l.encoding, l.options, l.causal, l.n, l.d, l.m, l.r, e.preci
 FROM ladder l JOIN run r USING(run_id) JOIN env e USING(env_id)
 GROUP BY l.mechanism, l.encoding, l.options, l.causal, l.n, l.d, l.m, l.r, e.precision, r.registry_hash;
 
-CREATE VIEW leaderboard AS -- Optimizers per task, best first: the latest value of each seed, pooled within equal code and settings.
+CREATE VIEW leaderboard AS -- Optimizers per task, best first: the latest value of each seed, pooled within equal code.
 WITH latest AS (
   SELECT v.*, r.registry_hash, e.precision, row_number() OVER (
            PARTITION BY v.task, v.optimizer, v.options, v.weights, v.steps, v.lr, v.seed, r.registry_hash, e.precision
@@ -163,8 +167,9 @@ SELECT task, optimizer, options, weights, steps, lr, sum(coalesce(seeds, 1)) AS 
        CASE WHEN sum(final_loss IS NULL) <= max(total) / 4 -- inter-quartile mean; NULL where a diverged seed lies inside
             THEN avg(CASE WHEN place > total / 4 AND place <= total - total / 4 THEN final_loss END) END AS loss_iqm,
        avg(final_loss) AS loss_mean, min(final_loss) AS loss_best, max(final_loss) AS loss_worst,
-       sum(final_loss IS NULL) AS not_finite, avg(test_loss) AS test_loss, avg(test_metric) AS test_metric, max(baseline) AS baseline,
-       avg(steps_to_baseline) AS steps_to_baseline, sum(steps_to_baseline IS NOT NULL) AS reached, avg(loss_ratio) AS loss_ratio,
+       sum(final_loss IS NULL) AS not_finite, avg(test_loss) AS test_loss, avg(test_metric) AS test_metric,
+       max(baseline) AS baseline, avg(steps_to_baseline) AS steps_to_baseline, sum(steps_to_baseline IS NOT NULL) AS reached,
+       avg(loss_ratio) AS loss_ratio,
        avg(seconds) AS seconds, avg(ns_per_param) AS ns_per_param, precision, registry_hash, max(run_id) AS last_run
 FROM ranked GROUP BY task, optimizer, options, weights, steps, lr, registry_hash, precision
 ORDER BY task, steps, loss_iqm IS NULL, loss_iqm;
@@ -174,5 +179,6 @@ WITH q AS (SELECT *, row_number() OVER (w ORDER BY seconds) AS place, count(*) O
            WHERE coalesce(warm, 0) = 0 AND seconds IS NOT NULL
            WINDOW w AS (PARTITION BY run_id, subject, phase, label, options, n, d, m, r, threads))
 SELECT run_id AS run, subject, phase, label, options, n, d, m, r, threads, count(*) AS reps, min(seconds) AS least,
-       avg(CASE WHEN place IN ((total + 1) / 2, (total + 2) / 2) THEN seconds END) AS median, max(seconds) AS most, max(flops) AS flops
+       avg(CASE WHEN place IN ((total + 1) / 2, (total + 2) / 2) THEN seconds END) AS median, max(seconds) AS most,
+       max(flops) AS flops
 FROM q GROUP BY run_id, subject, phase, label, options, n, d, m, r, threads;

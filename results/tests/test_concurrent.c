@@ -30,7 +30,7 @@ static int open_and_record(void) {
 }
 
 Test(concurrent, first_openings_make_one_database) {
-    for (int round = 0; round < 20; round++) {
+    for (int round = 0; round < 10; round++) {
         char label[32];
         snprintf(label, sizeof label, "round %d", round);
         snprintf(db_path, sizeof db_path, "%s/%d.db", folder, round);

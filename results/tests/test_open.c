@@ -160,15 +160,59 @@ Test(open, an_unwritable_folder_is_named) {
     cr_assert(access(db_path, F_OK) != 0, "no file is left");
 }
 
+static bool alone(void) {
+    char wal[128], shm[128];
+    snprintf(wal, sizeof wal, "%s-wal", db_path);
+    snprintf(shm, sizeof shm, "%s-shm", db_path);
+    return access(wal, F_OK) != 0 && access(shm, F_OK) != 0;
+}
+
 Test(open, a_read_only_file_is_read_and_not_written) {
     make_store();
-    cr_assert(chmod(db_path, 0444) == 0, "chmod");
+    cr_assert(chmod(db_path, 0444) == 0 && chmod(folder, 0555) == 0, "chmod"); // as on a read-only disk
     const bytes before = read_bytes(db_path);
     cr_assert(in_child(true, refuse_as_user) == 0, "writing: see above");
-    cr_assert(in_child(true, read_as_user) == 0, "reading: see above");
-    cr_assert(chmod(folder, 0555) == 0, "chmod"); // as on a read-only disk
     cr_assert(in_child(true, read_as_user) == 0, "reading in an unwritable folder: see above");
+    cr_assert(chmod(folder, 0777) == 0, "chmod");
+    cr_assert(in_child(true, refuse_as_user) == 0, "writing: see above");
+    cr_assert(in_child(true, read_as_user) == 0, "reading: see above");
     same_bytes("read-only", db_path, before);
+}
+
+Test(open, reading_leaves_nothing_behind) {
+    make_store();
+    const bytes before = read_bytes(db_path);
+    flt_store *s = open_store(FLTX_STORE_READ);
+    cr_assert(strcmp(ask(s, "SELECT count(*) FROM run"), "1\n") == 0, "one run");
+    flt_store_close(s);
+    cr_assert(alone(), "ours: -wal or -shm is left");
+    same_bytes("ours", db_path, before);
+    cr_assert(unlink(db_path) == 0, "unlink");
+    plain(db_path, "PRAGMA journal_mode = WAL; CREATE TABLE theirs(x)");
+    refused("foreign", FLTX_STORE_WRITE, FLTE_DB, "another program");
+    cr_assert(alone(), "foreign: -wal or -shm is left");
+}
+
+// Switching to WAL does not wait by itself for those who write.
+static int hold_a_lock(void) {
+    sqlite3 *db = NULL;
+    if (sqlite3_open(db_path, &db) != SQLITE_OK || sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK) return 1;
+    write_bytes(strcat(folder, "/locked"), "", 0);
+    usleep(300000);
+    return sqlite3_exec(db, "COMMIT", NULL, NULL, NULL) == SQLITE_OK ? 0 : 1;
+}
+
+Test(open, a_lock_on_a_new_file_is_waited_for) {
+    char locked[96];
+    int status = 0;
+    snprintf(locked, sizeof locked, "%s/locked", folder);
+    write_bytes(db_path, "", 0);
+    const pid_t pid = fork();
+    if (pid == 0) _exit(hold_a_lock());
+    while (access(locked, F_OK) != 0) usleep(1000);
+    flt_store *s = open_store(FLTX_STORE_WRITE);
+    flt_store_close(s);
+    cr_assert(waitpid(pid, &status, 0) == pid && status == 0, "the child: %d", status);
 }
 
 Test(open, reading_while_another_writes) {

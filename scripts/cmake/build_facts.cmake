@@ -1,5 +1,5 @@
-# Writes OUT, a header with the commit, whether the working tree differs from it, the compiler and its flags; leaves the file alone
-# when nothing changed. Outside a git checkout of this project (a tarball, or one inside another repository): "unknown", 0.
+# Writes OUT, a header with the commit, whether the working tree differs from it, the compiler and its flags; leaves the file
+# alone when nothing changed. Outside a git checkout of this project (a tarball, or one inside another repository): "unknown", 0.
 set(commit unknown)
 set(dirty 0)
 foreach(name GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE) # set by hooks of other repositories

@@ -1,5 +1,5 @@
-# cmake -D FILES=1.sql;2.sql -D OUT=schema_table.c -P embed_sql.cmake: the files as byte arrays (string literals of this length are
-# beyond what C promises), and a table of them that ends with NULL.
+# cmake -D FILES=1.sql;2.sql -D OUT=schema_table.c -P embed_sql.cmake: the files as byte arrays (string literals of this length
+# are beyond what C promises), and a table of them that ends with NULL.
 set(text "// Generated from the files of results/schema; do not edit.\n#include \"store.h\"\n\n")
 set(rows "")
 set(version 0)

@@ -43,18 +43,20 @@ typedef struct flt_run_info {
 flt_err flt_store_begin(flt_store *s, const flt_run_info *info, long long *run_id); // run_id may be NULL
 flt_err flt_store_param(flt_store *s, const char *name, const char *value);
 flt_err flt_store_artifact(flt_store *s, const char *kind, const char *path); // size and CRC-32 are taken from the file
-// Metrics and records of the run; buffered, flushed each half second, at the end and by flt_store_flush. The sink is owned by the
-// store. Kinds of records, each a table (what is not given is NULL; an unknown kind or field is FLTE_INTERNAL):
-//   check       mechanism, check, label, ratio, verdict; value, threshold, encoding, n, d, m, r, causal, seed, seconds, detail
+// Metrics and records of the run; buffered, flushed each half second, at the end and by flt_store_flush. The sink is owned by
+// the store. Kinds of records, each a table (what is not given is NULL; an unknown kind or field is FLTE_INTERNAL):
+//   check       mechanism, check, label, ratio, verdict;
+//               value, threshold, encoding, n, d, m, r, causal, seed, seconds, detail
 //   ladder      mechanism, encoding, n, d, m, r, seed, causal, error_total, error_mask, error_kernel, seconds, seconds_exact,
-//   bytes,
-//               bytes_exact; options, batch, heads, threads, error_max, denominator_min, denominator_max, negative, detail
+//               bytes, bytes_exact; options, batch, heads, threads, error_max, denominator_min, denominator_max, negative,
+//               detail
 //   evaluation  optimizer, task, seed, steps, lr, final_loss, test_loss, test_metric, steps_to_baseline, baseline, seconds,
 //               ns_per_param, state_words; options, weights, suite, seeds (the row is their mean), tuned, best_loss,
 //               validation_loss, validation_metric, baseline_loss, loss_ratio, seconds_to_baseline, clipped, detail
-//   timing      subject, phase, n, rep, seconds; label, options, d, m, r, threads, warm, cpu_seconds, flops, bytes, peak_rss,
-//   detail curve       metric, subject, task, seed, step, value: a metric of one of several learning curves in a run event level,
-//   message
+//   timing      subject, phase, n, rep, seconds;
+//               label, options, d, m, r, threads, warm, cpu_seconds, flops, bytes, peak_rss, detail
+//   curve       metric, subject, task, seed, step, value (a metric of one of several learning curves in a run)
+//   event       level, message
 // Numbers may be NaN or infinite and come back as such. A later value of the same metric and step replaces the earlier one.
 const flt_sink *flt_store_sink(flt_store *s);
 flt_err flt_store_flush(flt_store *s); // when it fails (disk full), the rows not yet flushed are lost and counted in the run
