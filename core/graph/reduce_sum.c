@@ -100,7 +100,7 @@ static flt_node gradient(flt_graph *g, const flt_op_site *at, size_t k) {
 // Over axes of length 1 nothing is summed.
 static flt_node simplify(flt_graph *g, const flt_op_site *at) {
     const flt_shape *x = flt_node_shape(g, at->in[0]);
-    flt_shape out;
+    flt_shape out = {0};
     for (size_t i = 0; i < x->rank; i++)
         if ((at->attr->axes >> i & 1) != 0 && x->dim[i] != 1) return flt_none;
     const flt_op_use use = {.name = "reduce_sum", .n = 1, .in = &x, .attr = at->attr};

@@ -22,7 +22,7 @@ static flt_err gather(const flt_graph *g, size_t n, const flt_node *in, gathered
     out->shape = out->few;
     out->data = out->few_data;
     if (n > FEW) {
-        FLTX_TRY(flt_alloc(n, sizeof *out->shape, &out->shape));
+        FLTX_TRY(flt_alloc(n, sizeof(flt_shape *), &out->shape));
         const flt_err err = flt_alloc(n, sizeof *out->data, &out->data);
         if (err != FLTE_OK) {
             release(out);

@@ -43,7 +43,7 @@ static void count(maker *m, size_t n, size_t *reads) {
 static flt_err allocate(maker *m, size_t n, size_t reads) {
     flt_exec *e = m->e;
     FLTX_TRY(flt_alloc(e->n_steps, sizeof *e->step, &e->step));
-    FLTX_TRY(flt_alloc(e->n_steps, sizeof *e->kind, &e->kind));
+    FLTX_TRY(flt_alloc(e->n_steps, sizeof(flt_op_kind *), &e->kind));
     FLTX_TRY(flt_alloc(e->n_steps, sizeof *e->made, &e->made));
     FLTX_TRY(flt_alloc(e->n_steps + 1, sizeof *e->first, &e->first));
     FLTX_TRY(flt_alloc(e->n_steps, sizeof *m->scratch, &m->scratch));
@@ -83,7 +83,7 @@ static flt_err add_node(maker *m, size_t id) {
     const flt_vertex *v = m->g->vertex[id];
     const flt_shape **shape = NULL;
     size_t *in = NULL;
-    flt_err err = flt_alloc(v->n, sizeof *shape, &shape);
+    flt_err err = flt_alloc(v->n, sizeof(flt_shape *), &shape);
     if (err == FLTE_OK) err = flt_alloc(v->n, sizeof *in, &in);
     for (size_t k = 0; k < v->n && err == FLTE_OK; k++) {
         shape[k] = flt_node_shape(m->g, v->in[k]);

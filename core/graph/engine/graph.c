@@ -116,7 +116,7 @@ static uint64_t mix(uint64_t h, const void *data, size_t bytes) { // FNV-1a
 }
 
 static uint64_t hash_of(const flt_vertex *v) {
-    uint64_t h = mix(0xcbf29ce484222325u, &v->kind, sizeof v->kind);
+    uint64_t h = mix(0xcbf29ce484222325u, &v->kind, sizeof(void *));
     h = mix(h, &v->attr, sizeof v->attr);
     h = mix(h, v->shape.dim, v->shape.rank * sizeof *v->shape.dim);
     for (size_t i = 0; i < v->n; i++) h = mix(h, &v->in[i].id, sizeof v->in[i].id);
@@ -124,11 +124,16 @@ static uint64_t hash_of(const flt_vertex *v) {
     return h;
 }
 
+static bool attr_equal(const flt_op_attr *a, const flt_op_attr *b) {
+    return a->value == b->value && a->axis == b->axis && a->start == b->start && a->length == b->length && a->rank == b->rank &&
+           memcmp(a->dim, b->dim, sizeof a->dim) == 0 && a->axes == b->axes && a->flags == b->flags;
+}
+
 static bool same(const flt_vertex *a, const flt_vertex *b) {
     if (a->hash != b->hash || a->kind != b->kind || a->n != b->n || !flt_shape_equal(&a->shape, &b->shape)) return false;
     if (a->name != NULL || b->name != NULL || (a->data == NULL) != (b->data == NULL)) return false; // inputs are never shared
     if (a->data != NULL && memcmp(a->data, b->data, a->shape.count * sizeof *a->data) != 0) return false;
-    if (memcmp(&a->attr, &b->attr, sizeof a->attr) != 0) return false;
+    if (!attr_equal(&a->attr, &b->attr)) return false;
     for (size_t i = 0; i < a->n; i++)
         if (a->in[i].id != b->in[i].id) return false;
     return true;
@@ -145,13 +150,13 @@ static flt_err grow(flt_graph *g) {
     int32_t *bucket = NULL;
     const size_t room = g->room == 0 ? FIRST_BUCKETS : 2 * g->room;
     if (room > INT32_MAX) return flt_fail(FLTE_RANGE, "graph", "%zu nodes; allowed: below 2^31", g->n);
-    FLTX_TRY(flt_alloc(room, sizeof *vertex, &vertex));
+    FLTX_TRY(flt_alloc(room, sizeof(flt_vertex *), &vertex));
     const flt_err err = make_buckets(room, &bucket);
     if (err != FLTE_OK) {
         flt_free(vertex);
         return err;
     }
-    if (g->n > 0) memcpy(vertex, g->vertex, g->n * sizeof *vertex);
+    if (g->n > 0) memcpy(vertex, g->vertex, g->n * sizeof(flt_vertex *));
     flt_free(g->vertex);
     flt_free(g->bucket);
     g->vertex = vertex;

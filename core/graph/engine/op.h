@@ -14,7 +14,7 @@ typedef struct flt_shape {
     size_t dim[FLTX_MAX_RANK];
 } flt_shape;
 
-// What tells apart two nodes of one op over the same inputs. Compared byte by byte, hence without padding; unused fields are 0.
+// What tells apart two nodes of one op over the same inputs. Hashed byte by byte, hence without padding; unused fields are 0.
 typedef struct flt_op_attr {
     double value;               // scale, offset
     size_t axis, start, length; // concat, slice, pad (length: of the result), scatter_add (length: rows of the result)

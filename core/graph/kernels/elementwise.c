@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: MIT
 // Loops that the compiler vectorises: each public function is one inlined loop nest with its element function inside.
 //
-// `ivdep`: results may lie exactly over an operand of their own shape, never shifted against it.
+// IVDEP: results may lie exactly over an operand of their own shape, never shifted against it.
 #include "graph/kernels/kernels.h"
 
 #include <math.h>
 
+#if defined(__clang__)
+#define IVDEP _Pragma("clang loop vectorize(assume_safety)")
+#else
+#define IVDEP _Pragma("GCC ivdep")
+#endif
 #define INLINE static inline __attribute__((always_inline))
 
 typedef flt_real element_fn(flt_real a, flt_real b);
@@ -15,21 +20,21 @@ INLINE void grid(const flt_grid *g, const flt_real *a, const flt_real *b, flt_re
     for (size_t r = 0; r < g->rows; r++, a += g->a_row, b += g->b_row, y += n) {
         if (g->a_fixed) {
             const flt_real left = *a;
-#pragma GCC ivdep
+            IVDEP
             for (size_t i = 0; i < n; i++) y[i] = f(left, b[i]);
         } else if (g->b_fixed) {
             const flt_real right = *b;
-#pragma GCC ivdep
+            IVDEP
             for (size_t i = 0; i < n; i++) y[i] = f(a[i], right);
         } else {
-#pragma GCC ivdep
+            IVDEP
             for (size_t i = 0; i < n; i++) y[i] = f(a[i], b[i]);
         }
     }
 }
 
 INLINE void map(size_t n, flt_real c, const flt_real *x, flt_real *y, element_fn *f) {
-#pragma GCC ivdep
+    IVDEP
     for (size_t i = 0; i < n; i++) y[i] = f(c, x[i]);
 }
 
@@ -124,11 +129,11 @@ static void column_add(size_t rows, size_t cols, const flt_real *x, flt_real *y)
     size_t r = 0;
     for (; r + 4 <= rows; r += 4, x += 4 * cols) {
         const flt_real *x1 = x + cols, *x2 = x1 + cols, *x3 = x2 + cols;
-#pragma GCC ivdep
+        IVDEP
         for (size_t i = 0; i < cols; i++) y[i] += (x[i] + x1[i]) + (x2[i] + x3[i]);
     }
     for (; r < rows; r++, x += cols) {
-#pragma GCC ivdep
+        IVDEP
         for (size_t i = 0; i < cols; i++) y[i] += x[i];
     }
 }
