@@ -9,7 +9,6 @@
 #include "engine/inner.h"
 #include "flt/memory.h"
 #include "flt/num.h"
-#include "flt/random.h"
 
 #include <math.h>
 #include <omp.h>

@@ -140,6 +140,7 @@ static flt_err fake_fill(const char *spec, flt_objective *o) {
     if (strcmp(spec, "cliff") == 0) s->cliff = 0.8;
     if (strcmp(spec, "low") == 0) o->clip_loss = 0.5;
     if (strcmp(spec, "unbounded") == 0) s->nan_from = 3, o->clip_loss = INFINITY;
+    if (strcmp(spec, "floor") == 0) o->has_minimum = true, o->minimum = 0.25;
     if (strcmp(spec, "accurate") == 0) o->metric = "accuracy";
     return flt_layout_add(&o->layout, "x", 1, &s->P);
 }

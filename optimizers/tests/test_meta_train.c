@@ -236,6 +236,20 @@ Test(meta_train, large_losses_are_clipped) {
     fake_weights_free(&w);
 }
 
+// x stays at 0: a loss of 0.75, above a known minimum of 0.25.
+Test(meta_train, known_minima_are_subtracted_under_the_logarithm) {
+    flt_weights w = fake_weights(0.0, 0.0);
+    flt_meta_report report;
+    flt_meta_config c = config("pes", 0, NULL);
+    c.outer_lr = 0.0;
+    c.sigma = 1e-12;
+    cr_assert(eq(int, contained("floor", c, &w, &report), FLTE_OK), "%s", flt_error());
+    cr_assert(fabs(report.last_loss - log(1e-6 + 0.5 / 2.0)) <= 30 * 2.3e-16 * 84, "%.17g", report.last_loss);
+    cr_assert(eq(int, contained("line", c, &w, &report), FLTE_OK), "%s", flt_error());
+    cr_assert(fabs(report.last_loss - log(1e-6 + 0.75 / 2.0)) <= 30 * 2.3e-16 * 84, "without one: %.17g", report.last_loss);
+    fake_weights_free(&w);
+}
+
 // A task without a bound on its loss: the gradient itself is not finite, so the update is skipped and counted.
 Test(meta_train, gradients_that_are_not_finite_are_skipped) {
     flt_weights w = fake_weights(0.5, 0.1);

@@ -29,10 +29,10 @@ typedef struct flt_meta_config {
     uint64_t outer_steps;          // total, a resumed run included
     size_t particles, window;
     size_t unroll_min, unroll_max; // episode length: log-uniform, redrawn at each reset; the first is cut at random (phases)
-    double outer_lr, sigma, clip;  // Adam's rate; perturbation scale; global-norm clip of the meta-gradient
-    bool log_loss;                 // meta-loss: log(1e-6 + loss / normaliser) instead of loss / normaliser
+    double outer_lr, sigma, clip;  // Adam's rate; perturbation scale; global-norm clip of the meta-gradient, 0: none
+    bool log_loss;                 // meta-loss log(1e-6 + (loss - known minimum) / normaliser) instead of loss / normaliser
     uint64_t seed;
-    int threads;
+    int threads;                   // 0: OMP_NUM_THREADS, else all cores
     const char *checkpoint;        // NULL: none
     uint64_t checkpoint_every;     // outer steps; 0: only at the start, at the end and when stopped
     bool resume;                   // FLTE_IO when the checkpoint is missing; FLTE_USAGE when it is of another configuration
@@ -48,7 +48,9 @@ typedef struct flt_meta_report {
 
 void flt_meta_defaults(flt_meta_config *c);
 
-// Trains w->theta in place. Metrics through the sink, each outer step: meta_loss, grad_norm, update_norm, clipped, inner_steps_per_s.
+// Trains w->theta in place. Metrics through the sink, each outer step: meta_loss (with several tasks also
+// meta_loss/TASK), grad_norm, update_norm, clipped, inner_steps_per_s. An inner run whose loss is not finite stands still until its
+// episode ends.
 // Errors: FLTE_NAME, FLTE_RANGE, FLTE_IO, FLTE_FORMAT (damaged checkpoint), FLTE_USAGE, FLTE_NOMEM; FLTE_INTERRUPTED after a
 // clean stop: theta holds the last state and the checkpoint is written.
 flt_err flt_meta_train(const flt_meta_config *c, flt_weights *w, const flt_sink *sink, flt_meta_report *out);
