@@ -6,20 +6,26 @@
 
 #define STATUS  "flt_status(r.status, e.host, r.boot_id, r.pid_space, r.pid, r.pid_started, r.heartbeat_us)"
 #define SECONDS "round((coalesce(r.ended_us, r.heartbeat_us) - r.started_us) / 1e6, 3)"
+#define SEED    "iif(r.seed < 0, printf('%llu', r.seed), r.seed)" // seeds are unsigned, SQLite's integers are not
 #define STARTED "datetime(r.started_us / 1000000, 'unixepoch', 'localtime')"
 #define CODE    "substr(e.git_commit, 1, 10) || CASE e.git_dirty WHEN 1 THEN '+' ELSE '' END"
 
 static const char list_sql[] =
     "SELECT r.run_id AS run, r.kind, " STATUS " AS status, " STARTED " AS started, " SECONDS " AS seconds, " CODE
-    " AS code, r.seed, r.command FROM run r JOIN env e USING(env_id) ORDER BY r.run_id DESC LIMIT ?1";
+    " AS code, " SEED " AS seed, r.command FROM run r JOIN env e USING(env_id) ORDER BY r.run_id DESC LIMIT ?1";
 
-// A run as rows of a name and a value would need a join for each question; as one row it is what run_summary is, and more.
+// One value a line: forty columns in one row are not readable.
 static const char run_sql[] =
-    "SELECT r.run_id AS run, r.uuid, r.parent_id AS parent, r.kind, " STATUS " AS status, r.exit_code, r.message, " STARTED
-    " AS started, " SECONDS " AS seconds, r.command, r.folder, r.seed, r.threads, r.progress, r.progress_text, r.rows_lost, "
-    "r.registry_hash, e.version, e.git_commit, e.git_dirty, e.precision, e.isa, e.blas, e.fftw, e.compiler, e.compile_flags, "
-    "e.build_type, e.libc, e.sqlite, e.host, e.os, e.kernel, e.arch, e.cpu_model, e.cores, e.ram_bytes, r.pid "
-    "FROM run r JOIN env e USING(env_id) WHERE r.run_id = ?1";
+    "SELECT key AS name, value FROM json_each((SELECT json_object('run', r.run_id, 'uuid', r.uuid, 'parent', r.parent_id, "
+    "'kind', r.kind, 'status', " STATUS ", 'exit_code', r.exit_code, 'message', r.message, 'started', " STARTED ", "
+    "'seconds', " SECONDS ", 'command', r.command, 'folder', r.folder, 'seed', " SEED ", 'threads', r.threads, "
+    "'progress', r.progress, 'progress_text', r.progress_text, 'rows_lost', nullif(r.rows_lost, 0), "
+    "'registry_hash', r.registry_hash, 'version', e.version, 'git_commit', e.git_commit, "
+    "'uncommitted_changes', iif(e.git_dirty, 'yes', 'no'), 'precision', e.precision, 'isa', e.isa, 'blas', e.blas, "
+    "'fftw', e.fftw, 'compiler', e.compiler, 'compile_flags', e.compile_flags, 'build_type', e.build_type, 'libc', e.libc, "
+    "'sqlite', e.sqlite, 'host', e.host, 'os', e.os, 'kernel', e.kernel, 'arch', e.arch, 'cpu_model', e.cpu_model, "
+    "'cores', e.cores, 'ram_bytes', e.ram_bytes, 'pid', r.pid) "
+    "FROM run r JOIN env e USING(env_id) WHERE r.run_id = ?1)) WHERE value IS NOT NULL";
 
 static const struct {
     const char *name, *sql;

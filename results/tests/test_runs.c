@@ -28,6 +28,30 @@ Test(runs, a_run_is_listed_with_its_provenance) {
     flt_store_close(s);
 }
 
+Test(runs, a_run_is_shown_a_value_a_line) {
+    flt_store *s = open_store(FLTX_STORE_WRITE);
+    const flt_run_info info = {.kind = "eval", .seed = UINT64_MAX, .threads = 1};
+    long long run = 0;
+    cr_assert(flt_store_begin(s, &info, &run) == FLTE_OK, "%s", flt_error());
+    cr_assert(flt_store_end(s, "failed", 3, "no \"luck\"") == FLTE_OK, "%s", flt_error());
+    const char *text = show(s, run, "run");
+    static const char *const lines[] = {"run|1\n",
+                                        "\nkind|eval\n",
+                                        "\nstatus|failed\n",
+                                        "\nexit_code|3\n",
+                                        "\nmessage|no \"luck\"\n",
+                                        "\nseed|18446744073709551615\n",
+                                        "\nblas|unknown\n",
+                                        "\nversion|",
+                                        "\ncompiler|",
+                                        "\nhost|",
+                                        "\nram_bytes|"};
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)
+        cr_assert(strstr(text, lines[i]) != NULL, "%s lacks '%s'", text, lines[i]);
+    cr_assert(strstr(text, "NULL") == NULL, "%s", text);
+    flt_store_close(s);
+}
+
 Test(runs, numbers_come_back_as_they_were) {
     const double values[] = {0.0,      1.0, -1.5,     0.1,       1.0 / 3.0, DBL_MAX,      DBL_MIN,
                              4.9e-324, NAN, INFINITY, -INFINITY, 1e22,      123456789.125};
