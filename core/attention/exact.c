@@ -30,7 +30,7 @@ typedef struct slot {           // one thread's room
 } slot;
 
 typedef struct plan {
-    size_t B, H, N, d, dv, rows, cols;
+    size_t B, H, N, d, dv, rows, cols, row_tiles;
     bool causal;
     int threads;
     flt_att_positions pos;
@@ -80,7 +80,7 @@ static void run_rows(const plan *p, slot *w, size_t head, size_t i, const flt_re
     const flt_real scale = FLTX_BUG(DROPPED_SCALE) ? 1 : (flt_real)(1.0 / sqrt((double)d));
     for (size_t a = 0; a < n; a++) w->top[a] = (flt_real)-INFINITY, w->sum[a] = 0;
     for (size_t j = 0; j < keys; j += p->cols) {
-        const size_t cols = smaller(p->cols, p->N - j);
+        const size_t cols = smaller(p->cols, keys - j);
         flt_att_softmax_tile t = {.n = n, .cols = cols, .s = w->s, .causal = p->causal};
         t.valid = (ptrdiff_t)i - (ptrdiff_t)j + (FLTX_BUG(FUTURE_LEAK) ? 2 : 1);
         t.top = w->top, t.sum = w->sum, t.keep = w->keep;
@@ -96,7 +96,7 @@ static void run_rows(const plan *p, slot *w, size_t head, size_t i, const flt_re
 
 static void forward(void *self, const flt_real *q, const flt_real *k, const flt_real *v, flt_real *out) {
     const plan *p = self;
-    const size_t heads = p->B * p->H, N = p->N, d = p->d, dv = p->dv, tiles = (N + p->rows - 1) / p->rows;
+    const size_t heads = p->B * p->H, N = p->N, d = p->d, dv = p->dv, tiles = p->row_tiles;
 #pragma omp parallel num_threads(p->threads)
     {
         slot *w = &p->slots[omp_get_thread_num()];
@@ -197,6 +197,7 @@ static void destroy(void *self) {
 static void choose_tile(plan *p) {
     p->rows = smaller(ROWS, p->N);
     p->cols = smaller(COLS, p->N);
+    p->row_tiles = (p->N + p->rows - 1) / p->rows;
 }
 
 static flt_err create(const flt_attention_desc *desc, void **self) {
@@ -208,9 +209,9 @@ static flt_err create(const flt_attention_desc *desc, void **self) {
     FLTX_TRY(flt_alloc(1, sizeof *p, &p));
     p->B = desc->B, p->H = desc->H, p->N = desc->N, p->d = desc->d, p->dv = desc->dv;
     p->causal = desc->causal;
-    p->threads = desc->threads;
     p->tiles = FLTX_ISA_PICK(flt_att_tiles);
     choose_tile(p);
+    p->threads = (int)smaller((size_t)desc->threads, p->B * p->H * p->row_tiles);
     FLTX_GO(err, failed, flt_att_positions_read(desc, &p->pos));
     FLTX_GO(err, failed, read_bias(desc, p));
     FLTX_GO(err, failed, flt_alloc((size_t)p->threads, sizeof *p->slots, &p->slots));

@@ -83,27 +83,33 @@ static void give_draws(problem *p, const shape *s) {
     add_arg(p, "rho", s->H > 1 && s->r % 2 ? s->H : heads, 1, &s->r, -3, 3);
 }
 
-static void run_stream(problem *p) {
+// The first `tokens` of the problem through a plan, one by one.
+static void feed(problem *p, flt_attention *a, size_t tokens) {
     const size_t heads = p->B * p->H, N = p->N, d = p->d, dv = p->dv;
     flt_real *q = reals(heads * d), *k = reals(heads * d), *v = reals(heads * dv), *out = reals(heads * dv);
-    flt_attention *a = plan_of(p);
-    for (int round = 0; round < 2; round++) { // a second stream starts afresh
-        cr_assert(eq(int, flt_attention_begin(a), FLTE_OK), "%s", flt_error());
-        for (size_t t = 0; t < (round == 0 ? N / 2 : N); t++) {
-            for (size_t h = 0; h < heads; h++) {
-                memcpy(q + h * d, p->q + (h * N + t) * d, d * sizeof *q);
-                memcpy(k + h * d, p->k + (h * N + t) * d, d * sizeof *k);
-                memcpy(v + h * dv, p->v + (h * N + t) * dv, dv * sizeof *v);
-            }
-            flt_attention_step(a, q, k, v, out);
-            for (size_t h = 0; h < heads; h++) memcpy(p->out + (h * N + t) * dv, out + h * dv, dv * sizeof *out);
+    const size_t calls = flt_alloc_count();
+    cr_assert(eq(int, flt_attention_begin(a), FLTE_OK), "%s", flt_error());
+    for (size_t t = 0; t < tokens; t++) {
+        for (size_t h = 0; h < heads; h++) {
+            memcpy(q + h * d, p->q + (h * N + t) * d, d * sizeof *q);
+            memcpy(k + h * d, p->k + (h * N + t) * d, d * sizeof *k);
+            memcpy(v + h * dv, p->v + (h * N + t) * dv, dv * sizeof *v);
         }
+        flt_attention_step(a, q, k, v, out);
+        for (size_t h = 0; h < heads; h++) memcpy(p->out + (h * N + t) * dv, out + h * dv, dv * sizeof *out);
     }
-    flt_attention_destroy(a);
+    cr_assert(eq(sz, flt_alloc_count(), calls), "%s: a stream allocates", label(p));
     flt_free(q);
     flt_free(k);
     flt_free(v);
     flt_free(out);
+}
+
+static void run_stream(problem *p) {
+    flt_attention *a = plan_of(p);
+    feed(p, a, p->N / 2);
+    feed(p, a, p->N); // a second stream starts afresh
+    flt_attention_destroy(a);
 }
 
 // Large inputs: the exponents, and with them the errors of the features, grow with the square of the scale.
@@ -135,6 +141,27 @@ Test(attention_linear, flt_agrees_with_loops) {
         for (size_t s = n % 2; s < SHAPES; s += 2)
             for (int causal = 0; causal < 2; causal++) try_case("flt", &shapes[s], sizes[n], causal, 1.5);
     cr_assert(eq(sz, flt_live_blocks(), 0));
+}
+
+// A stream longer than its plan: the default positions go on counting.
+Test(attention_linear, a_stream_may_outlast_its_plan) {
+    const shape s = {1, 2, 4, 3, 9, 5, 1, true, false, false, "table_mib=1"};
+    char text[80];
+    problem p = make_problem("flt", &s, 70, true, 1.5, text, sizeof text);
+    give_draws(&p, &s);
+    flt_attention *a = NULL;
+    const size_t count = 2 * 70 * 3;
+    long double *want = take(count, sizeof *want);
+    run_problem(&p);
+    for (size_t i = 0; i < count; i++) want[i] = p.out[i];
+    p.N = 5;
+    a = plan_of(&p);
+    p.N = 70;
+    feed(&p, a, 70);
+    cr_assert(le(dbl, judge_rows(count, p.out, want), PASS));
+    flt_attention_destroy(a);
+    flt_free(want);
+    drop_problem(&p);
 }
 
 // Keys far apart in every feature, so that scales move within tiles and within chunks.

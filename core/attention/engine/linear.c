@@ -16,6 +16,10 @@
 typedef struct state {
     flt_real *c, *z; // [F]: scale; sum of exp(lk - c)
     flt_real *s;     // [F, dv]: the same weights times v
+    // Streams: the latest tokens by themselves, added to z and s by the tileful. Single numbers added to the sum over a long past
+    // would lose their digits.
+    flt_real *fresh_z, *fresh_s;
+    size_t fresh; // tokens in them
     bool empty;
 } state;
 
@@ -42,16 +46,30 @@ struct flt_att_linear {
 
 // ---- state
 
-static void state_bind(flt_ws *ws, const flt_att_linear *a, state *s) {
-    s->c = flt_ws_take(ws, a->features, sizeof(flt_real));
-    s->z = flt_ws_take(ws, a->features, sizeof(flt_real));
-    s->s = flt_ws_take(ws, a->features * a->dv, sizeof(flt_real));
+static void state_bind(flt_ws *ws, const flt_att_linear *a, bool stream, state *s) {
+    const size_t real = sizeof(flt_real), features = a->features;
+    s->c = flt_ws_take(ws, features, real);
+    s->z = flt_ws_take(ws, features, real);
+    s->s = flt_ws_take(ws, features * a->dv, real);
+    s->fresh_z = stream ? flt_ws_take(ws, features, real) : NULL;
+    s->fresh_s = stream ? flt_ws_take(ws, features * a->dv, real) : NULL;
+}
+
+static void clear(const flt_att_linear *a, flt_real *z, flt_real *s) {
+    memset(z, 0, a->features * sizeof *z);
+    memset(s, 0, a->features * a->dv * sizeof *s);
 }
 
 static void state_clear(const flt_att_linear *a, state *s) {
     s->empty = true;
-    memset(s->z, 0, a->features * sizeof *s->z);
-    memset(s->s, 0, a->features * a->dv * sizeof *s->s);
+    s->fresh = 0;
+    clear(a, s->z, s->s);
+    if (s->fresh_z != NULL) clear(a, s->fresh_z, s->fresh_s);
+}
+
+static void scale_feature(const flt_att_linear *a, size_t f, flt_real factor, flt_real *z, flt_real *s) {
+    z[f] *= factor;
+    for (size_t k = 0; k < a->dv; k++) s[f * a->dv + k] *= factor;
 }
 
 // Moves the scale up where `level` [F] exceeds it by more than CAP.
@@ -62,8 +80,8 @@ static void state_raise(const flt_att_linear *a, state *s, const flt_real *level
         if (!(level[f] - s->c[f] > FLTX_ATT_CAP)) continue;
         const flt_real keep = FLTX_BUG(STALE_STATE) ? 1 : (flt_real)exp((double)(s->c[f] - level[f]));
         s->c[f] = level[f];
-        s->z[f] *= keep;
-        for (size_t k = 0; k < a->dv; k++) s->s[f * a->dv + k] *= keep;
+        scale_feature(a, f, keep, s->z, s->s);
+        if (s->fresh_z != NULL) scale_feature(a, f, keep, s->fresh_z, s->fresh_s);
     }
 }
 
@@ -155,6 +173,18 @@ static void run_causal(const flt_att_linear *a, slot *w, flt_att_rows head, cons
 
 // ---- streaming
 
+static void add_token(const flt_att_linear *a, state *s, const flt_real *phi, const flt_real *v) {
+    if (s->fresh == FLTX_ATT_MAX_TILE) {
+        flt_axpy(a->features, 1, s->fresh_z, s->z);
+        flt_axpy(a->features * a->dv, 1, s->fresh_s, s->s);
+        clear(a, s->fresh_z, s->fresh_s);
+        s->fresh = 0;
+    }
+    flt_axpy(a->features, 1, phi, s->fresh_z);
+    for (size_t f = 0; f < a->features; f++) flt_axpy(a->dv, phi[f], v, s->fresh_s + f * a->dv);
+    s->fresh++;
+}
+
 static void run_step(const flt_att_linear *a, slot *w, state *s, flt_att_rows row, const flt_real *q, const flt_real *k,
                      const flt_real *v, flt_real *out) {
     const size_t features = a->features, dv = a->dv;
@@ -162,10 +192,11 @@ static void run_step(const flt_att_linear *a, slot *w, state *s, flt_att_rows ro
     a->map.keys(a->map.self, row, k, w->uk);
     state_raise(a, s, w->uk);
     a->tiles->key_features(1, features, w->uk, s->c, w->fk);
-    a->tiles->column_sum(1, features, w->fk, w->top, s->z);
-    for (size_t f = 0; f < features; f++) flt_axpy(dv, w->fk[f], v, s->s + f * dv);
+    add_token(a, s, w->fk, v);
     a->tiles->query_features(1, features, w->uq, s->c, s->z, w->fq, w->den);
+    w->den[0] += flt_dot(features, w->fq, s->fresh_z);
     flt_gemm(false, false, 1, dv, features, 1, w->fq, features, s->s, dv, 0, out, dv);
+    flt_gemm(false, false, 1, dv, features, 1, w->fq, features, s->fresh_s, dv, 1, out, dv);
     divide_rows(a->tiles, 1, dv, out, w->den);
 }
 
@@ -214,7 +245,7 @@ static void bind(void *self, flt_ws *ws) {
     const size_t tile = a->tile, features = a->features, real = sizeof(flt_real);
     for (int t = 0; t < a->threads; t++) {
         slot *w = &a->slots[t];
-        state_bind(ws, a, &w->run);
+        state_bind(ws, a, false, &w->run);
         w->uk = flt_ws_take(ws, tile * features, real);
         w->fk = flt_ws_take(ws, tile * features, real);
         // bidirectional: tiles of keys and queries are never alive together
@@ -224,7 +255,7 @@ static void bind(void *self, flt_ws *ws) {
         w->top = flt_ws_take(ws, features, real);
         w->den = flt_ws_take(ws, tile, real);
     }
-    for (size_t i = 0; a->causal && i < a->B * a->H; i++) state_bind(ws, a, &a->streams[i]);
+    for (size_t i = 0; a->causal && i < a->B * a->H; i++) state_bind(ws, a, true, &a->streams[i]);
 }
 
 flt_err flt_att_linear_create(const flt_attention_desc *desc, flt_att_map map, flt_att_linear **out) {
@@ -235,7 +266,7 @@ flt_err flt_att_linear_create(const flt_attention_desc *desc, flt_att_map map, f
     FLTX_TRY(flt_alloc(1, sizeof *a, &a));
     a->B = desc->B, a->H = desc->H, a->N = desc->N, a->d = desc->d, a->dv = desc->dv;
     a->causal = desc->causal;
-    a->threads = desc->threads;
+    a->threads = (size_t)desc->threads < a->B * a->H ? desc->threads : (int)(a->B * a->H);
     a->map = map;
     a->tiles = FLTX_ISA_PICK(flt_att_tiles);
     a->features = map.features;
