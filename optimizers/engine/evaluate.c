@@ -253,11 +253,10 @@ static flt_err summarise(const evaluation *e, flt_eval_result *out) {
         out->test_metric += x->test_metric / (double)c->seeds;
         out->seconds += x->seconds / (double)c->seeds;
     }
-    out->steps_to_baseline = c->baseline == NULL ? NAN : flt_steps_to_loss(out->curve, c->steps, c->baseline_loss);
     return FLTE_OK;
 }
 
-// ---- records
+// ---- metrics
 static flt_err record_curve(const evaluation *e, const flt_eval_result *r) {
     const size_t steps = e->config->steps, stride = (steps + MOST_METRICS - 1) / MOST_METRICS;
     char name[352];
@@ -274,29 +273,6 @@ static flt_err record_rates(const evaluation *e) {
     for (size_t r = 0; e->rates > 1 && r < e->rates; r++)
         FLTX_TRY(flt_sink_metric(e->sink, name, r, e->mean[(r + 1) * steps - 1]));
     return FLTE_OK;
-}
-
-static flt_err record(const evaluation *e, const flt_eval_result *r) {
-    const flt_eval_config *c = e->config;
-    const flt_field fields[] = {
-        flt_text_field("optimizer", e->weights->kind->kind.name),
-        flt_text_field("task", c->task),
-        flt_num_field("seed", (double)c->first_seed),
-        flt_num_field("steps", (double)c->steps),
-        flt_num_field("lr", r->lr),
-        flt_num_field("final_loss", r->final_loss),
-        flt_num_field("test_loss", r->test_loss),
-        flt_num_field("test_metric", r->test_metric),
-        flt_num_field("seconds", r->seconds),
-        flt_num_field("ns_per_param", r->ns_per_step),
-        flt_num_field("state_words", r->state_words),
-        flt_num_field("steps_to_baseline", r->steps_to_baseline),
-        flt_text_field("baseline", c->baseline),
-    };
-    const size_t n = sizeof fields / sizeof *fields;
-    FLTX_TRY(record_curve(e, r));
-    FLTX_TRY(record_rates(e));
-    return flt_sink_record(e->sink, "evaluation", c->baseline == NULL ? n - 2 : n, fields);
 }
 
 static flt_err check(const flt_eval_config *c) {
@@ -318,7 +294,8 @@ flt_err flt_eval_optimizer(const flt_eval_config *c, const flt_weights *w, const
     flt_err err = allocate(&e);
     if (err == FLTE_OK) err = run_cells(&e);
     if (err == FLTE_OK) err = summarise(&e, out);
-    if (err == FLTE_OK) err = record(&e, out);
+    if (err == FLTE_OK) err = record_curve(&e, out);
+    if (err == FLTE_OK) err = record_rates(&e);
     if (err != FLTE_OK) flt_eval_free(out);
     release(&e);
     return err;

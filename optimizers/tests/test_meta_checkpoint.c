@@ -16,6 +16,7 @@ static flt_meta_config config(const char *estimator, const char *path) {
     c.window = 6;
     c.unroll_min = 4;
     c.unroll_max = 30;
+    c.sigma = 0.01;
     c.threads = 2;
     c.checkpoint = path;
     return c;

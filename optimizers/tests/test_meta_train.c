@@ -18,6 +18,7 @@ static flt_meta_config config(const char *estimator, size_t n_tasks, const char 
     c.window = 6;
     c.unroll_min = 4;
     c.unroll_max = 30;
+    c.sigma = 0.01;
     c.threads = 2;
     return c;
 }

@@ -16,12 +16,10 @@ typedef struct flt_eval_config {
     const char *task;
     flt_objective_maker make;
     size_t steps, seeds;
-    uint64_t first_seed;  // evaluation seeds live in a stream of their own: meta-training never sees them
-    bool tune_lr;         // 15 rates 1e-7, 3e-7, .., 3e-1, 1 for kinds with "lr" that are not learned
-    double ema;           // smoothing of the curve averaged over seeds, 0.95 (bias-corrected exponential mean)
-    int threads;          // over (rate, seed) cells; 0: all; results do not depend on it
-    const char *baseline; // name of the optimizer to be caught up with, NULL: none
-    double baseline_loss; // its final loss
+    uint64_t first_seed; // evaluation seeds live in a stream of their own: meta-training never sees them
+    bool tune_lr;        // 15 rates 1e-7, 3e-7, .., 3e-1, 1 for kinds with "lr" that are not learned
+    double ema;          // smoothing of the curve averaged over seeds, 0.95 (bias-corrected exponential mean)
+    int threads;         // over (rate, seed) cells; 0: all; results do not depend on it
 } flt_eval_config;
 
 typedef struct flt_eval_result {
@@ -32,12 +30,12 @@ typedef struct flt_eval_result {
     double ns_per_step;            // optimizer step alone, per parameter
     double state_words;            // per parameter
     double seconds;                // wall time of one run
-    double steps_to_baseline;      // first step at which curve is at or below baseline_loss, NaN without a baseline
 } flt_eval_result;
 
-// Tuning picks the least final loss; curves that end in a NaN or infinity never win. Records: "evaluation", metrics
-// loss/OPTIMIZER/TASK by step (at most 2,000 points) and, when tuned, final_loss_by_rate/OPTIMIZER/TASK by index of the rate.
-// Errors: FLTE_RANGE, FLTE_NOMEM, FLTE_INTERRUPTED, those of the task, the optimizer and the sink. *out is {0} then.
+// Tuning picks the least final loss; curves that end in a NaN or infinity never win. Metrics: loss/OPTIMIZER/TASK by step (at
+// most 2,000 points) and, when tuned, final_loss_by_rate/OPTIMIZER/TASK by index of the rate; the row of table "evaluation" is
+// the caller's, who knows the baseline. Errors: FLTE_RANGE, FLTE_NOMEM, FLTE_INTERRUPTED, those of the task, the optimizer and
+// the sink. *out is {0} then.
 flt_err flt_eval_optimizer(const flt_eval_config *c, const flt_weights *w, const flt_sink *sink, flt_eval_result *out);
 void flt_eval_free(flt_eval_result *r);
 

@@ -12,16 +12,18 @@
 
 static const char who[] = "meta-training";
 
+// On digits_mlp with the flt optimizer, 320,000 inner steps, three seeds each, steps to tuned Adam's final loss at horizon 500:
+// nres 274 to 291, pes 293 to 320; with sigma 0.01 both 330 (one seed); outer_lr 0.01 diverges, 0.001 is slow.
 void flt_meta_defaults(flt_meta_config *c) {
     *c = (flt_meta_config){
-        .estimator = "pes",
-        .outer_steps = 500,
+        .estimator = "nres",
+        .outer_steps = 1000,
         .particles = 8,
         .window = 20,
         .unroll_min = 100,
         .unroll_max = 1000,
         .outer_lr = 3e-3,
-        .sigma = 0.01,
+        .sigma = 0.03,
         .clip = 1.0,
         .log_loss = true,
         .seed = 1,
