@@ -42,10 +42,18 @@ static const struct argp_option options[] = {
 static error_t parse(int key, char *arg, struct argp_state *state) {
     input *in = state->input;
     switch (key) {
-    case ARGP_KEY_INIT: state->child_inputs[0] = &in->common; return 0;
-    case KEY_IN: in->in = arg; return 0;
-    case KEY_OUT: in->out = arg; return 0;
-    case KEY_CAUSAL: in->causal = true; return 0;
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = &in->common;
+        return 0;
+    case KEY_IN:
+        in->in = arg;
+        return 0;
+    case KEY_OUT:
+        in->out = arg;
+        return 0;
+    case KEY_CAUSAL:
+        in->causal = true;
+        return 0;
     case ARGP_KEY_ARG:
         if (flt_common_take(&in->common, arg)) return 0;
         if (in->mechanism != NULL) argp_error(state, "'%s': one mechanism at a time", arg);
@@ -55,7 +63,8 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
         if (in->mechanism == NULL) argp_error(state, "name a mechanism (see `flt list attention`)");
         if (in->in == NULL || in->out == NULL) argp_error(state, "--in FILE and --out FILE are needed");
         return 0;
-    default: return ARGP_ERR_UNKNOWN;
+    default:
+        return ARGP_ERR_UNKNOWN;
     }
 }
 
@@ -111,8 +120,11 @@ static flt_err plan(job *j) {
     FLTX_TRY(flt_params_create(who, kind->kind.params, &j->params));
     FLTX_TRY(flt_common_apply(&j->input->common, j->params));
     FLTX_TRY(flt_tensors_read(j->input->in, &j->file));
-    j->desc = (flt_attention_desc){.mechanism = j->input->mechanism, .causal = j->input->causal, .params = j->params,
-                                   .seed = j->input->common.seed, .threads = j->input->common.threads};
+    j->desc = (flt_attention_desc){.mechanism = j->input->mechanism,
+                                   .causal = j->input->causal,
+                                   .params = j->params,
+                                   .seed = j->input->common.seed,
+                                   .threads = j->input->common.threads};
     FLTX_TRY(read_qkv(j));
     FLTX_TRY(read_args(j));
     return flt_attention_create(&j->desc, &j->plan);
@@ -168,13 +180,21 @@ static void release(job *j) {
 static int run(int argc, char **argv) {
     static const struct argp_child children[] = {{&flt_common_argp, 0, "Common options", 9}, {0}};
     static const struct argp argp = {
-        options, parse, "MECHANISM --in IN.safetensors --out OUT.safetensors",
+        options,
+        parse,
+        "MECHANISM --in IN.safetensors --out OUT.safetensors",
         "Runs one attention mechanism on tensors of your own, so that its numbers can be held against any other code.\v"
-        "Besides q, k and v the input may hold `pos` [N,l] (default 0 .. N-1) and the mechanism's arguments, shared by the heads or with a "
-        "leading H: bias [N,N] or lag_bias [2N-1] (b of key minus query, at index j-i+N-1) for exact; omega [m,d] for performer; xi [r,l], "
-        "rho [r], omega [m,d+2r] for flt (or w [T], mu [T,l], s2 [T] in place of rho: rho = g/p, p = N(0,I)). What is not given is drawn "
-        "from the seed and written to OUT.\n\nexample: flt attend flt --in qkv.safetensors --out o.safetensors --causal --set m=256 r=64",
-        children, NULL, NULL};
+        "Besides q, k and v the input may hold `pos` [N,l] (default 0 .. N-1) and the mechanism's arguments, shared by the heads "
+        "or with a "
+        "leading H: bias [N,N] or lag_bias [2N-1] (b of key minus query, at index j-i+N-1) for exact; omega [m,d] for performer; "
+        "xi [r,l], "
+        "rho [r], omega [m,d+2r] for flt (or w [T], mu [T,l], s2 [T] in place of rho: rho = g/p, p = N(0,I)). What is not given "
+        "is drawn "
+        "from the seed and written to OUT.\n\nexample: flt attend flt --in qkv.safetensors --out o.safetensors --causal --set "
+        "m=256 r=64",
+        children,
+        NULL,
+        NULL};
     input in = {.common = flt_common_defaults()};
     flt_parse(&argp, argc, argv, &in);
     job j = {.input = &in};

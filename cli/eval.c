@@ -29,20 +29,35 @@ static const struct argp_option options[] = {
     {"steps", KEY_STEPS, "N", 0, "inner steps of each run (default 500)", 2},
     {"seeds", KEY_SEEDS, "K", 0, "runs per optimizer (default 5), on seeds that meta-training never uses", 2},
     {"tune", KEY_TUNE, "lr", 0, "tune the learning rate of hand-designed optimizers over 15 rates, 1e-7 to 1 in half decades", 2},
-    {"baseline", KEY_BASELINE, "NAME", 0, "whose final loss the others are timed to (default adam where compared, else the last)", 2},
+    {"baseline", KEY_BASELINE, "NAME", 0, "whose final loss the others are timed to (default adam where compared, else the last)",
+     2},
     {0},
 };
 
 static error_t parse(int key, char *arg, struct argp_state *state) {
     input *in = state->input;
     switch (key) {
-    case ARGP_KEY_INIT: state->child_inputs[0] = &in->common; return 0;
-    case KEY_OPTIMIZERS: in->n_optimizers = flt_arg_list(state, "optimizers", arg, in->optimizers); return 0;
-    case KEY_WEIGHTS: in->weights = arg; return 0;
-    case KEY_TASKS: in->n_tasks = flt_arg_list(state, "tasks", arg, in->tasks); return 0;
-    case KEY_STEPS: in->steps = (size_t)flt_arg_int(state, "steps", arg, 1, 100000000); return 0;
-    case KEY_SEEDS: in->seeds = (size_t)flt_arg_int(state, "seeds", arg, 1, 10000); return 0;
-    case KEY_BASELINE: in->baseline = arg; return 0;
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = &in->common;
+        return 0;
+    case KEY_OPTIMIZERS:
+        in->n_optimizers = flt_arg_list(state, "optimizers", arg, in->optimizers);
+        return 0;
+    case KEY_WEIGHTS:
+        in->weights = arg;
+        return 0;
+    case KEY_TASKS:
+        in->n_tasks = flt_arg_list(state, "tasks", arg, in->tasks);
+        return 0;
+    case KEY_STEPS:
+        in->steps = (size_t)flt_arg_int(state, "steps", arg, 1, 100000000);
+        return 0;
+    case KEY_SEEDS:
+        in->seeds = (size_t)flt_arg_int(state, "seeds", arg, 1, 10000);
+        return 0;
+    case KEY_BASELINE:
+        in->baseline = arg;
+        return 0;
     case KEY_TUNE:
         if (strcmp(arg, "lr") != 0) argp_error(state, "--tune: '%s'; allowed: lr", arg);
         in->tune = true;
@@ -51,7 +66,8 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
         if (flt_common_take(&in->common, arg)) return 0;
         argp_error(state, "'%s' is not an option", arg);
         return 0;
-    default: return ARGP_ERR_UNKNOWN;
+    default:
+        return ARGP_ERR_UNKNOWN;
     }
 }
 
@@ -76,7 +92,8 @@ static flt_err check_settings(const input *in) {
             for (const flt_param_spec *s = kind->kind.params; s != NULL && s->name != NULL; s++)
                 known = known || (strlen(s->name) == n && strncmp(s->name, in->common.set[i], n) == 0);
         }
-        if (!known) return flt_fail(FLTE_NAME, "--set", "no compared optimizer has the parameter '%.*s'", (int)n, in->common.set[i]);
+        if (!known)
+            return flt_fail(FLTE_NAME, "--set", "no compared optimizer has the parameter '%.*s'", (int)n, in->common.set[i]);
     }
     return FLTE_OK;
 }
@@ -102,9 +119,12 @@ static size_t baseline_of(const input *in) {
     return in->n_optimizers - 1;
 }
 
-static flt_err record(const input *in, const char *task, size_t i, const flt_eval_result *r, double steps_to, const flt_sink *sink) {
+static flt_err record(const input *in, const char *task, size_t i, const flt_eval_result *r, double steps_to,
+                      const flt_sink *sink) {
     const flt_field fields[] = {flt_text_field("optimizer", in->optimizers[i]),
                                 flt_text_field("task", task),
+                                flt_num_field("seeds", (double)in->seeds),
+                                flt_num_field("tuned", in->tune),
                                 flt_num_field("steps", (double)in->steps),
                                 flt_num_field("lr", r->lr),
                                 flt_num_field("final_loss", r->final_loss),
@@ -119,7 +139,9 @@ static flt_err record(const input *in, const char *task, size_t i, const flt_eva
 }
 
 // "inf" would be misread as a count: an optimizer that never got there says so.
-static const char *steps_text(double steps) { return isfinite(steps) ? flt_number(ceil(steps)) : "never"; }
+static const char *steps_text(double steps) {
+    return isfinite(steps) ? flt_number(ceil(steps)) : "never";
+}
 
 static flt_err add_rows(const input *in, const char *task, const flt_eval_result *r, const flt_sink *sink, flt_table *t) {
     const size_t b = baseline_of(in);
@@ -128,9 +150,15 @@ static flt_err add_rows(const input *in, const char *task, const flt_eval_result
         const double steps = flt_steps_to_loss(r[i].curve, in->steps, r[b].final_loss);
         char speed[32];
         snprintf(speed, sizeof speed, "%.2f", own / steps);
-        const char *cells[] = {task, in->optimizers[i], isnan(r[i].lr) ? NULL : flt_number(r[i].lr), flt_number(r[i].final_loss),
-                               isnan(r[i].test_metric) ? NULL : flt_number(r[i].test_metric), steps_text(steps), speed,
-                               flt_number(r[i].ns_per_step), flt_number(r[i].state_words)};
+        const char *cells[] = {task,
+                               in->optimizers[i],
+                               isnan(r[i].lr) ? NULL : flt_number(r[i].lr),
+                               flt_number(r[i].final_loss),
+                               isnan(r[i].test_metric) ? NULL : flt_number(r[i].test_metric),
+                               steps_text(steps),
+                               speed,
+                               flt_number(r[i].ns_per_step),
+                               flt_number(r[i].state_words)};
         FLTX_TRY(record(in, task, i, &r[i], steps, sink));
         FLTX_TRY(flt_table_row(t, cells));
     }
@@ -139,8 +167,14 @@ static flt_err add_rows(const input *in, const char *task, const flt_eval_result
 
 static flt_err eval_task(const input *in, const char *task, const flt_sink *sink, flt_table *t) {
     flt_eval_result *results = NULL;
-    const flt_eval_config c = {.task = task, .make = flt_task_create, .steps = in->steps, .seeds = in->seeds,
-                               .first_seed = in->common.seed, .tune_lr = in->tune, .ema = 0.95, .threads = in->common.threads};
+    const flt_eval_config c = {.task = task,
+                               .make = flt_task_create,
+                               .steps = in->steps,
+                               .seeds = in->seeds,
+                               .first_seed = in->common.seed,
+                               .tune_lr = in->tune,
+                               .ema = 0.95,
+                               .threads = in->common.threads};
     FLTX_TRY(flt_alloc(in->n_optimizers, sizeof *results, &results));
     flt_err err = FLTE_OK;
     for (size_t i = 0; i < in->n_optimizers && err == FLTE_OK; i++) {
@@ -171,11 +205,13 @@ static flt_err check_names(const input *in) {
     return check_settings(in);
 }
 
-static flt_err eval(const input *in, int argc, char **argv, flt_session **s) {
-    static const char *const names[] = {"task", "optimizer", "lr", "final_loss", "test_metric", "steps_to_baseline", "speedup", "ns_per_param", "words_per_param"};
+static flt_err eval(const input *in, flt_session **s) {
+    static const char *const names[] = {"task",       "optimizer",    "lr",
+                                        "final_loss", "test_metric",  "steps_to_baseline",
+                                        "speedup",    "ns_per_param", "words_per_param"};
     flt_table *t = NULL;
     FLTX_TRY(check_names(in));
-    FLTX_TRY(flt_session_begin("eval", &in->common, argc, argv, s));
+    FLTX_TRY(flt_session_begin("eval", &in->common, s));
     flt_session_param(*s, "steps", "%zu", in->steps);
     flt_session_param(*s, "seeds", "%zu", in->seeds);
     flt_session_param(*s, "tune", "%s", in->tune ? "lr" : "none");
@@ -190,17 +226,29 @@ static flt_err eval(const input *in, int argc, char **argv, flt_session **s) {
 static int run(int argc, char **argv) {
     static const struct argp_child children[] = {{&flt_common_argp, 0, "Common options", 9}, {0}};
     static const struct argp argp = {
-        options, parse, "",
-        "Trains each task with each optimizer and compares: final loss (mean over seeds, smoothed), accuracy on the test split, steps to the "
+        options,
+        parse,
+        "",
+        "Trains each task with each optimizer and compares: final loss (mean over seeds, smoothed), accuracy on the test split, "
+        "steps to the "
         "baseline's final loss, cost and memory per parameter.\v"
         "All optimizers see the same initialisations and the same minibatches. Curves go to the results store.\n\n"
-        "example: flt eval --optimizers flt,adam --weights w.safetensors --tasks digits_mlp --steps 500 --seeds 5 --tune lr", children, NULL, NULL};
-    input in = {.common = flt_common_defaults(), .optimizers = {"flt", "adam"}, .tasks = {"digits_mlp"}, .n_optimizers = 2, .n_tasks = 1,
-                .steps = 500, .seeds = 5};
+        "example: flt eval --optimizers flt,adam --weights w.safetensors --tasks digits_mlp --steps 500 --seeds 5 --tune lr",
+        children,
+        NULL,
+        NULL};
+    input in = {.common = flt_common_defaults(),
+                .optimizers = {"flt", "adam"},
+                .tasks = {"digits_mlp"},
+                .n_optimizers = 2,
+                .n_tasks = 1,
+                .steps = 500,
+                .seeds = 5};
     flt_session *s = NULL;
     flt_parse(&argp, argc, argv, &in);
-    const flt_err err = eval(&in, argc, argv, &s);
+    const flt_err err = eval(&in, &s);
     return flt_session_end(s, "eval", err);
 }
 
-const flt_verb_kind flt_verb_kind_eval = {.kind = {.name = "eval", .summary = "compare optimizers on tasks, learning rates tuned"}, .run = run};
+const flt_verb_kind flt_verb_kind_eval = {
+    .kind = {.name = "eval", .summary = "compare optimizers on tasks, learning rates tuned"}, .run = run};

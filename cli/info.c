@@ -33,18 +33,26 @@ static int print_json(const row *rows) {
 
 static int run(int argc, char **argv) {
     static const struct argp_child children[] = {{&flt_common_argp, 0, "Common options", 9}, {0}};
-    static const struct argp argp = {NULL, parse, NULL, "Prints the build, the libraries and the kernels in use.", children, NULL, NULL};
+    static const struct argp argp = {NULL,     parse, NULL, "Prints the build, the libraries and the kernels in use.",
+                                     children, NULL,  NULL};
     flt_common common = flt_common_defaults();
-    char threads[32], hash[32];
+    char threads[32], hash[32], commit[96], machine[192];
+    flt_provenance from;
     flt_parse(&argp, argc, argv, &common);
     snprintf(threads, sizeof threads, "%d", common.threads);
     snprintf(hash, sizeof hash, "%016" PRIx64, flt_program_hash());
-    const row rows[] = {{"version", FLTX_VERSION},  {"precision", FLTX_REAL_NAME}, {"kernels", flt_num_isa()},   {"blas", flt_num_blas()},
-                        {"fftw", flt_num_fftw()},   {"threads", threads},          {"database", common.db},      {"registry", hash},
-                        {"compiler", __VERSION__}, {NULL, NULL}};
+    flt_provenance_get(&from);
+    snprintf(commit, sizeof commit, "%s%s", from.commit, from.dirty ? ", changed since" : "");
+    snprintf(machine, sizeof machine, "%s, %ld cores, %.1f GiB", from.cpu, from.cores, (double)from.ram_bytes / 1073741824.0);
+    const row rows[] = {
+        {"version", FLTX_VERSION}, {"commit", commit},          {"precision", FLTX_REAL_NAME}, {"kernels", flt_num_isa()},
+        {"blas", flt_num_blas()},  {"fftw", flt_num_fftw()},    {"threads", threads},          {"database", common.db},
+        {"registry", hash},        {"compiler", from.compiler}, {"flags", from.flags},         {"build", from.build_type},
+        {"machine", machine},      {"system", from.os},         {"sqlite", from.sqlite},       {NULL, NULL}};
     if (common.json) return print_json(rows);
     for (const row *r = rows; r->name != NULL; r++) printf("%-10s %s\n", r->name, r->value);
     return 0;
 }
 
-const flt_verb_kind flt_verb_kind_info = {.kind = {.name = "info", .summary = "the build, the libraries, the kernels in use"}, .run = run};
+const flt_verb_kind flt_verb_kind_info = {.kind = {.name = "info", .summary = "the build, the libraries, the kernels in use"},
+                                          .run = run};

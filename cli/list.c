@@ -17,8 +17,12 @@ typedef const flt_registry *(*registry_fn)(void);
 static const struct {
     const char *name;
     registry_fn registry;
-} families[] = {{"attention", flt_attention_registry}, {"rpe", flt_rpe_registry},           {"tasks", flt_task_registry},
-                {"optimizers", flt_optimizer_registry}, {"estimators", flt_estimator_registry}, {"checks", flt_check_registry},
+} families[] = {{"attention", flt_attention_registry},
+                {"rpe", flt_rpe_registry},
+                {"tasks", flt_task_registry},
+                {"optimizers", flt_optimizer_registry},
+                {"estimators", flt_estimator_registry},
+                {"checks", flt_check_registry},
                 {"ops", flt_op_registry}};
 enum { N_FAMILIES = sizeof families / sizeof *families };
 
@@ -30,13 +34,19 @@ typedef struct input {
 static error_t parse(int key, char *arg, struct argp_state *state) {
     input *in = state->input;
     switch (key) {
-    case ARGP_KEY_INIT: state->child_inputs[0] = &in->common; return 0;
-    case ARGP_KEY_ARG:
-        if (in->family == NULL) in->family = arg;
-        else if (in->kind == NULL) in->kind = arg;
-        else argp_error(state, "'%s': at most a family and a name", arg);
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = &in->common;
         return 0;
-    default: return ARGP_ERR_UNKNOWN;
+    case ARGP_KEY_ARG:
+        if (in->family == NULL)
+            in->family = arg;
+        else if (in->kind == NULL)
+            in->kind = arg;
+        else
+            argp_error(state, "'%s': at most a family and a name", arg);
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
     }
 }
 
@@ -51,11 +61,20 @@ static void caps_text(const flt_registry *r, unsigned caps, char *out, size_t ro
 
 static void range_text(const flt_param_spec *p, char *out, size_t room) {
     switch (p->type) {
-    case FLTX_REAL: snprintf(out, room, "%g .. %g", p->min, p->max); return;
-    case FLTX_INT: snprintf(out, room, "%.0f .. %.0f", p->min, p->max); return;
-    case FLTX_BOOL: snprintf(out, room, "true|false"); return;
-    case FLTX_ENUM: snprintf(out, room, "%s", p->choices); return;
-    case FLTX_TEXT: break;
+    case FLTX_REAL:
+        snprintf(out, room, "%g .. %g", p->min, p->max);
+        return;
+    case FLTX_INT:
+        snprintf(out, room, "%.0f .. %.0f", p->min, p->max);
+        return;
+    case FLTX_BOOL:
+        snprintf(out, room, "true|false");
+        return;
+    case FLTX_ENUM:
+        snprintf(out, room, "%s", p->choices);
+        return;
+    case FLTX_TEXT:
+        break;
     }
     snprintf(out, room, "text");
 }
@@ -135,23 +154,32 @@ static flt_err choose(const input *in, size_t *first, size_t *last) {
         const char *name = names[i] = families[i].name;
         const size_t n = strlen(name);
         // "task" for "tasks"
-        if (strcmp(in->family, name) != 0 && !(name[n - 1] == 's' && strlen(in->family) == n - 1 && strncmp(in->family, name, n - 1) == 0)) continue;
+        if (strcmp(in->family, name) != 0 &&
+            !(name[n - 1] == 's' && strlen(in->family) == n - 1 && strncmp(in->family, name, n - 1) == 0))
+            continue;
         *first = i;
         *last = i + 1;
         const flt_kind *kind = NULL;
         return in->kind == NULL ? FLTE_OK : flt_registry_find(families[i].registry(), in->kind, &kind);
     }
     const char *near = flt_nearest(in->family, names);
-    return flt_fail(FLTE_NAME, "family", "'%s' is unknown%s%s%s; valid names: attention, rpe, tasks, optimizers, estimators, checks, ops",
-                    in->family, near == NULL ? "" : "; did you mean '", near == NULL ? "" : near, near == NULL ? "" : "'?");
+    return flt_fail(FLTE_NAME, "family",
+                    "'%s' is unknown%s%s%s; valid names: attention, rpe, tasks, optimizers, estimators, checks, ops", in->family,
+                    near == NULL ? "" : "; did you mean '", near == NULL ? "" : near, near == NULL ? "" : "'?");
 }
 
 static int run(int argc, char **argv) {
     static const struct argp_child children[] = {{&flt_common_argp, 0, "Common options", 9}, {0}};
-    static const struct argp argp = {NULL, parse, "[FAMILY [NAME]]",
-                                     "Lists what is registered. FAMILY is one of attention, rpe, tasks, optimizers, estimators, checks, ops; "
-                                     "with a family, formula, cost, reference and parameters are shown too.\v"
-                                     "example: flt list attention flt", children, NULL, NULL};
+    static const struct argp argp = {
+        NULL,
+        parse,
+        "[FAMILY [NAME]]",
+        "Lists what is registered. FAMILY is one of attention, rpe, tasks, optimizers, estimators, checks, ops; "
+        "with a family, formula, cost, reference and parameters are shown too.\v"
+        "example: flt list attention flt",
+        children,
+        NULL,
+        NULL};
     input in = {.common = flt_common_defaults()};
     size_t first = 0, last = 0;
     flt_parse(&argp, argc, argv, &in);
@@ -163,4 +191,5 @@ static int run(int argc, char **argv) {
 }
 
 const flt_verb_kind flt_verb_kind_list = {
-    .kind = {.name = "list", .summary = "what there is: mechanisms, encodings, tasks, optimizers, estimators, checks"}, .run = run};
+    .kind = {.name = "list", .summary = "what there is: mechanisms, encodings, tasks, optimizers, estimators, checks"},
+    .run = run};

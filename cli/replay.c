@@ -41,10 +41,18 @@ static const struct argp_option options[] = {
 static error_t parse(int key, char *arg, struct argp_state *state) {
     input *in = state->input;
     switch (key) {
-    case ARGP_KEY_INIT: state->child_inputs[0] = &in->common; return 0;
-    case KEY_IN: in->in = arg; return 0;
-    case KEY_OUT: in->out = arg; return 0;
-    case KEY_WEIGHTS: in->weights = arg; return 0;
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = &in->common;
+        return 0;
+    case KEY_IN:
+        in->in = arg;
+        return 0;
+    case KEY_OUT:
+        in->out = arg;
+        return 0;
+    case KEY_WEIGHTS:
+        in->weights = arg;
+        return 0;
     case ARGP_KEY_ARG:
         if (flt_common_take(&in->common, arg)) return 0;
         if (in->optimizer != NULL) argp_error(state, "'%s': one optimizer at a time", arg);
@@ -54,7 +62,8 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
         if (in->optimizer == NULL) argp_error(state, "name an optimizer (see `flt list optimizers`)");
         if (in->in == NULL || in->out == NULL) argp_error(state, "--in FILE and --out FILE are needed");
         return 0;
-    default: return ARGP_ERR_UNKNOWN;
+    default:
+        return ARGP_ERR_UNKNOWN;
     }
 }
 
@@ -69,7 +78,8 @@ static flt_err add_tensor(job *j, const flt_tensor *param) {
     const char *name = param->name + strlen("param.");
     size_t dim[FLTX_MAX_RANK + 1] = {j->steps == 0 ? SIZE_MAX : j->steps};
     if (strlen(name) > 60 || param->rank >= FLTX_MAX_RANK)
-        return flt_fail(FLTE_SHAPE, "replay", "tensor %.80s: names have at most 60 characters, ranks are at most %d", name, FLTX_MAX_RANK - 1);
+        return flt_fail(FLTE_SHAPE, "replay", "tensor %.80s: names have at most 60 characters, ranks are at most %d", name,
+                        FLTX_MAX_RANK - 1);
     const flt_tensor *grad = grad_of(j, name);
     if (grad == NULL) return flt_fail(FLTE_FORMAT, "replay", "%s holds param.%s but no grad.%s", j->input->in, name, name);
     memcpy(dim + 1, param->dim, param->rank * sizeof *dim);
@@ -84,9 +94,11 @@ static flt_err add_tensor(job *j, const flt_tensor *param) {
 static flt_err read_layout(job *j) {
     for (size_t i = 0; i < flt_tensors_count(j->file); i++) {
         const flt_tensor *t = flt_tensors_at(j->file, i);
-        if (strncmp(t->name, "param.", 6) == 0) FLTX_TRY(add_tensor(j, t));
+        if (strncmp(t->name, "param.", 6) == 0)
+            FLTX_TRY(add_tensor(j, t));
         else if (strncmp(t->name, "grad.", 5) != 0)
-            return flt_fail(FLTE_FORMAT, "replay", "tensor '%.80s' of %s is neither param.NAME nor grad.NAME", t->name, j->input->in);
+            return flt_fail(FLTE_FORMAT, "replay", "tensor '%.80s' of %s is neither param.NAME nor grad.NAME", t->name,
+                            j->input->in);
     }
     if (j->layout.n == 0) return flt_fail(FLTE_FORMAT, "replay", "%s holds no tensor param.NAME", j->input->in);
     if (2 * j->layout.n != flt_tensors_count(j->file))
@@ -186,10 +198,15 @@ static void release(job *j) {
 
 static int run(int argc, char **argv) {
     static const struct argp_child children[] = {{&flt_common_argp, 0, "Common options", 9}, {0}};
-    static const struct argp argp = {
-        options, parse, "OPTIMIZER --in IN.safetensors --out OUT.safetensors",
-        "Steps an optimizer along a sequence of gradients of your own, so that its trajectory can be held against any other code.\v"
-        "example: flt replay adam --in grads.safetensors --out path.safetensors --set lr=0.01", children, NULL, NULL};
+    static const struct argp argp = {options,
+                                     parse,
+                                     "OPTIMIZER --in IN.safetensors --out OUT.safetensors",
+                                     "Steps an optimizer along a sequence of gradients of your own, so that its trajectory can "
+                                     "be held against any other code.\v"
+                                     "example: flt replay adam --in grads.safetensors --out path.safetensors --set lr=0.01",
+                                     children,
+                                     NULL,
+                                     NULL};
     input in = {.common = flt_common_defaults()};
     flt_parse(&argp, argc, argv, &in);
     job j = {.input = &in};

@@ -26,15 +26,25 @@ static const struct argp_option options[] = {
 static error_t parse(int key, char *arg, struct argp_state *state) {
     input *in = state->input;
     switch (key) {
-    case ARGP_KEY_INIT: state->child_inputs[0] = &in->common; return 0;
-    case KEY_LIMIT: in->limit = (size_t)flt_arg_int(state, "limit", arg, 1, 1000000000); return 0;
-    case KEY_CSV: in->csv = true; return 0;
-    case ARGP_KEY_ARG:
-        if (in->what == NULL) in->what = arg;
-        else if (in->argument == NULL) in->argument = arg;
-        else argp_error(state, "'%s': one argument too many (quote the SQL text)", arg);
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = &in->common;
         return 0;
-    default: return ARGP_ERR_UNKNOWN;
+    case KEY_LIMIT:
+        in->limit = (size_t)flt_arg_int(state, "limit", arg, 1, 1000000000);
+        return 0;
+    case KEY_CSV:
+        in->csv = true;
+        return 0;
+    case ARGP_KEY_ARG:
+        if (in->what == NULL)
+            in->what = arg;
+        else if (in->argument == NULL)
+            in->argument = arg;
+        else
+            argp_error(state, "'%s': one argument too many (quote the SQL text)", arg);
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
     }
 }
 
@@ -51,7 +61,9 @@ static bool collect(void *user, size_t n, const char *const *names, const char *
     return c->err == FLTE_OK;
 }
 
-static flt_format format_of(const input *in) { return in->common.json ? FLTX_TABLE_JSON : in->csv ? FLTX_TABLE_CSV : FLTX_TABLE_AUTO; }
+static flt_format format_of(const input *in) {
+    return in->common.json ? FLTX_TABLE_JSON : in->csv ? FLTX_TABLE_CSV : FLTX_TABLE_AUTO;
+}
 
 static flt_err print_rows(const input *in, collector *c, flt_err err) {
     if (err == FLTE_OK) err = c->err;
@@ -73,8 +85,10 @@ static flt_err show(const input *in, flt_store *store) {
         collector c = {0};
         flt_err err = flt_store_show(store, run, parts[i], collect, &c);
         const bool any = c.table != NULL;
-        if (in->common.json) printf("%s\"%s\": ", i > 0 ? ", " : "", parts[i]);
-        else if (any && err == FLTE_OK) printf("%s%s\n", i > 0 ? "\n" : "", parts[i]);
+        if (in->common.json)
+            printf("%s\"%s\": ", i > 0 ? ", " : "", parts[i]);
+        else if (any && err == FLTE_OK)
+            printf("%s%s\n", i > 0 ? "\n" : "", parts[i]);
         if (err == FLTE_OK && !any && !in->common.json) continue;
         FLTX_TRY(print_rows(in, &c, err));
     }
@@ -93,22 +107,29 @@ static flt_err check_usage(const input *in) {
     static const char *const names[] = {"list", "show", "sql", NULL};
     for (size_t i = 0; names[i] != NULL; i++)
         if (strcmp(in->what, names[i]) == 0) {
-            if (i == 0 && in->argument != NULL) return flt_fail(FLTE_USAGE, "results list", "'%s': it takes no argument", in->argument);
-            if (i == 1 && in->argument == NULL) return flt_fail(FLTE_USAGE, "results show", "give the number of a run (see `flt results list`)");
+            if (i == 0 && in->argument != NULL)
+                return flt_fail(FLTE_USAGE, "results list", "'%s': it takes no argument", in->argument);
+            if (i == 1 && in->argument == NULL)
+                return flt_fail(FLTE_USAGE, "results show", "give the number of a run (see `flt results list`)");
             if (i == 2 && in->argument == NULL) return flt_fail(FLTE_USAGE, "results sql", "give a SELECT in quotes");
             return FLTE_OK;
         }
     const char *near = flt_nearest(in->what, names);
-    return flt_fail(FLTE_NAME, "results", "'%s' is unknown%s%s%s; valid names: list, show, sql", in->what, near == NULL ? "" : "; did you mean '",
-                    near == NULL ? "" : near, near == NULL ? "" : "'?");
+    return flt_fail(FLTE_NAME, "results", "'%s' is unknown%s%s%s; valid names: list, show, sql", in->what,
+                    near == NULL ? "" : "; did you mean '", near == NULL ? "" : near, near == NULL ? "" : "'?");
 }
 
 static int run(int argc, char **argv) {
     static const struct argp_child children[] = {{&flt_common_argp, 0, "Common options", 9}, {0}};
-    static const struct argp argp = {
-        options, parse, "[list | show RUN | sql \"SELECT ..\"]",
-        "Queries the results store. It is plain SQLite: any other tool may open it as well.\v"
-        "example: flt results show 3\n         flt results sql \"SELECT optimizer, task, final_loss FROM evaluation ORDER BY final_loss\"", children, NULL, NULL};
+    static const struct argp argp = {options,
+                                     parse,
+                                     "[list | show RUN | sql \"SELECT ..\"]",
+                                     "Queries the results store. It is plain SQLite: any other tool may open it as well.\v"
+                                     "example: flt results show 3\n         flt results sql \"SELECT optimizer, task, final_loss "
+                                     "FROM evaluation ORDER BY final_loss\"",
+                                     children,
+                                     NULL,
+                                     NULL};
     input in = {.common = flt_common_defaults(), .what = NULL, .limit = 20};
     flt_store *store = NULL;
     flt_parse(&argp, argc, argv, &in);
@@ -121,4 +142,5 @@ static int run(int argc, char **argv) {
     return status;
 }
 
-const flt_verb_kind flt_verb_kind_results = {.kind = {.name = "results", .summary = "what was run, and how it went: list, show, sql"}, .run = run};
+const flt_verb_kind flt_verb_kind_results = {
+    .kind = {.name = "results", .summary = "what was run, and how it went: list, show, sql"}, .run = run};

@@ -10,8 +10,22 @@
 #include <string.h>
 
 enum {
-    KEY_OPTIMIZER = FLTX_KEY_VERB, KEY_TASKS, KEY_ESTIMATOR, KEY_OUTER_STEPS, KEY_PARTICLES, KEY_WINDOW, KEY_UNROLL, KEY_OUTER_LR,
-    KEY_SIGMA, KEY_CLIP, KEY_LOSS, KEY_CHECKPOINT, KEY_EVERY, KEY_RESUME, KEY_WEIGHTS, KEY_OUT
+    KEY_OPTIMIZER = FLTX_KEY_VERB,
+    KEY_TASKS,
+    KEY_ESTIMATOR,
+    KEY_OUTER_STEPS,
+    KEY_PARTICLES,
+    KEY_WINDOW,
+    KEY_UNROLL,
+    KEY_OUTER_LR,
+    KEY_SIGMA,
+    KEY_CLIP,
+    KEY_LOSS,
+    KEY_CHECKPOINT,
+    KEY_EVERY,
+    KEY_RESUME,
+    KEY_WEIGHTS,
+    KEY_OUT
 };
 
 typedef struct input {
@@ -48,39 +62,74 @@ static void parse_unroll(struct argp_state *state, const char *arg, flt_meta_con
     snprintf(low, sizeof low, "%.*s", (int)(comma - arg), arg);
     c->unroll_min = (size_t)flt_arg_int(state, "unroll", low, 1, 100000000);
     c->unroll_max = (size_t)flt_arg_int(state, "unroll", comma + 1, 1, 100000000);
-    if (c->unroll_min > c->unroll_max) argp_error(state, "--unroll: the least length %zu exceeds the largest %zu", c->unroll_min, c->unroll_max);
+    if (c->unroll_min > c->unroll_max)
+        argp_error(state, "--unroll: the least length %zu exceeds the largest %zu", c->unroll_min, c->unroll_max);
 }
 
 static error_t parse_config(int key, char *arg, struct argp_state *state, input *in) {
     flt_meta_config *c = &in->config;
     switch (key) {
-    case KEY_ESTIMATOR: c->estimator = arg; return 0;
-    case KEY_OUTER_STEPS: c->outer_steps = (uint64_t)flt_arg_int(state, "outer-steps", arg, 0, 1000000000); return 0;
-    case KEY_PARTICLES: c->particles = (size_t)flt_arg_int(state, "particles", arg, 1, 1000000); return 0;
-    case KEY_WINDOW: c->window = (size_t)flt_arg_int(state, "window", arg, 1, 1000000); return 0;
-    case KEY_UNROLL: parse_unroll(state, arg, c); return 0;
-    case KEY_OUTER_LR: c->outer_lr = flt_arg_real(state, "outer-lr", arg, 0.0, 1e3); return 0;
-    case KEY_SIGMA: c->sigma = flt_arg_real(state, "sigma", arg, 1e-12, 1e3); return 0;
-    case KEY_CLIP: c->clip = flt_arg_real(state, "clip", arg, 1e-12, 1e12); return 0;
+    case KEY_ESTIMATOR:
+        c->estimator = arg;
+        return 0;
+    case KEY_OUTER_STEPS:
+        c->outer_steps = (uint64_t)flt_arg_int(state, "outer-steps", arg, 0, 1000000000);
+        return 0;
+    case KEY_PARTICLES:
+        c->particles = (size_t)flt_arg_int(state, "particles", arg, 1, 1000000);
+        return 0;
+    case KEY_WINDOW:
+        c->window = (size_t)flt_arg_int(state, "window", arg, 1, 1000000);
+        return 0;
+    case KEY_UNROLL:
+        parse_unroll(state, arg, c);
+        return 0;
+    case KEY_OUTER_LR:
+        c->outer_lr = flt_arg_real(state, "outer-lr", arg, 0.0, 1e3);
+        return 0;
+    case KEY_SIGMA:
+        c->sigma = flt_arg_real(state, "sigma", arg, 1e-12, 1e3);
+        return 0;
+    case KEY_CLIP:
+        c->clip = flt_arg_real(state, "clip", arg, 1e-12, 1e12);
+        return 0;
     case KEY_LOSS:
-        if (strcmp(arg, "log") != 0 && strcmp(arg, "plain") != 0) argp_error(state, "--meta-loss: '%s'; allowed: log, plain", arg);
+        if (strcmp(arg, "log") != 0 && strcmp(arg, "plain") != 0)
+            argp_error(state, "--meta-loss: '%s'; allowed: log, plain", arg);
         c->log_loss = strcmp(arg, "log") == 0;
         return 0;
-    case KEY_CHECKPOINT: c->checkpoint = arg; return 0;
-    case KEY_EVERY: c->checkpoint_every = (uint64_t)flt_arg_int(state, "checkpoint-every", arg, 1, 1000000000); return 0;
-    case KEY_RESUME: c->resume = true; return 0;
-    default: return ARGP_ERR_UNKNOWN;
+    case KEY_CHECKPOINT:
+        c->checkpoint = arg;
+        return 0;
+    case KEY_EVERY:
+        c->checkpoint_every = (uint64_t)flt_arg_int(state, "checkpoint-every", arg, 1, 1000000000);
+        return 0;
+    case KEY_RESUME:
+        c->resume = true;
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
     }
 }
 
 static error_t parse(int key, char *arg, struct argp_state *state) {
     input *in = state->input;
     switch (key) {
-    case ARGP_KEY_INIT: state->child_inputs[0] = &in->common; return 0;
-    case KEY_OPTIMIZER: in->optimizer = arg; return 0;
-    case KEY_TASKS: in->config.n_tasks = flt_arg_list(state, "tasks", arg, in->tasks); return 0;
-    case KEY_WEIGHTS: in->weights = arg; return 0;
-    case KEY_OUT: in->out = arg; return 0;
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = &in->common;
+        return 0;
+    case KEY_OPTIMIZER:
+        in->optimizer = arg;
+        return 0;
+    case KEY_TASKS:
+        in->config.n_tasks = flt_arg_list(state, "tasks", arg, in->tasks);
+        return 0;
+    case KEY_WEIGHTS:
+        in->weights = arg;
+        return 0;
+    case KEY_OUT:
+        in->out = arg;
+        return 0;
     case ARGP_KEY_ARG:
         if (flt_common_take(&in->common, arg)) return 0;
         argp_error(state, "'%s' is not an option", arg);
@@ -89,7 +138,8 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
         if (in->config.resume && in->config.checkpoint == NULL) argp_error(state, "--resume needs --checkpoint FILE");
         if (in->out == NULL) argp_error(state, "--out FILE is needed: the trained weights go there");
         return 0;
-    default: return parse_config(key, arg, state, in);
+    default:
+        return parse_config(key, arg, state, in);
     }
 }
 
@@ -99,7 +149,8 @@ static flt_err load(const input *in, flt_weights *w) {
     char who[128];
     FLTX_TRY(flt_optimizer_find(in->optimizer, &kind));
     if ((kind->kind.caps & FLTX_OPT_LEARNED) == 0)
-        return flt_fail(FLTE_UNSUPPORTED, "train", "%s has nothing to meta-train; `flt list optimizers` shows which are learned", in->optimizer);
+        return flt_fail(FLTE_UNSUPPORTED, "train", "%s has nothing to meta-train; `flt list optimizers` shows which are learned",
+                        in->optimizer);
     snprintf(who, sizeof who, "optimizer %s", in->optimizer);
     FLTX_TRY(flt_params_create(who, kind->kind.params, &params));
     flt_err err = flt_common_apply(&in->common, params);
@@ -145,7 +196,7 @@ static flt_err finish(const input *in, flt_weights *w, flt_session *s, flt_err t
     return trained == FLTE_OK ? FLTE_OK : flt_fail(trained, "stopped", "%s; weights so far are in %s", sentence, in->out);
 }
 
-static flt_err train(input *in, int argc, char **argv, flt_session **s) {
+static flt_err train(input *in, flt_session **s) {
     flt_weights w = {0};
     flt_meta_report report = {0};
     FLTX_TRY(load(in, &w));
@@ -153,17 +204,19 @@ static flt_err train(input *in, int argc, char **argv, flt_session **s) {
     in->config.make = flt_task_create;
     in->config.seed = in->common.seed;
     in->config.threads = in->common.threads;
-    flt_err err = flt_session_begin("train", &in->common, argc, argv, s);
+    flt_err err = flt_session_begin("train", &in->common, s);
     if (err == FLTE_OK) {
         describe(in, &w, *s);
         err = flt_meta_train(&in->config, &w, flt_session_sink(*s), &report);
         err = finish(in, &w, *s, err);
     }
     if (err == FLTE_OK && !in->common.quiet)
-        fprintf(stderr, "flt train: %llu meta-updates, %.3g inner steps in %.1f s (%.0f per second), %llu losses clipped; run %lld -> %s\n",
-                (unsigned long long)report.outer_steps, (double)report.inner_steps, report.seconds,
-                report.seconds > 0.0 ? (double)report.inner_steps / report.seconds : 0.0, (unsigned long long)report.clipped,
-                flt_session_run(*s), in->out);
+        fprintf(
+            stderr,
+            "flt train: %llu meta-updates, %.3g inner steps in %.1f s (%.0f per second), %llu losses clipped; run %lld -> %s\n",
+            (unsigned long long)report.outer_steps, (double)report.inner_steps, report.seconds,
+            report.seconds > 0.0 ? (double)report.inner_steps / report.seconds : 0.0, (unsigned long long)report.clipped,
+            flt_session_run(*s), in->out);
     flt_weights_free(&w);
     return err;
 }
@@ -171,18 +224,24 @@ static flt_err train(input *in, int argc, char **argv, flt_session **s) {
 static int run(int argc, char **argv) {
     static const struct argp_child children[] = {{&flt_common_argp, 0, "Common options", 9}, {0}};
     static const struct argp argp = {
-        options, parse, "--out W.safetensors",
+        options,
+        parse,
+        "--out W.safetensors",
         "Meta-trains a learned optimizer by evolution strategies on antithetic pairs of inner problems.\v"
         "Metrics of every meta-update go to the results store; the numbers are the same for any number of threads.\n\n"
         "example: flt train --tasks quadratic,digits_mlp --outer-steps 500 --checkpoint run.ckpt --out w.safetensors\n"
-        "         flt train ... --resume      after Ctrl-C, a kill or a crash", children, NULL, NULL};
+        "         flt train ... --resume      after Ctrl-C, a kill or a crash",
+        children,
+        NULL,
+        NULL};
     input in = {.common = flt_common_defaults(), .optimizer = "flt", .tasks = {"digits_mlp"}};
     flt_session *s = NULL;
     flt_meta_defaults(&in.config);
     in.config.n_tasks = 1;
     flt_parse(&argp, argc, argv, &in);
-    const flt_err err = train(&in, argc, argv, &s);
+    const flt_err err = train(&in, &s);
     return flt_session_end(s, "train", err);
 }
 
-const flt_verb_kind flt_verb_kind_train = {.kind = {.name = "train", .summary = "meta-train a learned optimizer on tasks"}, .run = run};
+const flt_verb_kind flt_verb_kind_train = {.kind = {.name = "train", .summary = "meta-train a learned optimizer on tasks"},
+                                           .run = run};

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 // flt verify: runs the checks and the error ladder, prints a summary and what failed.
+#include "flt/verify.h"
 #include "engine/args.h"
 #include "engine/session.h"
 #include "engine/table.h"
 #include "engine/verb.h"
-#include "flt/verify.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -41,19 +41,36 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
     input *in = state->input;
     flt_verify_config *c = &in->config;
     switch (key) {
-    case ARGP_KEY_INIT: state->child_inputs[0] = &in->common; return 0;
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = &in->common;
+        return 0;
     case KEY_LEVEL:
         if (strcmp(arg, "quick") != 0 && strcmp(arg, "full") != 0) argp_error(state, "--level: '%s'; allowed: quick, full", arg);
         c->full = strcmp(arg, "full") == 0;
         return 0;
-    case KEY_MECHANISM: c->n_mechanisms = flt_arg_list(state, "mechanism", arg, in->mechanisms); return 0;
-    case KEY_CHECK: c->n_checks = flt_arg_list(state, "check", arg, in->checks); return 0;
-    case KEY_N: c->n_n = sizes(state, "n", arg, in->n); return 0;
-    case KEY_M: c->n_m = sizes(state, "m", arg, in->m); return 0;
-    case KEY_R: c->n_r = sizes(state, "r", arg, in->r); return 0;
-    case KEY_SEEDS: c->seeds = (size_t)flt_arg_int(state, "seeds", arg, 1, 100000); return 0;
-    case ARGP_KEY_ARG: argp_error(state, "'%s' is not an option", arg); return 0;
-    default: return ARGP_ERR_UNKNOWN;
+    case KEY_MECHANISM:
+        c->n_mechanisms = flt_arg_list(state, "mechanism", arg, in->mechanisms);
+        return 0;
+    case KEY_CHECK:
+        c->n_checks = flt_arg_list(state, "check", arg, in->checks);
+        return 0;
+    case KEY_N:
+        c->n_n = sizes(state, "n", arg, in->n);
+        return 0;
+    case KEY_M:
+        c->n_m = sizes(state, "m", arg, in->m);
+        return 0;
+    case KEY_R:
+        c->n_r = sizes(state, "r", arg, in->r);
+        return 0;
+    case KEY_SEEDS:
+        c->seeds = (size_t)flt_arg_int(state, "seeds", arg, 1, 100000);
+        return 0;
+    case ARGP_KEY_ARG:
+        argp_error(state, "'%s' is not an option", arg);
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
     }
 }
 
@@ -94,12 +111,15 @@ static flt_err on_check(watcher *w, size_t n, const flt_field *fields) {
     if (!isnan(t->worst) && !(ratio <= t->worst)) t->worst = ratio; // a NaN stays
     if (strcmp(verdict, "pass") == 0) return FLTE_OK;
     *(strcmp(verdict, "marginal") == 0 ? &t->marginal : &t->failed) += 1;
-    const char *cells[] = {verdict, t->check, field(n, fields, "mechanism")->text, field(n, fields, "label")->text, flt_number(ratio)};
+    const char *cells[] = {verdict, t->check, field(n, fields, "mechanism")->text, field(n, fields, "label")->text,
+                           flt_number(ratio)};
     return flt_table_row(w->failures, cells);
 }
 
 static flt_err on_ladder(watcher *w, size_t n, const flt_field *fields) {
-    static const char *const names[] = {"mechanism", "encoding", "n", "m", "r", "causal", "error_total", "error_mask", "error_kernel", "seconds", "seconds_exact", "bytes", "bytes_exact"};
+    static const char *const names[] = {
+        "mechanism", "encoding",      "n",     "m",          "r", "causal", "error_total", "error_mask", "error_kernel",
+        "seconds",   "seconds_exact", "bytes", "bytes_exact"};
     enum { COLUMNS = sizeof names / sizeof *names };
     const char *cells[COLUMNS];
     for (size_t i = 0; i < COLUMNS; i++) {
@@ -119,12 +139,18 @@ static flt_err on_record(void *self, const char *kind, size_t n, const flt_field
 static flt_err on_metric(void *self, const char *name, uint64_t step, double value) {
     return flt_sink_metric(((watcher *)self)->next, name, step, value);
 }
-static void on_progress(void *self, double done, const char *status) { flt_sink_progress(((watcher *)self)->next, done, status); }
-static bool on_stopped(void *self) { return flt_sink_stopped(((watcher *)self)->next); }
+static void on_progress(void *self, double done, const char *status) {
+    flt_sink_progress(((watcher *)self)->next, done, status);
+}
+static bool on_stopped(void *self) {
+    return flt_sink_stopped(((watcher *)self)->next);
+}
 
 static flt_err make_tables(watcher *w) {
     static const char *const failure_names[] = {"verdict", "check", "mechanism", "case", "ratio"};
-    static const char *const ladder_names[] = {"mechanism", "encoding", "N", "m", "r", "causal", "error_total", "error_mask", "error_kernel", "seconds", "exact_seconds", "bytes", "exact_bytes"};
+    static const char *const ladder_names[] = {
+        "mechanism", "encoding",      "N",     "m",          "r", "causal", "error_total", "error_mask", "error_kernel",
+        "seconds",   "exact_seconds", "bytes", "exact_bytes"};
     FLTX_TRY(flt_table_create(5, failure_names, &w->failures));
     return flt_table_create(13, ladder_names, &w->ladder);
 }
@@ -136,8 +162,14 @@ static flt_err print_text(const watcher *w) {
     flt_err err = FLTE_OK;
     for (size_t i = 0; i < w->n_checks && err == FLTE_OK; i++) {
         const tally *c = &w->checks[i];
-        const char *cells[] = {c->check, flt_number((double)c->cases), flt_number(c->worst), flt_number((double)c->marginal),
-                               flt_number((double)c->failed), c->failed > 0 ? "FAIL" : c->marginal > 0 ? "marginal" : "pass"};
+        const char *cells[] = {c->check,
+                               flt_number((double)c->cases),
+                               flt_number(c->worst),
+                               flt_number((double)c->marginal),
+                               flt_number((double)c->failed),
+                               c->failed > 0     ? "FAIL"
+                               : c->marginal > 0 ? "marginal"
+                                                 : "pass"};
         err = flt_table_row(t, cells);
     }
     if (err == FLTE_OK) err = flt_table_print(t, FLTX_TABLE_ALIGNED, stdout);
@@ -161,10 +193,10 @@ static flt_err print_json(const watcher *w, const flt_verify_report *r) {
     return FLTE_OK;
 }
 
-static flt_err verify(input *in, int argc, char **argv, flt_session **s) {
+static flt_err verify(input *in, flt_session **s) {
     flt_verify_report report = {0};
     watcher w = {0};
-    FLTX_TRY(flt_session_begin("verify", &in->common, argc, argv, s));
+    FLTX_TRY(flt_session_begin("verify", &in->common, s));
     flt_session_param(*s, "level", "%s", in->config.full ? "full" : "quick");
     w.next = flt_session_sink(*s);
     const flt_sink sink = {&w, on_metric, on_record, on_progress, on_stopped};
@@ -175,7 +207,8 @@ static flt_err verify(input *in, int argc, char **argv, flt_session **s) {
         if (printed != FLTE_OK) err = printed;
     }
     if (err == FLTE_OK && !in->common.quiet)
-        fprintf(stderr, "flt verify: %zu cases passed, %zu marginal, 0 failed; run %lld\n", report.passed, report.marginal, flt_session_run(*s));
+        fprintf(stderr, "flt verify: %zu cases passed, %zu marginal, 0 failed; run %lld\n", report.passed, report.marginal,
+                flt_session_run(*s));
     flt_table_destroy(w.failures);
     flt_table_destroy(w.ladder);
     return err;
@@ -183,12 +216,18 @@ static flt_err verify(input *in, int argc, char **argv, flt_session **s) {
 
 static int run(int argc, char **argv) {
     static const struct argp_child children[] = {{&flt_common_argp, 0, "Common options", 9}, {0}};
-    static const struct argp argp = {
-        options, parse, "",
-        "Holds the attention mechanisms against oracles in long double, and measures how far linear attention is from exact attention.\v"
-        "A check's ratio is its error in units of eps times the growth that rounding may cause: at most 30 passes, at most 300 is marginal. "
-        "Exit status 1 when a check fails; every row goes to the results store.\n\nexample: flt verify --level quick --mechanism flt --n 64,128 --m 32,128",
-        children, NULL, NULL};
+    static const struct argp argp = {options,
+                                     parse,
+                                     "",
+                                     "Holds the attention mechanisms against oracles in long double, and measures how far linear "
+                                     "attention is from exact attention.\v"
+                                     "A check's ratio is its error in units of eps times the growth that rounding may cause: at "
+                                     "most 30 passes, at most 300 is marginal. "
+                                     "Exit status 1 when a check fails; every row goes to the results store.\n\nexample: flt "
+                                     "verify --level quick --mechanism flt --n 64,128 --m 32,128",
+                                     children,
+                                     NULL,
+                                     NULL};
     input in = {.common = flt_common_defaults()};
     flt_session *s = NULL;
     flt_parse(&argp, argc, argv, &in);
@@ -199,7 +238,7 @@ static int run(int argc, char **argv) {
     in.config.r = in.r;
     in.config.seed = in.common.seed;
     in.config.threads = in.common.threads;
-    const flt_err err = verify(&in, argc, argv, &s);
+    const flt_err err = verify(&in, &s);
     return flt_session_end(s, "verify", err);
 }
 

@@ -13,7 +13,8 @@ static flt_err quiet(flt_check_context *c, const flt_attention_kind *kind, flt_p
     flt_attention_forward(plan, p->q, p->k, p->v, p->out);
     const size_t made = flt_alloc_count() - before;
     FLTX_TRY(flt_check_claim(c, kind->kind.name, flt_problem_label(p, "allocations"), made == 0, (double)made));
-    return flt_check_claim(c, kind->kind.name, flt_problem_label(p, "inputs preserved"), memcmp(copy, p->k, n * sizeof *copy) == 0, 0.0);
+    return flt_check_claim(c, kind->kind.name, flt_problem_label(p, "inputs preserved"),
+                           memcmp(copy, p->k, n * sizeof *copy) == 0, 0.0);
 }
 
 // q and k three times as large, and one key a hundred times: outputs are averages of V and must stay finite and within its range.
@@ -24,7 +25,8 @@ static flt_err stressed(flt_check_context *c, const flt_attention_kind *kind, fl
     for (size_t i = 0; i < p->d; i++) p->k[(n / 2) * p->d + i] *= 100;
     flt_attention_forward(plan, p->q, p->k, p->v, p->out);
     const bool finite = flt_all_finite(n * p->dv, p->out, &first);
-    return flt_check_claim(c, kind->kind.name, flt_problem_label(p, "finite at scale 3 with one key times 100"), finite, finite ? 0.0 : (double)first);
+    return flt_check_claim(c, kind->kind.name, flt_problem_label(p, "finite at scale 3 with one key times 100"), finite,
+                           finite ? 0.0 : (double)first);
 }
 
 static flt_err on_problem(flt_check_context *c, const flt_attention_kind *kind, flt_problem *p) {
@@ -39,10 +41,15 @@ static flt_err on_problem(flt_check_context *c, const flt_attention_kind *kind, 
     return err;
 }
 
-static flt_err on_mechanism(flt_check_context *c, const flt_attention_kind *kind) { return flt_each_problem(c, kind, on_problem); }
-static flt_err run(flt_check_context *c) { return flt_each_mechanism(c, 0, on_mechanism); }
+static flt_err on_mechanism(flt_check_context *c, const flt_attention_kind *kind) {
+    return flt_each_problem(c, kind, on_problem);
+}
+static flt_err run(flt_check_context *c) {
+    return flt_each_mechanism(c, 0, on_mechanism);
+}
 
 const flt_check_kind flt_check_kind_allocation = {
-    .kind = {.name = "allocation", .summary = "forward allocates nothing, preserves its inputs, stays finite under stress",
+    .kind = {.name = "allocation",
+             .summary = "forward allocates nothing, preserves its inputs, stays finite under stress",
              .caps = FLTX_CHECK_QUICK | FLTX_CHECK_FULL},
     .run = run};

@@ -9,7 +9,8 @@
 
 #include <string.h>
 
-static flt_err compare(flt_check_context *c, const flt_attention_kind *kind, const flt_problem *p, const char *what, const flt_real *want) {
+static flt_err compare(flt_check_context *c, const flt_attention_kind *kind, const flt_problem *p, const char *what,
+                       const flt_real *want) {
     const size_t n = flt_problem_rows(p) * p->dv;
     size_t different = 0;
     for (size_t i = 0; i < n; i++) different += memcmp(&p->out[i], &want[i], sizeof *want) != 0;
@@ -54,10 +55,16 @@ static flt_err on_problem(flt_check_context *c, const flt_attention_kind *kind, 
     return err;
 }
 
-static flt_err on_mechanism(flt_check_context *c, const flt_attention_kind *kind) { return flt_each_problem(c, kind, on_problem); }
-static flt_err run(flt_check_context *c) { return flt_each_mechanism(c, 0, on_mechanism); }
+static flt_err on_mechanism(flt_check_context *c, const flt_attention_kind *kind) {
+    return flt_each_problem(c, kind, on_problem);
+}
+static flt_err run(flt_check_context *c) {
+    return flt_each_mechanism(c, 0, on_mechanism);
+}
 
 const flt_check_kind flt_check_kind_batching = {
-    .kind = {.name = "batching", .summary = "a batch equals its items and threads change nothing, bit for bit",
-             .formula = "out[b] = out of item b alone", .caps = FLTX_CHECK_QUICK | FLTX_CHECK_FULL},
+    .kind = {.name = "batching",
+             .summary = "a batch equals its items and threads change nothing, bit for bit",
+             .formula = "out[b] = out of item b alone",
+             .caps = FLTX_CHECK_QUICK | FLTX_CHECK_FULL},
     .run = run};

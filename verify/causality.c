@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Causal attention does not see the future: changing tokens t+1 .. N-1, even by a factor of a thousand, leaves rows 0 .. t alone.
 //
-// It would fail for a mask off by one, for a chunk that sees its whole self, and for a key scale taken over the whole sequence when an
-// epsilon follows. Rows must agree to a few eps (a running scale may change the order of exact operations, never the digits).
+// It would fail for a mask off by one, for a chunk that sees its whole self, and for a key scale taken over the whole sequence
+// when an epsilon follows. Rows must agree to a few eps (a running scale may change the order of exact operations, never the
+// digits).
 #include "engine/problem.h"
 
 #include "flt/memory.h"
@@ -13,7 +14,8 @@
 static void disturb(flt_problem *p, size_t t) {
     for (size_t row = 0; row < p->B * p->H; row++) {
         for (size_t i = t + 1; i < p->N; i++) {
-            flt_real *k = p->k + (row * p->N + i) * p->d, *q = p->q + (row * p->N + i) * p->d, *v = p->v + (row * p->N + i) * p->dv;
+            flt_real *k = p->k + (row * p->N + i) * p->d, *q = p->q + (row * p->N + i) * p->d,
+                     *v = p->v + (row * p->N + i) * p->dv;
             for (size_t c = 0; c < p->d; c++) k[c] = 3 * k[c] + 1, q[c] = -2 * q[c];
             for (size_t c = 0; c < p->dv; c++) v[c] = 1000 * v[c] + 7;
         }
@@ -49,10 +51,15 @@ static flt_err on_problem(flt_check_context *c, const flt_attention_kind *kind, 
     return err;
 }
 
-static flt_err on_mechanism(flt_check_context *c, const flt_attention_kind *kind) { return flt_each_problem(c, kind, on_problem); }
-static flt_err run(flt_check_context *c) { return flt_each_mechanism(c, FLTX_ATT_CAUSAL, on_mechanism); }
+static flt_err on_mechanism(flt_check_context *c, const flt_attention_kind *kind) {
+    return flt_each_problem(c, kind, on_problem);
+}
+static flt_err run(flt_check_context *c) {
+    return flt_each_mechanism(c, FLTX_ATT_CAUSAL, on_mechanism);
+}
 
-const flt_check_kind flt_check_kind_causality = {
-    .kind = {.name = "causality", .summary = "changing the future leaves past outputs alone",
-             .formula = "out_i(q, k, v) = out_i(q', k', v') where rows 0 .. i agree", .caps = FLTX_CHECK_QUICK | FLTX_CHECK_FULL},
-    .run = run};
+const flt_check_kind flt_check_kind_causality = {.kind = {.name = "causality",
+                                                          .summary = "changing the future leaves past outputs alone",
+                                                          .formula = "out_i(q, k, v) = out_i(q', k', v') where rows 0 .. i agree",
+                                                          .caps = FLTX_CHECK_QUICK | FLTX_CHECK_FULL},
+                                                 .run = run};

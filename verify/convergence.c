@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
-// Random features converge as Monte Carlo does: the root-mean-square error of the mask falls as r^-1/2, that of the kernel as m^-1/2.
+// Random features converge as Monte Carlo does: the root-mean-square error of the mask falls as r^-1/2, that of the kernel as
+// m^-1/2.
 //
-// Slopes of log error against log size, least squares over four sizes, 400 draws each: a correct program stays in [-0.57, -0.43], and only
-// where |q + k|^2 <= 2, since beyond that the log-normal tails of positive features hide from sampling. It would fail for features that
-// repeat, a seed that is ignored, a missing 1/r or 1/m.
+// Slopes of log error against log size, least squares over four sizes, 400 draws each: a correct program stays in [-0.57, -0.43],
+// and only where |q + k|^2 <= 2, since beyond that the log-normal tails of positive features hide from sampling. It would fail
+// for features that repeat, a seed that is ignored, a missing 1/r or 1/m.
 #include "flt/verify.h"
 
 #include "flt/memory.h"
@@ -92,6 +93,8 @@ static flt_err run(flt_check_context *c) {
 }
 
 const flt_check_kind flt_check_kind_convergence = {
-    .kind = {.name = "convergence", .summary = "errors of mask and kernel fall as the inverse square root of frequencies and features",
-             .formula = "log rms = const - (1/2) log size, slope in [-0.57, -0.43]", .caps = FLTX_CHECK_QUICK | FLTX_CHECK_FULL},
+    .kind = {.name = "convergence",
+             .summary = "errors of mask and kernel fall as the inverse square root of frequencies and features",
+             .formula = "log rms = const - (1/2) log size, slope in [-0.57, -0.43]",
+             .caps = FLTX_CHECK_QUICK | FLTX_CHECK_FULL},
     .run = run};

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
-// Snippets reproduce the mask: <a_i, b_j> = (1/r) sum rho cos(2 pi xi.(r_i - r_j)) to rounding, positions up to 1e6 included; the window's
-// quadrature is exact; draws of the mixture average to its closed form within a 5 sigma interval.
+// Snippets reproduce the mask: <a_i, b_j> = (1/r) sum rho cos(2 pi xi.(r_i - r_j)) to rounding, positions up to 1e6 included; the
+// window's quadrature is exact; draws of the mixture average to its closed form within a 5 sigma interval.
 //
-// It would fail for a cosine swapped with a sine, a missing 1/r, a density without its (2 pi)^(l/2), phases reduced in single precision.
+// It would fail for a cosine swapped with a sine, a missing 1/r, a density without its (2 pi)^(l/2), phases reduced in single
+// precision.
 #include "flt/verify.h"
 
 #include "flt/memory.h"
@@ -35,7 +36,8 @@ static flt_err snippets(flt_check_context *c, size_t l, double spread) {
             for (size_t f = 0; f < 2 * R; f++) got += (long double)a[i * 2 * R + f] * (long double)b[j * 2 * R + f];
             for (size_t f = 0; f < R; f++) {
                 long double phase = 0.0L;
-                for (size_t x = 0; x < l; x++) phase += (long double)xi[f * l + x] * ((long double)pos[i * l + x] - (long double)pos[j * l + x]);
+                for (size_t x = 0; x < l; x++)
+                    phase += (long double)xi[f * l + x] * ((long double)pos[i * l + x] - (long double)pos[j * l + x]);
                 want += (long double)rho[f] * cosl(TWO_PI_L * (phase - floorl(phase))) / R;
             }
             error += (got - want) * (got - want);
@@ -109,7 +111,9 @@ static flt_err run(flt_check_context *c) {
 }
 
 const flt_check_kind flt_check_kind_encoding = {
-    .kind = {.name = "encoding", .summary = "snippets reproduce their mask, and draws average to the closed form",
-             .formula = "<a_i, b_j> = (1/r) sum rho cos(2 pi xi.(r_i - r_j)), E = f(r_i - r_j)", .citation = "arXiv 2302.01925",
+    .kind = {.name = "encoding",
+             .summary = "snippets reproduce their mask, and draws average to the closed form",
+             .formula = "<a_i, b_j> = (1/r) sum rho cos(2 pi xi.(r_i - r_j)), E = f(r_i - r_j)",
+             .citation = "arXiv 2302.01925",
              .caps = FLTX_CHECK_QUICK | FLTX_CHECK_FULL},
     .run = run};

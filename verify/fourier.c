@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The real Fourier transform by its properties (after Ergun, STOC 1995): linear, impulses become phases, shifts become phases, the
-// inverse undoes it, energy is kept; and a Toeplitz product through it equals the plain loops.
+// The real Fourier transform by its properties (after Ergun, STOC 1995): linear, impulses become phases, shifts become phases,
+// the inverse undoes it, energy is kept; and a Toeplitz product through it equals the plain loops.
 //
 // It would fail for a wrong sign, a missing 1/N, a wrong half-spectrum, an embedding one entry short.
 #include "flt/verify.h"
@@ -36,7 +36,9 @@ static void release(buffers *b) {
     flt_free(b->other);
 }
 
-static double growth(size_t n) { return 1.0 + log2((double)n); }
+static double growth(size_t n) {
+    return 1.0 + log2((double)n);
+}
 
 static flt_err judge(flt_check_context *c, const buffers *b, const char *what, double error2, double scale2) {
     char label[96];
@@ -68,7 +70,8 @@ static flt_err round_trip(flt_check_context *c, buffers *b, flt_rng rng) {
         error += ((double)b->x[i] - (double)b->y[i]) * ((double)b->x[i] - (double)b->y[i]);
     }
     for (size_t k = 0; k <= b->n / 2; k++) { // bins other than 0 and n/2 stand for two
-        const double once = (double)b->spectrum[2 * k] * (double)b->spectrum[2 * k] + (double)b->spectrum[2 * k + 1] * (double)b->spectrum[2 * k + 1];
+        const double once = (double)b->spectrum[2 * k] * (double)b->spectrum[2 * k] +
+                            (double)b->spectrum[2 * k + 1] * (double)b->spectrum[2 * k + 1];
         spectral += k == 0 || 2 * k == b->n ? once : 2 * once;
     }
     FLTX_TRY(judge(c, b, "inverse(forward(x)) = x", error, energy));
@@ -117,7 +120,9 @@ static flt_err run(flt_check_context *c) {
 }
 
 const flt_check_kind flt_check_kind_fourier = {
-    .kind = {.name = "fourier", .summary = "the real FFT keeps impulses, energy, inverses and Toeplitz products",
-             .formula = "X_k = sum_n x_n e^{-2 pi i k n / N}", .citation = "Ergun, STOC 1995 (self-testing)",
+    .kind = {.name = "fourier",
+             .summary = "the real FFT keeps impulses, energy, inverses and Toeplitz products",
+             .formula = "X_k = sum_n x_n e^{-2 pi i k n / N}",
+             .citation = "Ergun, STOC 1995 (self-testing)",
              .caps = FLTX_CHECK_QUICK | FLTX_CHECK_FULL},
     .run = run};

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-// The error ladder: how far random-feature attention is from exact attention with the closed-form mask, and which step of the ladder it
-// is lost on. Relative Frobenius norms of one head:
+// The error ladder: how far random-feature attention is from exact attention with the closed-form mask, and which step of the
+// ladder it is lost on. Relative Frobenius norms of one head:
 //     total    mechanism against softmax(q k^T / sqrt(d) + f)
 //     mask     exact softmax with the estimated mask (1/r) sum rho cos(..) in place of f
 //     kernel   exact mask exp(f) times the feature kernel of q and k (omega's first d columns)
-// over N, m, r and seeds, with times and workspace of both sides. Each cell is a row. That the errors fall as m^-1/2 and r^-1/2 is the
-// check `convergence`, which has the draws that such a claim needs.
+// over N, m, r and seeds, with times and workspace of both sides. Each cell is a row. That the errors fall as m^-1/2 and r^-1/2
+// is the check `convergence`, which has the draws that such a claim needs.
 #include "engine/oracle.h"
 
 #include "flt/memory.h"
@@ -79,7 +79,8 @@ static void release(scratch *s) {
     flt_free(s->x);
 }
 
-static void head_features(const flt_problem *p, const flt_real *x, const double *omega, size_t width, scratch *s, long double *out) {
+static void head_features(const flt_problem *p, const flt_real *x, const double *omega, size_t width, scratch *s,
+                          long double *out) {
     const long double shrink = powl((long double)p->d, -0.25L);
     for (size_t i = 0; i < p->N * p->d; i++) s->x[i] = (long double)x[i] * shrink;
     flt_oracle_log_features(p->N, p->d, p->m, s->x, omega, width, out);
@@ -146,7 +147,8 @@ static flt_err time_exact(const flt_problem *p, cell *c) {
 
 static flt_err measure(flt_check_context *ctx, const flt_attention_kind *kind, cell *c) {
     const bool encoded = (kind->kind.caps & FLTX_ATT_RPE) != 0;
-    const flt_problem shape = {.B = 1, .H = 1, .N = c->n, .d = WIDTH, .dv = WIDTH, .l = 1, .m = c->m, .r = c->r, .scale = 0.5, .seed = c->seed};
+    const flt_problem shape = {
+        .B = 1, .H = 1, .N = c->n, .d = WIDTH, .dv = WIDTH, .l = 1, .m = c->m, .r = c->r, .scale = 0.5, .seed = c->seed};
     flt_problem *p = NULL;
     flt_attention *plan = NULL;
     scratch s = {0};
@@ -234,10 +236,14 @@ static flt_err on_mechanism(flt_check_context *ctx, const flt_attention_kind *ki
     return FLTE_OK;
 }
 
-static flt_err run(flt_check_context *c) { return flt_each_mechanism(c, FLTX_ATT_RANDOM, on_mechanism); }
+static flt_err run(flt_check_context *c) {
+    return flt_each_mechanism(c, FLTX_ATT_RANDOM, on_mechanism);
+}
 
 const flt_check_kind flt_check_kind_ladder = {
-    .kind = {.name = "ladder", .summary = "distance from exact attention, split into mask and kernel, over N, m, r and seeds",
-             .formula = "|out - exact|_F / |exact|_F", .citation = "arXiv 2302.01925; arXiv 2009.14794",
+    .kind = {.name = "ladder",
+             .summary = "distance from exact attention, split into mask and kernel, over N, m, r and seeds",
+             .formula = "|out - exact|_F / |exact|_F",
+             .citation = "arXiv 2302.01925; arXiv 2009.14794",
              .caps = FLTX_CHECK_QUICK | FLTX_CHECK_FULL},
     .run = run};

@@ -6,7 +6,8 @@
 
 #include "flt/memory.h"
 
-static flt_err ones(flt_check_context *c, const flt_attention_kind *kind, const flt_problem *p, flt_attention *plan, flt_real *v, flt_real *want) {
+static flt_err ones(flt_check_context *c, const flt_attention_kind *kind, const flt_problem *p, flt_attention *plan, flt_real *v,
+                    flt_real *want) {
     const size_t n = flt_problem_rows(p) * p->dv;
     if ((kind->kind.caps & FLTX_ATT_NORMALISED) == 0) return FLTE_OK;
     for (size_t i = 0; i < n; i++) v[i] = want[i] = 1;
@@ -14,7 +15,8 @@ static flt_err ones(flt_check_context *c, const flt_attention_kind *kind, const 
     return flt_check_case(c, kind->kind.name, flt_problem_label(p, "V of ones"), flt_output_ratio(p, p->out, want, 0.0));
 }
 
-static flt_err combination(flt_check_context *c, const flt_attention_kind *kind, const flt_problem *p, flt_attention *plan, flt_real *v, flt_real *want) {
+static flt_err combination(flt_check_context *c, const flt_attention_kind *kind, const flt_problem *p, flt_attention *plan,
+                           flt_real *v, flt_real *want) {
     const size_t n = flt_problem_rows(p) * p->dv;
     const flt_real a = (flt_real)0.625, b = (flt_real)-1.375;
     flt_attention_forward(plan, p->q, p->k, p->v, p->out);
@@ -42,10 +44,16 @@ static flt_err on_problem(flt_check_context *c, const flt_attention_kind *kind, 
     return err;
 }
 
-static flt_err on_mechanism(flt_check_context *c, const flt_attention_kind *kind) { return flt_each_problem(c, kind, on_problem); }
-static flt_err run(flt_check_context *c) { return flt_each_mechanism(c, 0, on_mechanism); }
+static flt_err on_mechanism(flt_check_context *c, const flt_attention_kind *kind) {
+    return flt_each_problem(c, kind, on_problem);
+}
+static flt_err run(flt_check_context *c) {
+    return flt_each_mechanism(c, 0, on_mechanism);
+}
 
 const flt_check_kind flt_check_kind_linearity = {
-    .kind = {.name = "linearity", .summary = "linear in V; V of ones gives ones where rows are normalised",
-             .formula = "A(a v + b u) = a A v + b A u, A 1 = 1", .caps = FLTX_CHECK_QUICK | FLTX_CHECK_FULL},
+    .kind = {.name = "linearity",
+             .summary = "linear in V; V of ones gives ones where rows are normalised",
+             .formula = "A(a v + b u) = a A v + b A u, A 1 = 1",
+             .caps = FLTX_CHECK_QUICK | FLTX_CHECK_FULL},
     .run = run};

@@ -29,9 +29,17 @@ static flt_err lag_table(flt_check_context *c, const flt_attention_kind *kind) {
     flt_rng_normal_double(flt_rng_make(c->config->seed, "lag table", 0), 0, 2 * N - 1, table);
     const flt_attention_arg bias = {"lag_bias", 1, {2 * N - 1}, table};
     for (int causal = 0; causal < 2; causal++) {
-        const flt_problem shape = {.B = 1, .H = 2, .N = N, .d = 6, .dv = 4, .l = 1, .causal = causal != 0, .seed = c->config->seed};
-        const flt_attention_desc desc = {.mechanism = kind->kind.name, .B = 1, .H = 2, .N = N, .d = 6, .dv = 4, .causal = causal != 0,
-                                         .n_args = 1, .args = &bias};
+        const flt_problem shape = {
+            .B = 1, .H = 2, .N = N, .d = 6, .dv = 4, .l = 1, .causal = causal != 0, .seed = c->config->seed};
+        const flt_attention_desc desc = {.mechanism = kind->kind.name,
+                                         .B = 1,
+                                         .H = 2,
+                                         .N = N,
+                                         .d = 6,
+                                         .dv = 4,
+                                         .causal = causal != 0,
+                                         .n_args = 1,
+                                         .args = &bias};
         flt_problem *p = NULL;
         flt_attention *plan = NULL;
         flt_real want[2 * N * 4];
@@ -41,7 +49,8 @@ static flt_err lag_table(flt_check_context *c, const flt_attention_kind *kind) {
         if (err == FLTE_OK) err = flt_oracle_attention(p, plan, want, &exponent);
         if (err == FLTE_OK) {
             flt_attention_forward(plan, p->q, p->k, p->v, p->out);
-            err = flt_check_case(c, kind->kind.name, flt_problem_label(p, "lag_bias"), flt_output_ratio(p, p->out, want, exponent));
+            err =
+                flt_check_case(c, kind->kind.name, flt_problem_label(p, "lag_bias"), flt_output_ratio(p, p->out, want, exponent));
         }
         flt_attention_destroy(plan);
         flt_problem_destroy(p);
@@ -50,8 +59,8 @@ static flt_err lag_table(flt_check_context *c, const flt_attention_kind *kind) {
     return FLTE_OK;
 }
 
-// Keys that shrink along the sequence, so that their features exp(-|k|^2 / 2 ..) grow by many orders of magnitude, under queries three
-// times as large: running scales must move, and must cancel when they do.
+// Keys that shrink along the sequence, so that their features exp(-|k|^2 / 2 ..) grow by many orders of magnitude, under queries
+// three times as large: running scales must move, and must cancel when they do.
 static flt_err shrinking_keys(flt_check_context *c, const flt_attention_kind *kind, flt_problem *p) {
     for (size_t row = 0; row < p->B * p->H; row++) {
         for (size_t i = 0; i < p->N; i++) {
@@ -68,9 +77,13 @@ static flt_err on_mechanism(flt_check_context *c, const flt_attention_kind *kind
     return flt_each_problem(c, kind, shrinking_keys);
 }
 
-static flt_err run(flt_check_context *c) { return flt_each_mechanism(c, 0, on_mechanism); }
+static flt_err run(flt_check_context *c) {
+    return flt_each_mechanism(c, 0, on_mechanism);
+}
 
 const flt_check_kind flt_check_kind_oracle = {
-    .kind = {.name = "oracle", .summary = "the fast path equals plain loops in long double with the same draws",
-             .formula = "|out - oracle|_rms <= 30 eps (1 + |largest exponent| + log2 2N) max|v|", .caps = FLTX_CHECK_QUICK | FLTX_CHECK_FULL},
+    .kind = {.name = "oracle",
+             .summary = "the fast path equals plain loops in long double with the same draws",
+             .formula = "|out - oracle|_rms <= 30 eps (1 + |largest exponent| + log2 2N) max|v|",
+             .caps = FLTX_CHECK_QUICK | FLTX_CHECK_FULL},
     .run = run};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Bidirectional attention does not know an order beyond the positions it is given: permuting tokens and positions together permutes
-// the outputs.
+// Bidirectional attention does not know an order beyond the positions it is given: permuting tokens and positions together
+// permutes the outputs.
 //
 // It would fail for an index that is used as a position, and for a tile whose edge is treated differently.
 #include "engine/problem.h"
@@ -58,10 +58,16 @@ static flt_err on_problem(flt_check_context *c, const flt_attention_kind *kind, 
     return err;
 }
 
-static flt_err on_mechanism(flt_check_context *c, const flt_attention_kind *kind) { return flt_each_problem(c, kind, on_problem); }
-static flt_err run(flt_check_context *c) { return flt_each_mechanism(c, FLTX_ATT_PERMUTE, on_mechanism); }
+static flt_err on_mechanism(flt_check_context *c, const flt_attention_kind *kind) {
+    return flt_each_problem(c, kind, on_problem);
+}
+static flt_err run(flt_check_context *c) {
+    return flt_each_mechanism(c, FLTX_ATT_PERMUTE, on_mechanism);
+}
 
 const flt_check_kind flt_check_kind_permutation = {
-    .kind = {.name = "permutation", .summary = "permuting tokens with their positions permutes the outputs",
-             .formula = "out(P q, P k, P v, P r) = P out(q, k, v, r)", .caps = FLTX_CHECK_QUICK | FLTX_CHECK_FULL},
+    .kind = {.name = "permutation",
+             .summary = "permuting tokens with their positions permutes the outputs",
+             .formula = "out(P q, P k, P v, P r) = P out(q, k, v, r)",
+             .caps = FLTX_CHECK_QUICK | FLTX_CHECK_FULL},
     .run = run};

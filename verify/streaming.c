@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Streaming token by token in constant state equals the causal batch.
 //
-// It would fail for a state that is not rescaled when the key scale grows, for a position table read one token late, and for a state
-// that survives `begin`.
+// It would fail for a state that is not rescaled when the key scale grows, for a position table read one token late, and for a
+// state that survives `begin`.
 #include "engine/problem.h"
 
 #include "flt/memory.h"
@@ -50,10 +50,15 @@ static flt_err on_problem(flt_check_context *c, const flt_attention_kind *kind, 
     return err;
 }
 
-static flt_err on_mechanism(flt_check_context *c, const flt_attention_kind *kind) { return flt_each_problem(c, kind, on_problem); }
-static flt_err run(flt_check_context *c) { return flt_each_mechanism(c, FLTX_ATT_STREAM | FLTX_ATT_CAUSAL, on_mechanism); }
+static flt_err on_mechanism(flt_check_context *c, const flt_attention_kind *kind) {
+    return flt_each_problem(c, kind, on_problem);
+}
+static flt_err run(flt_check_context *c) {
+    return flt_each_mechanism(c, FLTX_ATT_STREAM | FLTX_ATT_CAUSAL, on_mechanism);
+}
 
-const flt_check_kind flt_check_kind_streaming = {
-    .kind = {.name = "streaming", .summary = "token by token in constant state equals the causal batch",
-             .formula = "step(q_t, k_t, v_t) = out_t", .caps = FLTX_CHECK_QUICK | FLTX_CHECK_FULL},
-    .run = run};
+const flt_check_kind flt_check_kind_streaming = {.kind = {.name = "streaming",
+                                                          .summary = "token by token in constant state equals the causal batch",
+                                                          .formula = "step(q_t, k_t, v_t) = out_t",
+                                                          .caps = FLTX_CHECK_QUICK | FLTX_CHECK_FULL},
+                                                 .run = run};

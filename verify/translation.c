@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 // Relative encodings see differences of positions only: adding one vector s to every position leaves the output alone.
 //
-// For mechanisms that compute their mask this is an identity of the output. Random features break it at finite m, but in a known way: the
-// shift turns each snippet pair (cos, sin) by 2 pi xi.s, and omega turned the same way undoes it: out(r; omega turned) = out(r + s; omega).
-// It would fail for a cosine swapped with a sine, for absolute positions that slip in, and for phases reduced in single precision.
+// For mechanisms that compute their mask this is an identity of the output. Random features break it at finite m, but in a known
+// way: the shift turns each snippet pair (cos, sin) by 2 pi xi.s, and omega turned the same way undoes it: out(r; omega turned) =
+// out(r + s; omega). It would fail for a cosine swapped with a sine, for absolute positions that slip in, and for phases reduced
+// in single precision.
 #include "engine/oracle.h"
 
 #include "flt/memory.h"
@@ -18,7 +19,8 @@ static const double SHIFT = 512.0;
 static flt_err turn_omega(const flt_problem *p, const flt_attention *plan, double **turned, flt_attention_arg *arg) {
     size_t dim[2] = {0}, freq[2] = {0};
     if (flt_oracle_draw(plan, "omega", 2, 0, dim) == NULL || flt_oracle_draw(plan, "xi", 2, 0, freq) == NULL)
-        return flt_fail(FLTE_UNSUPPORTED, "translation", "%s reports no omega and xi to turn", flt_attention_kind_of(plan)->kind.name);
+        return flt_fail(FLTE_UNSUPPORTED, "translation", "%s reports no omega and xi to turn",
+                        flt_attention_kind_of(plan)->kind.name);
     const size_t m = dim[0], width = dim[1], r = freq[0];
     FLTX_TRY(flt_alloc(p->H * m * width, sizeof **turned, turned));
     for (size_t h = 0; h < p->H; h++) {
@@ -41,7 +43,8 @@ static flt_err turn_omega(const flt_problem *p, const flt_attention *plan, doubl
 }
 
 // The plan at the original positions; *out has the draws of the plan at the shifted ones, omega turned where there is one.
-static flt_err plan_here(const flt_problem *p, const flt_attention_kind *kind, const flt_attention *there, double **turned, flt_attention **out) {
+static flt_err plan_here(const flt_problem *p, const flt_attention_kind *kind, const flt_attention *there, double **turned,
+                         flt_attention **out) {
     flt_attention_arg omega = {0};
     if ((kind->kind.caps & FLTX_ATT_RANDOM) == 0) return flt_problem_plan(p, kind, 1, 0, NULL, out);
     FLTX_TRY(turn_omega(p, there, turned, &omega));
@@ -67,7 +70,8 @@ static flt_err on_problem(flt_check_context *c, const flt_attention_kind *kind, 
         const double slack = SHIFT * 2.2e-16 * 40.0 / FLTX_EPS, exponent = (kind->kind.caps & FLTX_ATT_RANDOM) != 0 ? 40.0 : 8.0;
         flt_attention_forward(here, p->q, p->k, p->v, want);
         flt_attention_forward(there, p->q, p->k, p->v, p->out);
-        err = flt_check_case(c, kind->kind.name, flt_problem_label(p, "positions + 512"), flt_output_ratio(p, p->out, want, exponent + slack));
+        err = flt_check_case(c, kind->kind.name, flt_problem_label(p, "positions + 512"),
+                             flt_output_ratio(p, p->out, want, exponent + slack));
     }
     flt_free(want);
     flt_free(turned);
@@ -76,10 +80,16 @@ static flt_err on_problem(flt_check_context *c, const flt_attention_kind *kind, 
     return err;
 }
 
-static flt_err on_mechanism(flt_check_context *c, const flt_attention_kind *kind) { return flt_each_problem(c, kind, on_problem); }
-static flt_err run(flt_check_context *c) { return flt_each_mechanism(c, FLTX_ATT_RPE, on_mechanism); }
+static flt_err on_mechanism(flt_check_context *c, const flt_attention_kind *kind) {
+    return flt_each_problem(c, kind, on_problem);
+}
+static flt_err run(flt_check_context *c) {
+    return flt_each_mechanism(c, FLTX_ATT_RPE, on_mechanism);
+}
 
 const flt_check_kind flt_check_kind_translation = {
-    .kind = {.name = "translation", .summary = "a shift of all positions leaves the output alone",
-             .formula = "out(r + s) = out(r); with random features, omega turned by 2 pi xi.s", .caps = FLTX_CHECK_QUICK | FLTX_CHECK_FULL},
+    .kind = {.name = "translation",
+             .summary = "a shift of all positions leaves the output alone",
+             .formula = "out(r + s) = out(r); with random features, omega turned by 2 pi xi.s",
+             .caps = FLTX_CHECK_QUICK | FLTX_CHECK_FULL},
     .run = run};

@@ -16,10 +16,12 @@ flt_common flt_common_defaults(void) {
 static const struct argp_option options[] = {
     {"db", KEY_DB, "FILE", 0, "SQLite file of the results (default: $FLT_DB, else flt.db here)", 90},
     {"seed", KEY_SEED, "S", 0, "seed of every random number, 0 or more (default 0): the same seed gives the same bits", 90},
-    {"threads", KEY_THREADS, "K", 0, "worker threads (default: $OMP_NUM_THREADS, else all cores); the numbers do not depend on it", 90},
+    {"threads", KEY_THREADS, "K", 0,
+     "worker threads (default: $OMP_NUM_THREADS, else all cores); the numbers do not depend on it", 90},
     {"json", KEY_JSON, NULL, 0, "print JSON instead of a table", 90},
     {"quiet", KEY_QUIET, NULL, 0, "no progress and no remarks on stderr", 90},
-    {"set", KEY_SET, "key=value ..", 0, "set parameters; several may follow (see `flt list FAMILY` for names, ranges and defaults)", 90},
+    {"set", KEY_SET, "key=value ..", 0,
+     "set parameters; several may follow (see `flt list FAMILY` for names, ranges and defaults)", 90},
     {0},
 };
 
@@ -36,12 +38,23 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
         if (arg[0] == '\0') argp_error(state, "--db: the file name is empty");
         c->db = arg;
         return 0;
-    case KEY_SEED: c->seed = (uint64_t)flt_arg_int(state, "seed", arg, 0, INT64_MAX); return 0;
-    case KEY_THREADS: c->threads = (int)flt_arg_int(state, "threads", arg, 1, 4096); return 0;
-    case KEY_JSON: c->json = true; return 0;
-    case KEY_QUIET: c->quiet = true; return 0;
-    case KEY_SET: store_setting(state, c, arg); return 0;
-    default: return ARGP_ERR_UNKNOWN;
+    case KEY_SEED:
+        c->seed = (uint64_t)flt_arg_int(state, "seed", arg, 0, INT64_MAX);
+        return 0;
+    case KEY_THREADS:
+        c->threads = (int)flt_arg_int(state, "threads", arg, 1, 4096);
+        return 0;
+    case KEY_JSON:
+        c->json = true;
+        return 0;
+    case KEY_QUIET:
+        c->quiet = true;
+        return 0;
+    case KEY_SET:
+        store_setting(state, c, arg);
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
     }
 }
 
@@ -71,7 +84,8 @@ long long flt_arg_int(const struct argp_state *state, const char *option, const 
     char who[64];
     snprintf(who, sizeof who, "--%s", option);
     if (flt_parse_int(who, text, &value) != FLTE_OK) argp_error(state, "%s", flt_error());
-    if (value < min || value > max) argp_error(state, "--%s: %lld is out of range; allowed: %lld to %lld", option, value, min, max);
+    if (value < min || value > max)
+        argp_error(state, "--%s: %lld is out of range; allowed: %lld to %lld", option, value, min, max);
     return value;
 }
 
@@ -80,7 +94,8 @@ double flt_arg_real(const struct argp_state *state, const char *option, const ch
     char who[64];
     snprintf(who, sizeof who, "--%s", option);
     if (flt_parse_real(who, text, &value) != FLTE_OK) argp_error(state, "%s", flt_error());
-    if (!(value >= min && value <= max)) argp_error(state, "--%s: %g is out of range; allowed: %g to %g", option, value, min, max);
+    if (!(value >= min && value <= max))
+        argp_error(state, "--%s: %g is out of range; allowed: %g to %g", option, value, min, max);
     return value;
 }
 

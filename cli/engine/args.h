@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Options that several verbs share, and helpers of their argp parsers.
 //
-// A verb's parser is a struct argp whose first child is flt_common_argp and whose input starts with flt_common. `--set` takes one or
-// more key=value: plain arguments with a '=' after it belong to it too.
+// A verb's parser is a struct argp whose first child is flt_common_argp and whose input starts with flt_common. `--set` takes one
+// or more key=value: plain arguments with a '=' after it belong to it too.
 #ifndef FLTX_ARGS_H
 #define FLTX_ARGS_H
 
@@ -16,9 +16,9 @@ enum { FLTX_MAX_SET = 64, FLTX_MAX_LIST = 64 };
 enum { FLTX_KEY_COMMON = 256, FLTX_KEY_VERB = 512 };
 
 typedef struct flt_common {
-    const char *db;       // --db, else $FLT_DB, else flt.db
-    uint64_t seed;        // --seed, default 0
-    int threads;          // --threads, else OMP_NUM_THREADS, else all cores
+    const char *db; // --db, else $FLT_DB, else flt.db
+    uint64_t seed;  // --seed, default 0
+    int threads;    // --threads, else OMP_NUM_THREADS, else all cores
     bool json, quiet;
     size_t n_set;
     const char *set[FLTX_MAX_SET]; // "key=value"

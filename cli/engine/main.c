@@ -4,10 +4,12 @@
 #include "engine/verb.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static void print_help(void) {
-    printf("flt %s: learned optimizers with FourierLearner-Transformer attention, and linear attention held against exact attention.\n\n"
+    printf("flt %s: learned optimizers with FourierLearner-Transformer attention, and linear attention held against exact "
+           "attention.\n\n"
            "usage: flt VERB [ARGUMENTS]      flt VERB --help explains a verb and its options\n\nverbs\n",
            FLTX_VERSION);
     const flt_registry *r = flt_verb_registry();
@@ -19,6 +21,20 @@ static void print_help(void) {
            "  flt eval --optimizers flt,adam --weights w.safetensors --tasks digits_mlp --tune lr\n"
            "  flt results list                          what was run, and how it went\n\n"
            "exit status: 0 fine, 1 a check failed, 2 bad usage, 3 run-time error, 4 numerical failure\n");
+}
+
+// The verb sees "flt VERB" as its name, the store the command line as it was typed.
+static int run_verb(const flt_verb_kind *verb, int argc, char **argv) {
+    char name[64];
+    char **verb_argv = calloc((size_t)argc, sizeof *verb_argv);
+    if (verb_argv == NULL) return flt_report(verb->kind.name, flt_fail(FLTE_NOMEM, "memory", "no room for %d arguments", argc));
+    memcpy(verb_argv, argv + 1, (size_t)(argc - 1) * sizeof *verb_argv);
+    snprintf(name, sizeof name, "flt %s", verb->kind.name);
+    verb_argv[0] = name;
+    flt_session_command(argc, argv);
+    const int status = verb->run(argc - 1, verb_argv);
+    free(verb_argv);
+    return status;
 }
 
 int main(int argc, char **argv) {
@@ -39,11 +55,8 @@ int main(int argc, char **argv) {
         fprintf(stderr, "flt: %s\n", flt_error());
         return 2;
     }
-    char name[64];
-    snprintf(name, sizeof name, "flt %s", verb->kind.name);
-    argv[1] = name;
     flt_signals_install();
-    const int status = verb->run(argc - 1, argv + 1);
+    const int status = run_verb(verb, argc, argv);
     if (fflush(stdout) != 0 && status == 0) {
         fprintf(stderr, "flt %s: standard output could not be written\n", verb->kind.name);
         return 3;

@@ -31,7 +31,9 @@ static flt_err on_record(void *self, const char *kind, size_t n, const flt_field
 }
 
 static void on_progress(void *self, double done, const char *status) {
-    flt_progress_show(&((flt_session *)self)->progress, done, status);
+    flt_session *s = self;
+    flt_sink_progress(flt_store_sink(s->store), done, status); // the heartbeat of long silent phases
+    flt_progress_show(&s->progress, done, status);
 }
 
 static bool on_stopped(void *self) {
@@ -39,14 +41,29 @@ static bool on_stopped(void *self) {
     return flt_signals_stopped();
 }
 
-flt_err flt_session_begin(const char *kind, const flt_common *c, int argc, char **argv, flt_session **out) {
+static int command_argc;
+static char *const *command_argv;
+
+void flt_session_command(int argc, char **argv) {
+    command_argc = argc;
+    command_argv = argv;
+}
+
+flt_err flt_session_begin(const char *kind, const flt_common *c, flt_session **out) {
     flt_session *s = NULL;
     flt_err err;
     *out = NULL;
     FLTX_TRY(flt_alloc(1, sizeof *s, &s));
-    const flt_run_info info = {.kind = kind, .argc = argc, .argv = argv, .seed = c->seed, .threads = c->threads,
-                               .registry_hash = flt_program_hash(), .blas = flt_num_blas(), .fftw = flt_num_fftw(),
-                               .isa = flt_num_isa(), .precision = FLTX_REAL_NAME};
+    const flt_run_info info = {.kind = kind,
+                               .argc = command_argc,
+                               .argv = command_argv,
+                               .seed = c->seed,
+                               .threads = c->threads,
+                               .registry_hash = flt_program_hash(),
+                               .blas = flt_num_blas(),
+                               .fftw = flt_num_fftw(),
+                               .isa = flt_num_isa(),
+                               .precision = FLTX_REAL_NAME};
     FLTX_GO(err, failed, flt_store_open(c->db, FLTX_STORE_WRITE, &s->store));
     FLTX_GO(err, failed, flt_store_begin(s->store, &info, &s->run));
     s->sink = (flt_sink){s, on_metric, on_record, on_progress, on_stopped};
@@ -59,9 +76,15 @@ failed:
     return err;
 }
 
-const flt_sink *flt_session_sink(flt_session *s) { return &s->sink; }
-flt_store *flt_session_store(flt_session *s) { return s->store; }
-long long flt_session_run(const flt_session *s) { return s->run; }
+const flt_sink *flt_session_sink(flt_session *s) {
+    return &s->sink;
+}
+flt_store *flt_session_store(flt_session *s) {
+    return s->store;
+}
+long long flt_session_run(const flt_session *s) {
+    return s->run;
+}
 
 void flt_session_param(flt_session *s, const char *name, const char *format, ...) {
     char text[1024];
@@ -93,7 +116,8 @@ int flt_session_end(flt_session *s, const char *verb, flt_err err) {
 }
 
 uint64_t flt_program_hash(void) {
-    const flt_registry *const all[] = {flt_attention_registry(), flt_rpe_registry(),       flt_op_registry(), flt_task_registry(),
-                                       flt_optimizer_registry(), flt_estimator_registry(), flt_check_registry()};
+    const flt_registry *const all[] = {flt_attention_registry(), flt_rpe_registry(),       flt_op_registry(),
+                                       flt_task_registry(),      flt_optimizer_registry(), flt_estimator_registry(),
+                                       flt_check_registry()};
     return flt_registry_hash(all, sizeof all / sizeof *all);
 }

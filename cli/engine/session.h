@@ -9,8 +9,11 @@
 
 typedef struct flt_session flt_session;
 
+// Remembers the command line as it was typed, for the runs that follow; argv lives as long as the program.
+void flt_session_command(int argc, char **argv);
+
 // Opens the store and begins a run of this kind with the full command line.
-flt_err flt_session_begin(const char *kind, const flt_common *c, int argc, char **argv, flt_session **out);
+flt_err flt_session_begin(const char *kind, const flt_common *c, flt_session **out);
 const flt_sink *flt_session_sink(flt_session *s); // records and metrics to the store, progress to the terminal
 flt_store *flt_session_store(flt_session *s);
 long long flt_session_run(const flt_session *s);

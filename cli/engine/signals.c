@@ -22,4 +22,6 @@ void flt_signals_install(void) {
     sigaction(SIGXFSZ, &ignore, NULL);
 }
 
-bool flt_signals_stopped(void) { return stop_requests > 0; }
+bool flt_signals_stopped(void) {
+    return stop_requests > 0;
+}

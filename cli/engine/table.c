@@ -59,7 +59,9 @@ flt_err flt_table_row(flt_table *t, const char *const *cells) {
     return copy_cells(t, t->rows, cells);
 }
 
-size_t flt_table_rows(const flt_table *t) { return t->rows; }
+size_t flt_table_rows(const flt_table *t) {
+    return t->rows;
+}
 
 static const char *cell_at(const flt_table *t, size_t row, size_t column) {
     const char *text = t->cell[row * t->columns + column];
@@ -82,9 +84,12 @@ static size_t width_of(const char *text) {
 
 static void print_cell(FILE *to, const char *text, size_t width, bool right, bool last) {
     const size_t pad = width - width_of(text);
-    if (right) fprintf(to, "%*s%s", (int)pad, "", text);
-    else if (last) fputs(text, to);
-    else fprintf(to, "%s%*s", text, (int)pad, "");
+    if (right)
+        fprintf(to, "%*s%s", (int)pad, "", text);
+    else if (last)
+        fputs(text, to);
+    else
+        fprintf(to, "%s%*s", text, (int)pad, "");
     if (!last) fputs("  ", to);
 }
 
@@ -139,9 +144,12 @@ static flt_err print_json(const flt_table *t, FILE *to) {
         for (size_t j = 0; j < t->columns; j++) {
             const char *text = t->cell[i * t->columns + j];
             double x = 0.0;
-            if (text == NULL) cJSON_AddNullToObject(row, cell_at(t, 0, j));
-            else if (is_number(text, &x)) cJSON_AddRawToObject(row, cell_at(t, 0, j), text[0] == '+' || text[0] == '.' ? flt_number(x) : text);
-            else cJSON_AddStringToObject(row, cell_at(t, 0, j), text);
+            if (text == NULL)
+                cJSON_AddNullToObject(row, cell_at(t, 0, j));
+            else if (is_number(text, &x))
+                cJSON_AddRawToObject(row, cell_at(t, 0, j), text[0] == '+' || text[0] == '.' ? flt_number(x) : text);
+            else
+                cJSON_AddStringToObject(row, cell_at(t, 0, j), text);
         }
         cJSON_AddItemToArray(list, row);
     }
@@ -164,9 +172,13 @@ const char *flt_number(double x) {
     static _Thread_local char text[16][32];
     static _Thread_local unsigned next;
     char *out = text[next++ % 16];
-    if (isnan(x)) snprintf(out, sizeof *text, "nan");
-    else if (isinf(x)) snprintf(out, sizeof *text, x > 0 ? "inf" : "-inf");
-    else if (x == floor(x) && fabs(x) < 1e9) snprintf(out, sizeof *text, "%.0f", x);
-    else snprintf(out, sizeof *text, fabs(x) < 1e-3 || fabs(x) >= 1e6 ? "%.3e" : "%.4g", x);
+    if (isnan(x))
+        snprintf(out, sizeof *text, "nan");
+    else if (isinf(x))
+        snprintf(out, sizeof *text, x > 0 ? "inf" : "-inf");
+    else if (x == floor(x) && fabs(x) < 1e9)
+        snprintf(out, sizeof *text, "%.0f", x);
+    else
+        snprintf(out, sizeof *text, fabs(x) < 1e-3 || fabs(x) >= 1e6 ? "%.3e" : "%.4g", x);
     return out;
 }

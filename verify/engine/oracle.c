@@ -9,7 +9,9 @@
 
 #define TWO_PI_L 6.283185307179586476925286766559005768L
 
-static size_t keys_of(const flt_problem *p, size_t i) { return p->causal ? i + 1 : p->N; }
+static size_t keys_of(const flt_problem *p, size_t i) {
+    return p->causal ? i + 1 : p->N;
+}
 
 // out = sum_j exp(x_j - max) v_j / sum_j exp(x_j - max)
 static double normalised_row(size_t n, const long double *x, size_t dv, const flt_real *v, long double *out) {
@@ -30,7 +32,8 @@ static double normalised_row(size_t n, const long double *x, size_t dv, const fl
 
 double flt_oracle_rows(const flt_problem *p, const long double *x, const flt_real *v, long double *out) {
     double largest = 0.0;
-    for (size_t i = 0; i < p->N; i++) largest = fmax(largest, normalised_row(keys_of(p, i), x + i * p->N, p->dv, v, out + i * p->dv));
+    for (size_t i = 0; i < p->N; i++)
+        largest = fmax(largest, normalised_row(keys_of(p, i), x + i * p->N, p->dv, v, out + i * p->dv));
     return largest;
 }
 
@@ -55,7 +58,8 @@ void flt_oracle_kernel(const flt_problem *p, size_t m, const long double *lq, co
     }
 }
 
-void flt_oracle_log_features(size_t n, size_t D, size_t m, const long double *x, const double *omega, size_t ld_omega, long double *out) {
+void flt_oracle_log_features(size_t n, size_t D, size_t m, const long double *x, const double *omega, size_t ld_omega,
+                             long double *out) {
     for (size_t i = 0; i < n; i++) {
         long double norm = 0.0L;
         for (size_t c = 0; c < D; c++) norm += x[i * D + c] * x[i * D + c];
@@ -93,7 +97,8 @@ void flt_oracle_estimate(const flt_problem *p, size_t r, const double *xi, const
             for (size_t f = 0; f < r; f++) {
                 long double phase = 0.0L;
                 for (size_t a = 0; a < p->l; a++)
-                    phase += (long double)xi[f * p->l + a] * ((long double)p->pos[i * p->l + a] - (long double)p->pos[j * p->l + a]);
+                    phase +=
+                        (long double)xi[f * p->l + a] * ((long double)p->pos[i * p->l + a] - (long double)p->pos[j * p->l + a]);
                 sum += (long double)rho[f] * cosl(TWO_PI_L * phase);
             }
             bias[i * p->N + j] += sum / (long double)r;
@@ -124,7 +129,8 @@ typedef struct scratch {
     long double *x, *qq, *kk, *lq, *lk, *out; // [N, N], [N, D], [N, D], [N, m], [N, m], [N, dv]
 } scratch;
 
-static flt_err exact_head(const flt_problem *p, const flt_attention *plan, size_t h, const flt_real *q, const flt_real *k, scratch *s) {
+static flt_err exact_head(const flt_problem *p, const flt_attention *plan, size_t h, const flt_real *q, const flt_real *k,
+                          scratch *s) {
     size_t dim[2];
     flt_oracle_logits(p, q, k, s->x);
     const double *bias = flt_oracle_draw(plan, "bias", 2, h, dim);
@@ -162,8 +168,8 @@ static double largest_of(size_t n, const long double *x) {
 }
 
 // performer and flt: FAVOR+ features of [q / d^(1/4), a], [k / d^(1/4), b]; m and the width come from omega.
-static flt_err feature_head(const flt_problem *p, const flt_attention *plan, size_t h, const flt_real *q, const flt_real *k, scratch *s,
-                            double *exponent) {
+static flt_err feature_head(const flt_problem *p, const flt_attention *plan, size_t h, const flt_real *q, const flt_real *k,
+                            scratch *s, double *exponent) {
     size_t dim[2] = {0}, freq[2] = {0};
     const double *omega = flt_oracle_draw(plan, "omega", 2, h, dim);
     const double *xi = flt_oracle_draw(plan, "xi", 2, h, freq);
@@ -189,13 +195,17 @@ static flt_err feature_head(const flt_problem *p, const flt_attention *plan, siz
     return FLTE_OK;
 }
 
-static flt_err head(const flt_problem *p, const flt_attention *plan, size_t b, size_t h, scratch *s, flt_real *out, double *exponent) {
+static flt_err head(const flt_problem *p, const flt_attention *plan, size_t b, size_t h, scratch *s, flt_real *out,
+                    double *exponent) {
     const char *name = flt_attention_kind_of(plan)->kind.name;
     const size_t at = (b * p->H + h) * p->N;
     const flt_real *q = p->q + at * p->d, *k = p->k + at * p->d, *v = p->v + at * p->dv;
-    if (strcmp(name, "exact") == 0) FLTX_TRY(exact_head(p, plan, h, q, k, s));
-    else if (strcmp(name, "performer") == 0 || strcmp(name, "flt") == 0) FLTX_TRY(feature_head(p, plan, h, q, k, s, exponent));
-    else return flt_fail(FLTE_UNSUPPORTED, "oracle", "nobody has written the oracle of '%s' in verify/engine/oracle.c", name);
+    if (strcmp(name, "exact") == 0)
+        FLTX_TRY(exact_head(p, plan, h, q, k, s));
+    else if (strcmp(name, "performer") == 0 || strcmp(name, "flt") == 0)
+        FLTX_TRY(feature_head(p, plan, h, q, k, s, exponent));
+    else
+        return flt_fail(FLTE_UNSUPPORTED, "oracle", "nobody has written the oracle of '%s' in verify/engine/oracle.c", name);
     *exponent = fmax(*exponent, flt_oracle_rows(p, s->x, v, s->out));
     for (size_t i = 0; i < p->N * p->dv; i++) out[at * p->dv + i] = (flt_real)s->out[i];
     return FLTE_OK;

@@ -7,7 +7,9 @@
 #include <stdio.h>
 #include <string.h>
 
-size_t flt_problem_rows(const flt_problem *p) { return p->B * p->H * p->N; }
+size_t flt_problem_rows(const flt_problem *p) {
+    return p->B * p->H * p->N;
+}
 
 static void fill(flt_problem *p) {
     const flt_rng root = flt_rng_make(p->seed, "problem", p->N);
@@ -59,8 +61,8 @@ void flt_problem_destroy(flt_problem *p) {
 
 const char *flt_problem_label(const flt_problem *p, const char *extra) {
     static _Thread_local char text[160];
-    snprintf(text, sizeof text, "%s B=%zu H=%zu N=%zu d=%zu dv=%zu m=%zu r=%zu%s%s", p->causal ? "causal" : "bidirectional", p->B, p->H,
-             p->N, p->d, p->dv, p->m, p->r, extra == NULL ? "" : " ", extra == NULL ? "" : extra);
+    snprintf(text, sizeof text, "%s B=%zu H=%zu N=%zu d=%zu dv=%zu m=%zu r=%zu%s%s", p->causal ? "causal" : "bidirectional", p->B,
+             p->H, p->N, p->d, p->dv, p->m, p->r, extra == NULL ? "" : " ", extra == NULL ? "" : extra);
     return text;
 }
 
@@ -88,13 +90,23 @@ static flt_err make_params(const flt_problem *p, const flt_attention_kind *kind,
 flt_err flt_problem_plan(const flt_problem *p, const flt_attention_kind *kind, int threads, size_t n_extra,
                          const flt_attention_arg *extra, flt_attention **out) {
     enum { OWN = 4, MAX = 16 };
-    flt_attention_arg args[MAX] = {{"pos", 2, {p->N, p->l}, p->pos}, {"w", 1, {2}, p->w}, {"mu", 2, {2, p->l}, p->mu}, {"s2", 1, {2}, p->s2}};
+    flt_attention_arg args[MAX] = {
+        {"pos", 2, {p->N, p->l}, p->pos}, {"w", 1, {2}, p->w}, {"mu", 2, {2, p->l}, p->mu}, {"s2", 1, {2}, p->s2}};
     size_t n = (kind->kind.caps & FLTX_ATT_RPE) != 0 ? OWN : 0;
     for (size_t i = 0; i < n_extra && n < MAX; i++) args[n++] = extra[i];
     flt_params *params = NULL;
     flt_err err = make_params(p, kind, &params);
-    const flt_attention_desc desc = {.mechanism = kind->kind.name, .B = p->B, .H = p->H, .N = p->N, .d = p->d, .dv = p->dv,
-                                     .causal = p->causal, .n_args = n, .args = args, .params = params, .seed = p->seed,
+    const flt_attention_desc desc = {.mechanism = kind->kind.name,
+                                     .B = p->B,
+                                     .H = p->H,
+                                     .N = p->N,
+                                     .d = p->d,
+                                     .dv = p->dv,
+                                     .causal = p->causal,
+                                     .n_args = n,
+                                     .args = args,
+                                     .params = params,
+                                     .seed = p->seed,
                                      .threads = threads};
     if (err == FLTE_OK) err = flt_attention_create(&desc, out);
     flt_params_destroy(params);
@@ -118,7 +130,8 @@ flt_err flt_each_mechanism(flt_check_context *c, unsigned caps, flt_mechanism_bo
 }
 
 flt_err flt_each_problem(flt_check_context *c, const flt_attention_kind *kind, flt_problem_body body) {
-    static const size_t quick[] = {1, 2, 3, 7, 32, 33, 65, 130}, full[] = {1, 2, 3, 5, 7, 16, 31, 32, 33, 64, 97, 127, 128, 129, 200, 257, 513};
+    static const size_t quick[] = {1, 2, 3, 7, 32, 33, 65, 130},
+                        full[] = {1, 2, 3, 5, 7, 16, 31, 32, 33, 64, 97, 127, 128, 129, 200, 257, 513};
     static const struct {
         size_t d, dv, m, r, l, heads;
     } shapes[] = {{8, 5, 16, 4, 1, 2}, {1, 1, 1, 1, 1, 1}, {17, 8, 7, 3, 2, 1}, {32, 16, 65, 9, 3, 2}};
@@ -126,8 +139,15 @@ flt_err flt_each_problem(flt_check_context *c, const flt_attention_kind *kind, f
     for (size_t i = 0; i < n_sizes; i++) {
         for (int causal = 0; causal <= ((kind->kind.caps & FLTX_ATT_CAUSAL) != 0); causal++) {
             const size_t s = (i + (size_t)causal) % (sizeof shapes / sizeof *shapes);
-            const flt_problem shape = {.B = 1 + i % 2, .H = shapes[s].heads, .N = c->config->full ? full[i] : quick[i], .d = shapes[s].d,
-                                       .dv = shapes[s].dv, .l = shapes[s].l, .m = shapes[s].m, .r = shapes[s].r, .causal = causal != 0,
+            const flt_problem shape = {.B = 1 + i % 2,
+                                       .H = shapes[s].heads,
+                                       .N = c->config->full ? full[i] : quick[i],
+                                       .d = shapes[s].d,
+                                       .dv = shapes[s].dv,
+                                       .l = shapes[s].l,
+                                       .m = shapes[s].m,
+                                       .r = shapes[s].r,
+                                       .causal = causal != 0,
                                        .seed = c->config->seed + i};
             flt_problem *p = NULL;
             FLTX_TRY(flt_problem_create(&shape, &p));

@@ -10,7 +10,7 @@
 typedef struct flt_problem {
     size_t B, H, N, d, dv, l, m, r;
     bool causal;
-    double scale;  // standard deviation of q and k
+    double scale; // standard deviation of q and k
     uint64_t seed;
 
     flt_real *q, *k, *v, *out; // [B, H, N, d], .., [B, H, N, dv]
@@ -19,14 +19,14 @@ typedef struct flt_problem {
 } flt_problem;
 
 flt_err flt_problem_create(const flt_problem *shape, flt_problem **out);
-void flt_problem_destroy(flt_problem *p); // NULL is fine
+void flt_problem_destroy(flt_problem *p);      // NULL is fine
 size_t flt_problem_rows(const flt_problem *p); // B H N
 
 // "causal B=1 H=2 N=33 d=8": the label of a case. The text lives until the next call of this thread.
 const char *flt_problem_label(const flt_problem *p, const char *extra);
 
-// A plan of `kind` over the problem: m and r are set where the mechanism has them, encodings are the problem's mixture, positions are
-// the problem's. Extra arguments are appended. threads as in flt_attention_desc.
+// A plan of `kind` over the problem: m and r are set where the mechanism has them, encodings are the problem's mixture, positions
+// are the problem's. Extra arguments are appended. threads as in flt_attention_desc.
 flt_err flt_problem_plan(const flt_problem *p, const flt_attention_kind *kind, int threads, size_t n_extra,
                          const flt_attention_arg *extra, flt_attention **out);
 

@@ -23,8 +23,9 @@ flt_verdict flt_judge(double ratio) {
 
 static flt_err report(flt_check_context *c, const char *mechanism, const char *label, double value, flt_verdict verdict) {
     static const char *const names[] = {"pass", "marginal", "fail"};
-    const flt_field fields[] = {flt_text_field("mechanism", mechanism), flt_text_field("check", c->check), flt_text_field("label", label),
-                                flt_num_field("ratio", value), flt_text_field("verdict", names[verdict])};
+    const flt_field fields[] = {flt_text_field("mechanism", mechanism), flt_text_field("check", c->check),
+                                flt_text_field("label", label), flt_num_field("ratio", value),
+                                flt_text_field("verdict", names[verdict])};
     *(verdict == FLTX_PASS ? &c->report->passed : verdict == FLTX_MARGINAL ? &c->report->marginal : &c->report->failed) += 1;
     return flt_sink_record(c->sink, "check", sizeof fields / sizeof *fields, fields);
 }
