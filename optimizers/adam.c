@@ -4,57 +4,38 @@
 // p, g, m, v [P]; state: m, v. Reference: Kingma and Ba, arXiv 1412.6980, in PyTorch's form: eps is added to the corrected root
 // (the paper's algorithm, not its faster variant), weight decay is an L2 term in g.
 // Cost: one pass, 28 bytes a parameter in single precision.
-#include "flt/memory.h"
-#include "flt/optimizer.h"
-#include "kernels/elementwise.h"
+#include "engine/hand.h"
 
 #include <math.h>
-#include <string.h>
 
 typedef struct adam {
-    size_t P;
-    double lr, beta1, beta2, eps, decay;
-    const flt_elementwise *kernels;
+    flt_hand base;
+    double beta1, beta2, eps;
 } adam;
 
 static flt_err create(const flt_params *p, const flt_layout *layout, void **self) {
     adam *s = NULL;
-    FLTX_TRY(flt_alloc(1, sizeof *s, &s));
-    s->P = layout->total;
-    s->lr = flt_params_real(p, "lr");
+    FLTX_TRY(flt_hand_create(p, layout, sizeof *s, 2 * layout->total, 0, &s));
     s->beta1 = flt_params_real(p, "beta1");
     s->beta2 = flt_params_real(p, "beta2");
     s->eps = flt_params_real(p, "eps");
-    s->decay = flt_params_real(p, "weight_decay");
-    s->kernels = FLTX_ISA_PICK(flt_elementwise);
     *self = s;
     return FLTE_OK;
 }
 
-static void destroy(void *self) {
-    flt_free(self);
-}
-
-static size_t state_words(const void *self) {
-    return 2 * ((const adam *)self)->P;
-}
-
-static void init(void *self, flt_real *state) {
-    memset(state, 0, state_words(self) * sizeof *state);
-}
-
 // Rates of step t, formed in double: 1 - b2^n loses its digits in single precision while n is small.
 static adam_rates rates(const adam *s, uint64_t t) {
-    const double n = (double)t + 1.0;
+    const double n = (double)t + 1.0, lr = flt_hand_rate(&s->base, t);
     return (adam_rates){
         .keep_m = (flt_real)s->beta1,
         .keep_v = (flt_real)s->beta2,
         .write_m = (flt_real)(1.0 - s->beta1),
         .write_v = (flt_real)(1.0 - s->beta2),
-        .step = (flt_real)(s->lr / (1.0 - pow(s->beta1, n))),
+        .step = (flt_real)(lr / (1.0 - pow(s->beta1, n))),
         .scale = (flt_real)(1.0 / sqrt(1.0 - pow(s->beta2, n))),
         .eps = (flt_real)s->eps,
-        .decay = (flt_real)s->decay,
+        .shrink = 1,
+        .decay = (flt_real)s->base.decay,
     };
 }
 
@@ -62,15 +43,16 @@ static void step(void *self, uint64_t t, flt_real loss, const flt_real *grad, fl
     const adam *s = self;
     const adam_rates r = rates(s, t);
     (void)loss;
-    s->kernels->adam(s->P, &r, grad, param, state, state + s->P);
+    s->base.kernels->adam(s->base.P, &r, grad, param, state, state + s->base.P);
 }
 
 static const flt_param_spec params[] = {
     {"lr", FLTX_REAL, "0.001", 0.0, 1e6, NULL, "learning rate"},
-    {"beta1", FLTX_REAL, "0.9", 0.0, 0.999999, NULL, "decay of the mean of gradients"},
+    {"beta1", FLTX_REAL, "0.9", 0.0, 0.99999999, NULL, "decay of the mean of gradients"},
     {"beta2", FLTX_REAL, "0.999", 0.0, 0.99999999, NULL, "decay of the mean of squared gradients"},
     {"eps", FLTX_REAL, "1e-8", 0.0, 1e6, NULL, "added to the corrected root of the second moment"},
     {"weight_decay", FLTX_REAL, "0", 0.0, 1e6, NULL, "L2 term added to the gradient, times the parameter"},
+    FLTX_HAND_SCHEDULE,
     {0},
 };
 
@@ -83,8 +65,8 @@ const flt_optimizer_kind flt_optimizer_kind_adam = {
              .caps = FLTX_OPT_LR,
              .params = params},
     .create = create,
-    .destroy = destroy,
-    .state_words = state_words,
-    .init = init,
+    .destroy = flt_hand_destroy,
+    .state_words = flt_hand_words,
+    .init = flt_hand_init,
     .step = step,
 };

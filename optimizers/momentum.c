@@ -2,53 +2,33 @@
 // Heavy-ball momentum:  b = mu b + (g + wd p),  p -= lr b.
 // p, g, b [P]; state: b. Reference: PyTorch's SGD with dampening 0; its first step sets b = g, which b = 0 gives as well.
 // Cost: one pass, 20 bytes a parameter in single precision.
-#include "flt/memory.h"
-#include "flt/optimizer.h"
-#include "kernels/elementwise.h"
-
-#include <string.h>
+#include "engine/hand.h"
 
 typedef struct momentum {
-    size_t P;
-    flt_real lr, mu, decay;
-    const flt_elementwise *kernels;
+    flt_hand base;
+    flt_real mu;
 } momentum;
 
 static flt_err create(const flt_params *p, const flt_layout *layout, void **self) {
     momentum *s = NULL;
-    FLTX_TRY(flt_alloc(1, sizeof *s, &s));
-    s->P = layout->total;
-    s->lr = (flt_real)flt_params_real(p, "lr");
+    FLTX_TRY(flt_hand_create(p, layout, sizeof *s, layout->total, 0, &s));
     s->mu = (flt_real)flt_params_real(p, "momentum");
-    s->decay = (flt_real)flt_params_real(p, "weight_decay");
-    s->kernels = FLTX_ISA_PICK(flt_elementwise);
     *self = s;
     return FLTE_OK;
 }
 
-static void destroy(void *self) {
-    flt_free(self);
-}
-
-static size_t state_words(const void *self) {
-    return ((const momentum *)self)->P;
-}
-
-static void init(void *self, flt_real *state) {
-    memset(state, 0, state_words(self) * sizeof *state);
-}
-
 static void step(void *self, uint64_t t, flt_real loss, const flt_real *grad, flt_real *param, flt_real *state) {
     const momentum *s = self;
-    (void)t;
+    const flt_real rate = (flt_real)flt_hand_rate(&s->base, t);
     (void)loss;
-    s->kernels->momentum(s->P, s->lr, s->mu, s->decay, grad, param, state);
+    s->base.kernels->momentum(s->base.P, rate, s->mu, (flt_real)s->base.decay, grad, param, state);
 }
 
 static const flt_param_spec params[] = {
     {"lr", FLTX_REAL, "0.001", 0.0, 1e6, NULL, "learning rate"},
     {"momentum", FLTX_REAL, "0.9", 0.0, 1.0, NULL, "share of the buffer kept by a step"},
     {"weight_decay", FLTX_REAL, "0", 0.0, 1e6, NULL, "L2 term added to the gradient, times the parameter"},
+    FLTX_HAND_SCHEDULE,
     {0},
 };
 
@@ -61,8 +41,8 @@ const flt_optimizer_kind flt_optimizer_kind_momentum = {
              .caps = FLTX_OPT_LR,
              .params = params},
     .create = create,
-    .destroy = destroy,
-    .state_words = state_words,
-    .init = init,
+    .destroy = flt_hand_destroy,
+    .state_words = flt_hand_words,
+    .init = flt_hand_init,
     .step = step,
 };

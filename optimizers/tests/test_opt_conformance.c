@@ -57,17 +57,23 @@ static void check_moves_and_repeats(bench *b) {
     flt_real *copy = opt_array(T * b->layout.total);
     memcpy(copy, b->grads, T * b->layout.total * sizeof *copy);
     opt_run first = opt_start(&b->w, &b->layout, b->start), second = opt_start(&b->w, &b->layout, b->start);
+    bool *moved = NULL;
+    OPT_OK(flt_alloc(b->layout.total, sizeof *moved, &moved));
     const size_t before = flt_alloc_count();
-    opt_steps(&first, 0, T, b->grads);
+    for (size_t t = 0; t < T; t++) { // steps of equal length can come back: seen on the way, not at the end
+        opt_steps(&first, t, t + 1, b->grads);
+        for (size_t i = 0; i < first.P; i++) moved[i] |= first.param[i] != b->start[i];
+    }
     cr_assert_eq(flt_alloc_count(), before, "%s: a step allocates", b->name);
     opt_steps(&second, 0, T, b->grads);
     same_bits(b->name, &first, &second);
     cr_assert_eq(memcmp(copy, b->grads, T * b->layout.total * sizeof *copy), 0, "%s: the gradient was written", b->name);
     for (size_t i = 0; i < first.P; i++)
-        cr_assert(isfinite((double)first.param[i]) && first.param[i] != b->start[i], "%s: parameter %zu is %g, was %g", b->name,
-                  i, (double)first.param[i], (double)b->start[i]);
+        cr_assert(isfinite((double)first.param[i]) && moved[i], "%s: parameter %zu is %g, was %g", b->name, i,
+                  (double)first.param[i], (double)b->start[i]);
     opt_stop(&first);
     opt_stop(&second);
+    flt_free(moved);
     flt_free(copy);
 }
 

@@ -94,9 +94,10 @@ Test(opt_hand, definitions) {
 }
 
 Test(opt_hand, zero_gradient_changes_nothing) {
-    static const char *const names[] = {"sgd", "momentum", "adam"};
+    static const char *const names[] = {"sgd",   "momentum", "nesterov", "rmsprop", "adagrad", "adam",
+                                        "adamw", "nadamw",   "radam",    "lion",    "lamb",    "adafactor"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        flt_weights w = opt_weights(names[i], "lr=0.5");
+        flt_weights w = opt_weights(names[i], "lr=0.5,weight_decay=0");
         flt_layout layout = opt_layout(opt_mixed);
         flt_real *start = opt_normal(3, layout.total, 1), *grads = opt_array(5 * layout.total);
         opt_run run = opt_start(&w, &layout, start);
