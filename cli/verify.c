@@ -5,6 +5,7 @@
 #include "engine/session.h"
 #include "engine/table.h"
 #include "engine/verb.h"
+#include "flt/memory.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -81,10 +82,18 @@ typedef struct tally {
     double worst;
 } tally;
 
+// One cell of the ladder, summed over seeds.
+typedef struct cell {
+    char mechanism[32], encoding[32];
+    double n, m, r, causal, seeds;
+    double total, mask, kernel, seconds, seconds_exact, bytes, bytes_exact;
+} cell;
+
 typedef struct watcher {
     const flt_sink *next;
     tally checks[MAX_CHECKS];
-    size_t n_checks;
+    size_t n_checks, n_cells, room;
+    cell *cells;
     flt_table *failures, *ladder;
 } watcher;
 
@@ -116,17 +125,72 @@ static flt_err on_check(watcher *w, size_t n, const flt_field *fields) {
     return flt_table_row(w->failures, cells);
 }
 
+static flt_err grow_cells(watcher *w) {
+    cell *grown = NULL;
+    if (w->n_cells < w->room) return FLTE_OK;
+    w->room = 2 * w->room + 32;
+    FLTX_TRY(flt_alloc(w->room, sizeof *grown, &grown));
+    if (w->n_cells > 0) memcpy(grown, w->cells, w->n_cells * sizeof *grown);
+    flt_free(w->cells);
+    w->cells = grown;
+    return FLTE_OK;
+}
+
+static bool same_cell(const cell *a, const cell *b) {
+    return strcmp(a->mechanism, b->mechanism) == 0 && strcmp(a->encoding, b->encoding) == 0 && a->n == b->n && a->m == b->m &&
+           a->r == b->r && a->causal == b->causal;
+}
+
+// The cell that this one belongs to; the last, and new, when there is none yet.
+static flt_err cell_of(watcher *w, const cell *key, cell **out) {
+    FLTX_TRY(grow_cells(w));
+    size_t i = 0;
+    while (i < w->n_cells && !same_cell(&w->cells[i], key)) i++;
+    if (i == w->n_cells) w->cells[w->n_cells++] = *key;
+    *out = &w->cells[i];
+    return FLTE_OK;
+}
+
 static flt_err on_ladder(watcher *w, size_t n, const flt_field *fields) {
-    static const char *const names[] = {
-        "mechanism", "encoding",      "n",     "m",          "r", "causal", "error_total", "error_mask", "error_kernel",
-        "seconds",   "seconds_exact", "bytes", "bytes_exact"};
-    enum { COLUMNS = sizeof names / sizeof *names };
-    const char *cells[COLUMNS];
-    for (size_t i = 0; i < COLUMNS; i++) {
-        const flt_field *f = field(n, fields, names[i]);
-        cells[i] = f->is_text ? f->text : flt_number(f->number);
+    cell key = {.n = field(n, fields, "n")->number,
+                .m = field(n, fields, "m")->number,
+                .r = field(n, fields, "r")->number,
+                .causal = field(n, fields, "causal")->number};
+    cell *c = NULL;
+    snprintf(key.mechanism, sizeof key.mechanism, "%s", field(n, fields, "mechanism")->text);
+    snprintf(key.encoding, sizeof key.encoding, "%s", field(n, fields, "encoding")->text);
+    FLTX_TRY(cell_of(w, &key, &c));
+    c->seeds += 1.0;
+    c->total += field(n, fields, "error_total")->number;
+    c->mask += field(n, fields, "error_mask")->number;
+    c->kernel += field(n, fields, "error_kernel")->number;
+    c->seconds += field(n, fields, "seconds")->number;
+    c->seconds_exact += field(n, fields, "seconds_exact")->number;
+    c->bytes = field(n, fields, "bytes")->number;
+    c->bytes_exact = field(n, fields, "bytes_exact")->number;
+    return FLTE_OK;
+}
+
+// Means over the seeds of each cell.
+static flt_err fill_ladder(watcher *w) {
+    for (size_t i = 0; i < w->n_cells; i++) {
+        const cell *c = &w->cells[i];
+        const double s = c->seeds;
+        const char *cells[] = {c->mechanism,
+                               c->encoding,
+                               flt_number(c->n),
+                               flt_number(c->m),
+                               flt_number(c->r),
+                               flt_number(c->total / s),
+                               flt_number(c->mask / s),
+                               flt_number(c->kernel / s),
+                               flt_number(1e6 * c->seconds / s),
+                               flt_number(1e6 * c->seconds_exact / s),
+                               flt_number(c->bytes / 1024.0),
+                               flt_number(c->bytes_exact / 1024.0)};
+        FLTX_TRY(flt_table_row(w->ladder, cells));
     }
-    return flt_table_row(w->ladder, cells);
+    return FLTE_OK;
 }
 
 static flt_err on_record(void *self, const char *kind, size_t n, const flt_field *fields) {
@@ -148,11 +212,10 @@ static bool on_stopped(void *self) {
 
 static flt_err make_tables(watcher *w) {
     static const char *const failure_names[] = {"verdict", "check", "mechanism", "case", "ratio"};
-    static const char *const ladder_names[] = {
-        "mechanism", "encoding",      "N",     "m",          "r", "causal", "error_total", "error_mask", "error_kernel",
-        "seconds",   "exact_seconds", "bytes", "exact_bytes"};
+    static const char *const ladder_names[] = {"mechanism",  "encoding",     "N",  "m",        "r",        "error_total",
+                                               "error_mask", "error_kernel", "us", "exact_us", "work_KiB", "exact_KiB"};
     FLTX_TRY(flt_table_create(5, failure_names, &w->failures));
-    return flt_table_create(13, ladder_names, &w->ladder);
+    return flt_table_create(12, ladder_names, &w->ladder);
 }
 
 static flt_err print_text(const watcher *w) {
@@ -176,7 +239,8 @@ static flt_err print_text(const watcher *w) {
     flt_table_destroy(t);
     FLTX_TRY(err);
     if (flt_table_rows(w->ladder) > 0) {
-        printf("\nerror against exact attention (relative Frobenius): total, by the mask alone, by the kernel features alone\n");
+        printf("\nerror against exact attention (relative Frobenius, mean over seeds): total, by the mask alone, by the kernel "
+               "alone\n");
         FLTX_TRY(flt_table_print(w->ladder, FLTX_TABLE_ALIGNED, stdout));
     }
     if (flt_table_rows(w->failures) == 0) return FLTE_OK;
@@ -203,7 +267,8 @@ static flt_err verify(input *in, flt_session **s) {
     flt_err err = make_tables(&w);
     if (err == FLTE_OK) err = flt_verify_run(&in->config, &sink, &report);
     if (err == FLTE_OK || err == FLTE_CHECK) {
-        const flt_err printed = in->common.json ? print_json(&w, &report) : print_text(&w);
+        const flt_err filled = fill_ladder(&w);
+        const flt_err printed = filled != FLTE_OK ? filled : in->common.json ? print_json(&w, &report) : print_text(&w);
         if (printed != FLTE_OK) err = printed;
     }
     if (err == FLTE_OK && !in->common.quiet)
@@ -211,6 +276,7 @@ static flt_err verify(input *in, flt_session **s) {
                 flt_session_run(*s));
     flt_table_destroy(w.failures);
     flt_table_destroy(w.ladder);
+    flt_free(w.cells);
     return err;
 }
 

@@ -105,9 +105,14 @@ static bool continues_spec(const char *item) {
     return item[head] == '=';
 }
 
+// Copies of list options, cut into items: they live as long as the program, and leak checkers find them here.
+__attribute__((used)) static char *kept[FLTX_MAX_LIST];
+static size_t n_kept;
+
 size_t flt_arg_list(const struct argp_state *state, const char *option, const char *text, const char **items) {
-    char *copy = strdup(text); // lives as long as the program
+    char *copy = n_kept < FLTX_MAX_LIST ? strdup(text) : NULL;
     size_t n = 0;
+    if (copy != NULL) kept[n_kept++] = copy;
     if (copy == NULL) argp_failure(state, 3, 0, "--%s: out of memory", option);
     for (char *item = copy; item != NULL;) {
         char *comma = strchr(item, ',');
