@@ -155,9 +155,9 @@ static flt_err encoding_lags(plan *p) {
 
 // `lag_bias` alone, without an encoding's name, goes by index, whatever the positions are.
 static bool by_index(const flt_attention_desc *desc) {
-    static const char *const others[] = {"w", "mu", "s2", "c", "v", "bias"};
+    static const char *const others[] = {"bias", FLTX_ATT_RPE_ARGS};
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
-        if (flt_attention_arg_find(desc, others[i]) != NULL) return false;
+        if (strcmp(others[i], "lag_bias") != 0 && flt_attention_arg_find(desc, others[i]) != NULL) return false;
     }
     return flt_attention_arg_find(desc, "lag_bias") != NULL && strcmp(flt_params_text(desc->params, "rpe"), "auto") == 0;
 }

@@ -107,6 +107,7 @@ const flt_rpe_kind flt_rpe_kind_gaussian_mixture = {
                         "Transformers, AISTATS 2024, arXiv 2302.01925",
             .caps = FLTX_RPE_SPECTRUM | FLTX_RPE_EVEN,
         },
+    .args = {{"w", NAN}, {"mu", NAN}, {"s2", NAN}},
     .check = check,
     .closed_form = closed_form,
     .draw = draw,

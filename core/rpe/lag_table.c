@@ -121,6 +121,7 @@ const flt_rpe_kind flt_rpe_kind_lag_table = {
                 "Shaw, Uszkoreit, Vaswani, Self-attention with relative position representations, NAACL 2018, arXiv 1803.02155",
             .caps = FLTX_RPE_SPECTRUM | FLTX_RPE_GRID,
         },
+    .args = {{"lag_bias", NAN}},
     .check = check,
     .closed_form = closed_form,
     .draw = draw,

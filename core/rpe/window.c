@@ -51,6 +51,7 @@ const flt_rpe_kind flt_rpe_kind_window = {
             .citation = "local encodings: arXiv 2302.01925; on integers: the Dirichlet kernel",
             .caps = FLTX_RPE_SPECTRUM | FLTX_RPE_GRID | FLTX_RPE_EVEN,
         },
+    .args = {{"c", NAN}, {"v", NAN}},
     .check = check,
     .closed_form = closed_form,
     .draw = draw,

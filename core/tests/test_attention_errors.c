@@ -40,7 +40,7 @@ Test(attention_errors, names) {
     refused(&p, FLTE_NAME, "did you mean 'omega'");
     flt_free((void *)(uintptr_t)p.args[0].data);
     p = base("flt");
-    p.params = "rpe=gaussian";
+    p.params = "rpe=gausian";
     refused(&p, FLTE_NAME, "gaussian_mixture");
     p.params = "features=cosh";
     refused(&p, FLTE_RANGE, "hyperbolic");
@@ -66,7 +66,7 @@ Test(attention_errors, shapes) {
         {"flt", "pos", 3, {2, 6, 1}, FLTE_SHAPE, "shared by the heads"},
         {"flt", "rho", 0, {0}, FLTE_SHAPE, "'rho'"},
         {"flt", "w", 1, {3}, FLTE_SHAPE, "mu [T, l]"},
-        {"flt", "c", 0, {0}, FLTE_SHAPE, "both arguments c and v"},
+        {"flt", "c", 0, {0}, FLTE_SHAPE, "window needs the argument 'v'"},
         {"flt", "lag_bias", 1, {10}, FLTE_SHAPE, "odd"},
         {"flt", "lag_bias", 1, {9}, FLTE_RANGE, "span 5 steps"},
         {"exact", "lag_bias", 1, {13}, FLTE_SHAPE, "2N - 1 = 11"},
@@ -145,7 +145,7 @@ Test(attention_errors, what_cannot_be_done_says_what_can) {
     flt_free(lags);
     p = base("flt");
     p.params = "rpe=window";
-    refused(&p, FLTE_SHAPE, "both arguments c and v");
+    refused(&p, FLTE_SHAPE, "window needs the argument 'c'");
 
     flt_attention *a = NULL;
     p = base("exact");

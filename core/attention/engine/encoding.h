@@ -10,13 +10,14 @@
     { "rpe", FLTX_TEXT, "auto", 0, 0, NULL, "relative positional encoding by name; auto: the one whose arguments are given" }
 
 // The names of the arguments of every encoding, for lists of valid names.
-#define FLTX_ATT_RPE_ARGS "w", "mu", "s2", "c", "v", "lag_bias"
+#define FLTX_ATT_RPE_ARGS "w", "mu", "s2", "c", "v", "scale", "slope", "decay", "band", "buckets", "max_distance", "lag_bias"
+enum { FLTX_ATT_N_RPE_ARGS = 12 };
 
 typedef struct flt_att_encoding {
     const flt_rpe_kind *kind; // NULL: neither named nor implied by the arguments
     bool named;               // by the parameter
     size_t l;
-    flt_att_array w, mu, s2, c, v, lag_bias;
+    flt_att_array given[FLTX_ATT_N_RPE_ARGS]; // in the order of FLTX_ATT_RPE_ARGS
 } flt_att_encoding;
 
 // Chooses the encoding, reads its arguments and checks them for every head and against the positions. *out may be half-built on

@@ -15,9 +15,15 @@ typedef struct flt_rpe_args {
     size_t l;                    // position dimension
     size_t t;                    // mixture components
     const double *w, *mu, *s2;   // gaussian_mixture: [t], [t, l], [t]
-    double c, v;                 // window: value and half-width (integer)
+    double c, v;                 // amplitude; half-width of local encodings (window: an integer)
+    double scale;                // length scale of kernels
+    double slope, decay;         // alibi; exponential
+    double band;                 // box, ball: largest frequency that is drawn, in units of 1/v
     size_t n;                    // lag_table: lags -(n-1) .. n-1
     const double *lag_bias;      // [2n - 1]: b_{j-i} at index (j - i) + n - 1
+    size_t n_buckets;            // t5_buckets
+    const double *buckets;       // [n_buckets]
+    double max_distance;         // from here on every offset falls into the last bucket
 } flt_rpe_args;
 
 enum { // capability bits
@@ -26,8 +32,15 @@ enum { // capability bits
     FLTX_RPE_EVEN = 1u << 2,     // f(z) = f(-z) for every argument
 };
 
+// An argument of an encoding, by its name in flt_rpe_args. `initial`: its value when it is not given; NAN: it must be given.
+typedef struct flt_rpe_arg {
+    const char *name;
+    double initial;
+} flt_rpe_arg;
+
 typedef struct flt_rpe_kind {
     flt_kind kind;
+    flt_rpe_arg args[6]; // ends with a name of NULL
     // FLTE_SHAPE, FLTE_RANGE, FLTE_UNSUPPORTED: are the arguments complete and sensible?
     flt_err (*check)(const flt_rpe_args *a);
     // f [n] at offsets z [n, l].
@@ -37,7 +50,11 @@ typedef struct flt_rpe_kind {
     flt_err (*draw)(const flt_rpe_args *a, flt_rng rng, size_t r, double *xi, double *rho);
     // g [n] at frequencies xi [n, l].
     void (*spectrum)(const flt_rpe_args *a, size_t n, const double *xi, double *g);
-} flt_rpe_kind; // optional functions are NULL exactly when the capability bit is clear
+    // The proposal as a map of the unit cube, so that it can be fed with points other than random ones: u [r, coordinates] -> xi
+    // [r, l], rho [r]; uniform points give xi ~ p. 0 and NULL where draw is a rule.
+    size_t (*coordinates)(const flt_rpe_args *a);
+    void (*place)(const flt_rpe_args *a, size_t r, const double *u, double *xi, double *rho);
+} flt_rpe_kind; // draw and spectrum are NULL exactly when the capability bit is clear
 
 const flt_registry *flt_rpe_registry(void);
 flt_err flt_rpe_find(const char *name, const flt_rpe_kind **out);
