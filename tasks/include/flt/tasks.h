@@ -6,7 +6,7 @@
 #include "flt/objective.h"
 #include "flt/registry.h"
 
-enum { // capability bits
+enum {                              // capability bits
     FLTX_TASK_STOCHASTIC = 1u << 0, // minibatches differ from step to step
     FLTX_TASK_DATA = 1u << 1,       // stands on real data, with train, validation and test splits
     FLTX_TASK_MINIMUM = 1u << 2,    // the least loss is known
@@ -24,5 +24,13 @@ flt_err flt_task_find(const char *name, const flt_task_kind **out);
 // "digits_mlp", "digits_mlp:width=32,batch=64". A flt_objective_maker. Errors: FLTE_NAME, FLTE_USAGE, FLTE_RANGE, FLTE_IO
 // (data files), FLTE_NOMEM.
 flt_err flt_task_create(const char *spec, flt_objective **out);
+
+// Draws one task of a distribution: a spec whose numbers may be ranges (ends included) and whose numbers and names may be
+// choices, "digits_mlp:width=8..128,depth=1..3,activation=relu|gelu"; or several of them with weights,
+// "3*digits_mlp:width=8..128;quadratic". A range that spans a factor of 4 or more from a positive low end is drawn log-uniform,
+// others uniform. The same seed draws the same task. concrete [FLTX_TASK_SPEC_SIZE] is a spec for flt_task_create. Errors: as
+// there, of any value that could be drawn; FLTE_RANGE also for downward ranges and weights.
+enum { FLTX_TASK_SPEC_SIZE = 256 };
+flt_err flt_task_sample(const char *distribution, uint64_t seed, char *concrete);
 
 #endif
