@@ -271,6 +271,7 @@ static flt_err verify(input *in, flt_session **s) {
         const flt_err printed = filled != FLTE_OK ? filled : in->common.json ? print_json(&w, &report) : print_text(&w);
         if (printed != FLTE_OK) err = printed;
     }
+    fflush(stdout); // the remark below comes after the table, also where both go to one file
     if (err == FLTE_OK && !in->common.quiet)
         fprintf(stderr, "flt verify: %zu cases passed, %zu marginal, 0 failed; run %lld\n", report.passed, report.marginal,
                 flt_session_run(*s));

@@ -13,7 +13,7 @@ scripts/setup.sh
 
 step "2/6 build"
 cmake --preset release >/dev/null
-cmake --build build/release --target flt -j "$(nproc)" | grep -v -E '^\[.*(Building|Built|Linking|Generating)|Consolidate|Scanning' || [ "${PIPESTATUS[0]}" -eq 0 ]
+cmake --build build/release --target flt -j "$(nproc)" | grep -v -E '^\[.*(Building|Built|Linking|Generating)|Looking up' || [ "${PIPESTATUS[0]}" -eq 0 ]
 flt=$root/build/release/cli/flt
 work=$root/build/quickstart
 export OMP_WAIT_POLICY=passive # threads that wait do not hold a core
