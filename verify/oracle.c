@@ -6,6 +6,8 @@
 
 #include "flt/memory.h"
 
+#include <string.h>
+
 static flt_err on_problem(flt_check_context *c, const flt_attention_kind *kind, flt_problem *p) {
     flt_attention *plan = NULL;
     flt_real *want = NULL;
@@ -22,7 +24,7 @@ static flt_err on_problem(flt_check_context *c, const flt_attention_kind *kind, 
     return err;
 }
 
-// Exact attention reads a table of lags too, which the mixture of the common problems does not exercise.
+// Exact attention and NPRF read a table of lags too, which the mixture of the common problems does not exercise.
 static flt_err lag_table(flt_check_context *c, const flt_attention_kind *kind) {
     enum { N = 37 };
     double table[2 * N - 1];
@@ -72,7 +74,7 @@ static flt_err shrinking_keys(flt_check_context *c, const flt_attention_kind *ki
 }
 
 static flt_err on_mechanism(flt_check_context *c, const flt_attention_kind *kind) {
-    if ((kind->kind.caps & FLTX_ATT_EXACT) != 0) FLTX_TRY(lag_table(c, kind));
+    if ((kind->kind.caps & FLTX_ATT_EXACT) != 0 || strcmp(kind->kind.name, "nprf") == 0) FLTX_TRY(lag_table(c, kind));
     FLTX_TRY(flt_each_problem(c, kind, on_problem));
     return flt_each_problem(c, kind, shrinking_keys);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Nothing here is shared with the code under test but the draws.
-#include "engine/oracle.h"
+#include "engine/oracle_heads.h"
 
 #include "flt/memory.h"
 
@@ -195,18 +195,38 @@ static flt_err feature_head(const flt_problem *p, const flt_attention *plan, siz
     return FLTE_OK;
 }
 
+// Mechanisms whose oracle has a file of its own.
+static const struct {
+    const char *name;
+    flt_err (*run)(const flt_oracle_job *job);
+    bool averages; // writes log weights; else the output itself
+} others[] = {{"nprf", flt_oracle_nprf, true}};
+
+static flt_err other_head(const char *name, const flt_oracle_job *job) {
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        if (strcmp(name, others[i].name) != 0) continue;
+        FLTX_TRY(others[i].run(job));
+        if (others[i].averages) *job->exponent = fmax(*job->exponent, flt_oracle_rows(job->p, job->x, job->v, job->out));
+        return FLTE_OK;
+    }
+    return flt_fail(FLTE_UNSUPPORTED, "oracle", "nobody has written the oracle of '%s' in verify/engine", name);
+}
+
 static flt_err head(const flt_problem *p, const flt_attention *plan, size_t b, size_t h, scratch *s, flt_real *out,
                     double *exponent) {
     const char *name = flt_attention_kind_of(plan)->kind.name;
     const size_t at = (b * p->H + h) * p->N;
     const flt_real *q = p->q + at * p->d, *k = p->k + at * p->d, *v = p->v + at * p->dv;
-    if (strcmp(name, "exact") == 0)
+    const bool exact = strcmp(name, "exact") == 0, features = strcmp(name, "performer") == 0 || strcmp(name, "flt") == 0;
+    const flt_oracle_job job = {
+        .p = p, .plan = plan, .h = h, .q = q, .k = k, .v = v, .x = s->x, .out = s->out, .exponent = exponent};
+    if (exact)
         FLTX_TRY(exact_head(p, plan, h, q, k, s));
-    else if (strcmp(name, "performer") == 0 || strcmp(name, "flt") == 0)
+    else if (features)
         FLTX_TRY(feature_head(p, plan, h, q, k, s, exponent));
     else
-        return flt_fail(FLTE_UNSUPPORTED, "oracle", "nobody has written the oracle of '%s' in verify/engine/oracle.c", name);
-    *exponent = fmax(*exponent, flt_oracle_rows(p, s->x, v, s->out));
+        FLTX_TRY(other_head(name, &job));
+    if (exact || features) *exponent = fmax(*exponent, flt_oracle_rows(p, s->x, v, s->out));
     for (size_t i = 0; i < p->N * p->dv; i++) out[at * p->dv + i] = (flt_real)s->out[i];
     return FLTE_OK;
 }

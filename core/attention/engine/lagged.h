@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: MIT
+// Kernel attention whose weights carry one factor a lag. Private to core/attention.
+//
+//     A_ij = e^{b_{j-i}} sum_f exp(lq_if + lk_jf),   out_i = sum_j A_ij v_j / sum_j A_ij
+//
+// Two ways to the same numbers:
+//   direct  tiles of 64 x 64: a product of features, its logarithm, online softmax. Time O(N^2 (m + dv)), every row to full
+//           precision: a weight that leaves the range of flt_real is formed again by itself.
+//   fft     the matrix e^{b_{j-i}} is Toeplitz, so that for each feature f the sums over j of e^{b_{j-i}} exp(lk_jf) [v_j, 1] are
+//           dv + 1 convolutions; features go one after the other. Time O(m dv N log N), memory O(N (m + dv)).
+// Causal with fft: halves. Tokens of the first half reach those of the second through one convolution whose source lies wholly in
+// the past, so that no bit depends on the future; pieces of at most BLOCK rows are direct. Time O(m dv N log^2 N).
+//
+// A transform errs by eps times the largest row, which is fatal for rows whose denominator is small against it. Each row carries
+// a bound of that error; a row where it exceeds LIMIT eps of its denominator (a denominator <= 0 among them) is flagged, counted
+// and computed again directly.
+#ifndef FLTX_ATTENTION_LAGGED_H
+#define FLTX_ATTENTION_LAGGED_H
+
+#include "args.h"
+#include "tiles.h"
+
+#include "flt/memory.h"
+#include "flt/num.h"
+
+enum { FLTX_LAGGED_TILE = 64, FLTX_LAGGED_BLOCK = 512, FLTX_LAGGED_LEVELS = 48 };
+
+typedef struct flt_att_level { // convolutions of one size
+    size_t span, size;         // source rows, length of the transform
+    flt_real *spectrum;        // [heads, size/2 + 1, 2] of e^{b - top}, conjugate
+    double *top, *norm;        // [heads]: largest b, Euclidean norm of e^{b - top}
+} flt_att_level;
+
+typedef struct flt_att_lagged_slot {  // one thread's
+    flt_real *lq, *lk;                // [N, m]: filled by the caller, then run
+    flt_real *pk;                     // [N, m]: exp(lk - lk of the first key of its tile)
+    flt_real *phi, *s;                // [tile, m], [tile, tile]
+    flt_real *top, *sum, *keep;       // [N], [N], [tile]: online softmax
+    flt_real *vt, *acc;               // fft: [dv, N], [dv, N]
+    flt_real *colk, *colq;            // fft: [N]: one feature of keys and queries
+    flt_real *high, *den, *est, *err; // fft: [N]: scale and sum of a convolution, its error and that of the row
+    flt_real *level;                  // fft: [m]: scale of each feature
+    flt_real *row, *wave;             // fft: [size], [size + 2]
+    flt_fft *fft[FLTX_LAGGED_LEVELS];
+    size_t flagged;
+} flt_att_lagged_slot;
+
+typedef struct flt_att_lagged {
+    size_t N, m, dv, heads, block, levels; // levels = 0: direct
+    bool causal;
+    int threads;
+    flt_real *lags; // [heads, 2N - 1]
+    flt_att_level level[FLTX_LAGGED_LEVELS];
+    flt_att_lagged_slot *slots;
+    const flt_att_tiles *tiles;
+    flt_ws ws;
+} flt_att_lagged;
+
+// lags [heads, 2N - 1]: b_{j-i} at (j - i) + N - 1; heads = 1: shared. Sequences longer than `crossover` go by fft.
+flt_err flt_att_lagged_create(const flt_attention_desc *desc, size_t m, size_t heads, const double *lags, size_t crossover,
+                              flt_att_lagged **out);
+void flt_att_lagged_destroy(flt_att_lagged *a);
+
+// One head from the log features in the thread's slot. v, out [N, dv].
+void flt_att_lagged_run(const flt_att_lagged *a, size_t thread, size_t head, const flt_real *v, flt_real *out);
+
+// ---- between the two files
+// Adds keys from .. to rows first .. first + count - 1 (at most a tile); out is not yet divided.
+void flt_att_lagged_direct(const flt_att_lagged *a, flt_att_lagged_slot *w, size_t head, size_t first, size_t count, size_t from,
+                           const flt_real *v, flt_real *out);
+void flt_att_lagged_clear(const flt_att_lagged *a, flt_att_lagged_slot *w, size_t first, size_t count, flt_real *out);
+flt_err flt_att_lagged_plan(flt_att_lagged *a, const double *lags); // levels, spectra, transforms
+void flt_att_lagged_fft(const flt_att_lagged *a, flt_att_lagged_slot *w, size_t head, const flt_real *v, flt_real *out);
+
+#endif

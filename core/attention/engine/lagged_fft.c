@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: MIT
+// Kernel attention whose weights carry one factor a lag: the way through Fourier transforms; see lagged.h.
+#include "lagged.h"
+
+#include "flt/plant.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { TILE = FLTX_LAGGED_TILE, LIMIT = 512 };
+
+static size_t smaller(size_t a, size_t b) {
+    return a < b ? a : b;
+}
+
+typedef struct piece { // rows of keys that reach rows of queries through one convolution
+    size_t head, level, source, target, keys, rows;
+    size_t shift; // target - source
+} piece;
+
+// ---- one convolution
+
+// w->row holds `keys` values; on return its entry shift + i is sum_j e^{b_{j-i} - top} x_j.
+static void convolve(const flt_att_lagged *a, flt_att_lagged_slot *w, piece p) {
+    const flt_att_level *l = &a->level[p.level];
+    const size_t pairs = l->size / 2 + 1;
+    const flt_real *c = l->spectrum + (a->heads == 1 ? 0 : p.head * 2 * pairs);
+    memset(w->row + p.keys, 0, (l->size - p.keys) * sizeof *w->row);
+    flt_fft_forward(w->fft[p.level], w->row, w->wave);
+    for (size_t i = 0; i < 2 * pairs; i += 2) {
+        const flt_real re = w->wave[i], im = w->wave[i + 1];
+        w->wave[i] = re * c[i] - im * c[i + 1];
+        w->wave[i + 1] = re * c[i + 1] + im * c[i];
+    }
+    flt_fft_inverse(w->fft[p.level], w->wave, w->row);
+}
+
+// Scales of features over the keys of the piece, and of its queries.
+static void scales(const flt_att_lagged *a, flt_att_lagged_slot *w, piece p) {
+    const size_t m = a->m;
+    a->tiles->column_max(p.keys, m, w->lk + p.source * m, w->level);
+    for (size_t i = 0; i < p.rows; i++) {
+        const flt_real *lq = w->lq + (p.target + i) * m;
+        for (size_t f = 0; f < m; f++) w->phi[f] = lq[f] + w->level[f];
+        w->high[i] = flt_max(m, w->phi);
+    }
+}
+
+// One feature's part of acc, den and est.
+static void add_feature(const flt_att_lagged *a, flt_att_lagged_slot *w, piece p, size_t f) {
+    const size_t m = a->m, N = a->N;
+    const flt_real *y = w->row + p.shift;
+    for (size_t j = 0; j < p.keys; j++) w->colk[j] = w->lk[(p.source + j) * m + f] - w->level[f];
+    for (size_t i = 0; i < p.rows; i++) w->colq[i] = w->lq[(p.target + i) * m + f] + w->level[f] - w->high[i];
+    flt_vexp(p.keys, w->colk, w->colk);
+    flt_vexp(p.rows, w->colq, w->colq);
+    const flt_real norm = (flt_real)sqrt(flt_sum_squares(p.keys, w->colk));
+    memcpy(w->row, w->colk, p.keys * sizeof *w->row);
+    convolve(a, w, p);
+    for (size_t i = 0; i < p.rows; i++) w->den[i] += w->colq[i] * y[i], w->est[i] += w->colq[i] * norm;
+    for (size_t c = 0; c < a->dv; c++) {
+        const flt_real *v = w->vt + c * N + p.source;
+        flt_real *acc = w->acc + c * N;
+        for (size_t j = 0; j < p.keys; j++) w->row[j] = w->colk[j] * v[j];
+        convolve(a, w, p);
+        for (size_t i = 0; i < p.rows; i++) acc[i] += w->colq[i] * y[i];
+    }
+}
+
+// Joins what the piece brought with what its rows had, as online softmax does.
+static void merge(const flt_att_lagged *a, flt_att_lagged_slot *w, piece p, flt_real *out) {
+    const flt_att_level *l = &a->level[p.level];
+    const size_t h = a->heads == 1 ? 0 : p.head;
+    for (size_t i = 0; i < p.rows; i++) {
+        const size_t row = p.target + i;
+        const double high = (double)w->high[i] + l->top[h], top = fmax(high, (double)w->top[row]);
+        const flt_real old = (flt_real)exp((double)w->top[row] - top), new = (flt_real)exp(high - top);
+        w->top[row] = (flt_real)top;
+        w->sum[row] = w->sum[row] * old + w->den[i] * new;
+        w->err[row] = w->err[row] * old + w->est[i] * (flt_real)l->norm[h] * new;
+        for (size_t c = 0; c < a->dv; c++) out[row * a->dv + c] = out[row * a->dv + c] * old + w->acc[c * a->N + i] * new;
+    }
+}
+
+static void run_piece(const flt_att_lagged *a, flt_att_lagged_slot *w, piece p, flt_real *out) {
+    p.shift = p.target - p.source;
+    scales(a, w, p);
+    memset(w->den, 0, p.rows * sizeof *w->den);
+    memset(w->est, 0, p.rows * sizeof *w->est);
+    for (size_t c = 0; c < a->dv; c++) memset(w->acc + c * a->N, 0, p.rows * sizeof *w->acc);
+    for (size_t f = 0; f < a->m; f++) add_feature(a, w, p, f);
+    merge(a, w, p, out);
+}
+
+// ---- a head
+
+static void run_halves(const flt_att_lagged *a, flt_att_lagged_slot *w, size_t head, size_t first, size_t count,
+                       const flt_real *v, flt_real *out) {
+    size_t k = 0;
+    if (count <= a->block) {
+        for (size_t i = first; i < first + count; i += TILE)
+            flt_att_lagged_direct(a, w, head, i, smaller(TILE, first + count - i), first, v, out);
+        return;
+    }
+    while (2 * a->level[k].span < count) k++;
+    const size_t half = a->level[k].span;
+    run_halves(a, w, head, first, half, v, out);
+    run_piece(a, w, (piece){head, k, first, first + half, half, count - half, 0}, out);
+    run_halves(a, w, head, first + half, count - half, v, out);
+}
+
+// Rows whose error bound is too large for their denominator, directly. Negated, so that NaN is among them.
+static void repair(const flt_att_lagged *a, flt_att_lagged_slot *w, size_t head, const flt_real *v, flt_real *out) {
+    for (size_t i = 0; i < a->N; i++) {
+        if (w->sum[i] > 0 && w->err[i] <= LIMIT * w->sum[i]) continue;
+        flt_att_lagged_clear(a, w, i, 1, out);
+        flt_att_lagged_direct(a, w, head, i, 1, 0, v, out);
+        w->flagged++;
+    }
+}
+
+void flt_att_lagged_fft(const flt_att_lagged *a, flt_att_lagged_slot *w, size_t head, const flt_real *v, flt_real *out) {
+    memset(w->err, 0, a->N * sizeof *w->err);
+    for (size_t j = 0; j < a->N; j++)
+        for (size_t c = 0; c < a->dv; c++) w->vt[c * a->N + j] = v[j * a->dv + c];
+    if (a->causal)
+        run_halves(a, w, head, 0, a->N, v, out);
+    else
+        run_piece(a, w, (piece){head, 0, 0, 0, a->N, a->N, 0}, out);
+    repair(a, w, head, v, out);
+}
+
+// ---- plan
+
+// c of one head: at delta >= 0 the factor of lag delta, at size - delta that of lag -delta; causal: past lags alone.
+static void load_factors(const flt_att_lagged *a, flt_att_level *l, size_t head, const double *b, flt_real *c) {
+    const size_t N = a->N, past = smaller(l->size - 1, N - 1);
+    double top = a->causal ? -INFINITY : b[N - 1], squares = 0;
+    for (size_t i = 1; i <= past; i++) {
+        top = fmax(top, b[N - 1 - i]);
+        if (!a->causal) top = fmax(top, b[N - 1 + i]);
+    }
+    memset(c, 0, l->size * sizeof *c);
+    for (size_t i = 0; i <= past; i++) {
+        if (!a->causal) c[i] = (flt_real)exp(b[N - 1 + i] - top);
+        if (i > 0) c[l->size - i] = (flt_real)exp(b[N - 1 - i] - top);
+    }
+    for (size_t i = 0; i < l->size; i++) squares += (double)c[i] * (double)c[i];
+    l->top[head] = top;
+    l->norm[head] = sqrt(squares);
+}
+
+static flt_err make_level(flt_att_lagged *a, flt_att_level *l, const double *lags, flt_real *row) {
+    const size_t width = 2 * (l->size / 2 + 1);
+    const size_t level = (size_t)(l - a->level);
+    FLTX_TRY(flt_alloc(a->heads, sizeof *l->top, &l->top));
+    FLTX_TRY(flt_alloc(a->heads, sizeof *l->norm, &l->norm));
+    FLTX_TRY(flt_alloc(a->heads * width, sizeof *l->spectrum, &l->spectrum));
+    for (int t = 0; t < a->threads; t++) FLTX_TRY(flt_fft_create(l->size, 1, &a->slots[t].fft[level]));
+    for (size_t h = 0; h < a->heads; h++) {
+        flt_real *c = l->spectrum + h * width;
+        load_factors(a, l, h, lags + h * (2 * a->N - 1), row);
+        flt_fft_forward(a->slots[0].fft[level], row, c);
+        for (size_t i = 1; i < width; i += 2) c[i] = -c[i];
+    }
+    return FLTE_OK;
+}
+
+flt_err flt_att_lagged_plan(flt_att_lagged *a, const double *lags) {
+    flt_real *row = NULL;
+    flt_err err = FLTE_OK;
+    size_t span = a->causal ? a->block : a->N;
+    do {
+        a->level[a->levels].span = span;
+        a->level[a->levels++].size = a->causal ? 2 * span : flt_fft_good_size(2 * a->N - 1);
+        span *= 2;
+    } while (a->causal && span < a->N);
+    FLTX_TRY(flt_alloc(a->level[a->levels - 1].size, sizeof *row, &row));
+    for (size_t k = 0; k < a->levels && err == FLTE_OK; k++) err = make_level(a, &a->level[k], lags, row);
+    flt_free(row);
+    return err;
+}
