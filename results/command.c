@@ -4,30 +4,7 @@
 #include <string.h>
 
 #include "store.h"
-
-// A growing text; `err` sticks, so that callers check once.
-typedef struct text {
-    char *data;
-    size_t used, size;
-    flt_err err;
-} text;
-
-static void append(text *t, const char *piece, size_t bytes) {
-    if (t->err != FLTE_OK) return;
-    if (t->used + bytes + 1 > t->size) {
-        char *bigger = NULL;
-        const size_t size = 2 * (t->used + bytes) + 64;
-        t->err = flt_alloc(size, 1, &bigger);
-        if (t->err != FLTE_OK) return;
-        if (t->used > 0) memcpy(bigger, t->data, t->used);
-        flt_free(t->data);
-        t->data = bigger;
-        t->size = size;
-    }
-    memcpy(t->data + t->used, piece, bytes);
-    t->used += bytes;
-    t->data[t->used] = 0;
-}
+#include "text.h"
 
 // JSON and SQLite's text are UTF-8; a byte that is not part of it (an old file name) is kept as the character of that number.
 static size_t utf8_length(const unsigned char *p) {
@@ -41,42 +18,42 @@ static size_t utf8_length(const unsigned char *p) {
     return n;
 }
 
-static void append_json(text *t, const char *word) {
+static void append_json(flt_text *t, const char *word) {
     char escape[8];
-    append(t, "\"", 1);
+    flt_text_append(t, "\"", 1);
     for (const unsigned char *p = (const unsigned char *)word; *p != 0;) {
         const size_t n = utf8_length(p);
         if (n == 0 || *p < 0x20 || *p == '"' || *p == '\\')
-            append(t, escape, (size_t)snprintf(escape, sizeof escape, "\\u%04x", *p));
+            flt_text_append(t, escape, (size_t)snprintf(escape, sizeof escape, "\\u%04x", *p));
         else
-            append(t, (const char *)p, n);
+            flt_text_append(t, (const char *)p, n);
         p += n == 0 ? 1 : n;
     }
-    append(t, "\"", 1);
+    flt_text_append(t, "\"", 1);
 }
 
-static void append_quoted(text *t, const char *word) {
+static void append_quoted(flt_text *t, const char *word) {
     const char *plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=./:,@%^";
     if (word[0] != 0 && strspn(word, plain) == strlen(word)) {
-        append(t, word, strlen(word));
+        flt_text_append(t, word, strlen(word));
         return;
     }
-    append(t, "'", 1);
-    for (const char *p = word; *p != 0; p++) append(t, *p == '\'' ? "'\\''" : p, *p == '\'' ? 4 : 1);
-    append(t, "'", 1);
+    flt_text_append(t, "'", 1);
+    for (const char *p = word; *p != 0; p++) flt_text_append(t, *p == '\'' ? "'\\''" : p, *p == '\'' ? 4 : 1);
+    flt_text_append(t, "'", 1);
 }
 
 flt_err flt_command_text(int argc, char *const *argv, char **json, char **command) {
-    text j = {0}, c = {0};
-    append(&j, "[", 1);
-    append(&c, "", 0);
+    flt_text j = {0}, c = {0};
+    flt_text_append(&j, "[", 1);
+    flt_text_append(&c, "", 0);
     for (int i = 0; i < argc; i++) {
-        if (i > 0) append(&j, ",", 1);
-        if (i > 0) append(&c, " ", 1);
+        if (i > 0) flt_text_append(&j, ",", 1);
+        if (i > 0) flt_text_append(&c, " ", 1);
         append_json(&j, argv[i]);
         append_quoted(&c, argv[i]);
     }
-    append(&j, "]", 1);
+    flt_text_append(&j, "]", 1);
     *json = j.data;
     *command = c.data;
     return j.err != FLTE_OK ? j.err : c.err;

@@ -2,17 +2,8 @@
 // The questions that the program asks: the list of runs, the parts of one.
 #include <string.h>
 
+#include "query.h"
 #include "store.h"
-
-#define STATUS  "flt_status(r.status, e.host, r.boot_id, r.pid_space, r.pid, r.pid_started, r.heartbeat_us)"
-#define SECONDS "round((coalesce(r.ended_us, r.heartbeat_us) - r.started_us) / 1e6, 3)"
-#define SEED    "iif(r.seed < 0, printf('%llu', r.seed), r.seed)" // seeds are unsigned, SQLite's integers are not
-#define STARTED "datetime(r.started_us / 1000000, 'unixepoch', 'localtime')"
-#define CODE    "substr(e.git_commit, 1, 10) || CASE e.git_dirty WHEN 1 THEN '+' ELSE '' END"
-
-static const char list_sql[] =
-    "SELECT r.run_id AS run, r.kind, " STATUS " AS status, " STARTED " AS started, " SECONDS " AS seconds, " CODE
-    " AS code, " SEED " AS seed, r.command FROM run r JOIN env e USING(env_id) ORDER BY r.run_id DESC LIMIT ?1";
 
 // One value a line: forty columns in one row are not readable.
 static const char run_sql[] =
@@ -75,7 +66,8 @@ static flt_err ask(flt_store *s, const char *sql, long long argument, flt_row_fn
 }
 
 flt_err flt_store_list(flt_store *s, size_t limit, flt_row_fn row, void *user) {
-    return ask(s, list_sql, limit == 0 || limit > INT64_MAX ? -1 : (long long)limit, row, user);
+    const flt_run_filter all = {.limit = limit};
+    return flt_store_find(s, &all, row, user);
 }
 
 static flt_err find_part(const char *part, const char **sql) {
@@ -93,7 +85,7 @@ static flt_err find_part(const char *part, const char **sql) {
                     part, near == NULL ? "" : " (did you mean '", near == NULL ? "" : near, near == NULL ? "" : "'?)");
 }
 
-static flt_err find_run(flt_store *s, long long *run) {
+flt_err flt_find_run(flt_store *s, long long *run) {
     long long last = 0, found = 0;
     FLTX_TRY(flt_db_int(s->db, s->path, "SELECT max(run_id) FROM run", &last));
     if (last == 0) return flt_fail(FLTE_NAME, "results", "%s: no run has been recorded in it", s->path);
@@ -110,6 +102,6 @@ flt_err flt_store_show(flt_store *s, long long run, const char *part, flt_row_fn
     const char *sql = NULL;
     FLTX_TRY(flt_store_check(s, "query", false));
     FLTX_TRY(find_part(part, &sql));
-    FLTX_TRY(find_run(s, &run));
+    FLTX_TRY(flt_find_run(s, &run));
     return ask(s, sql, run, row, user);
 }
