@@ -76,3 +76,27 @@ void flt_images_plain(const flt_images *s, flt_split split, size_t first, size_t
         labels[i] = (flt_real)d->labels[row];
     }
 }
+
+// ---- as a task's functions
+
+flt_image_inputs flt_images_inputs(const flt_images *s, flt_task_model *m) {
+    const flt_node pixels = flt_task_input(m, "pixels", 2, (size_t[]){m->rows, s->data->height * s->data->width});
+    return (flt_image_inputs){pixels, flt_task_input(m, "labels", 1, &m->rows)};
+}
+
+void flt_images_task_close(void *self) {
+    flt_images_close(self);
+}
+
+void flt_images_task_batch(void *self, flt_batch which, size_t rows, flt_real *const *in) {
+    flt_images_batch(self, which, rows, in[0], in[1]);
+}
+
+size_t flt_images_task_rows(void *self, flt_split split) {
+    const flt_images *s = self;
+    return flt_dataset_rows(s->data, split);
+}
+
+void flt_images_task_examples(void *self, flt_task_rows which, flt_real *const *in) {
+    flt_images_plain(self, which.split, which.first, which.rows, in[0], in[1]);
+}

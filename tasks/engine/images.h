@@ -5,7 +5,7 @@
 #define FLTX_IMAGES_H
 
 #include "engine/dataset.h"
-#include "flt/params.h"
+#include "engine/graph_task.h"
 
 // The rows of a task's parameter table that flt_images_open reads.
 #define FLTX_IMAGES_PARAMS                                                                                                       \
@@ -30,5 +30,17 @@ void flt_images_close(flt_images *s);
 void flt_images_batch(flt_images *s, flt_batch which, size_t rows, flt_real *pixels, flt_real *labels);
 // Images first .. first + rows - 1 of a split as they are.
 void flt_images_plain(const flt_images *s, flt_split split, size_t first, size_t rows, flt_real *pixels, flt_real *labels);
+
+// ---- functions of a flt_graph_task whose state begins with a flt_images and whose first two inputs are
+// pixels [rows, height width] and labels [rows]
+typedef struct flt_image_inputs {
+    flt_node pixels, labels;
+} flt_image_inputs;
+
+flt_image_inputs flt_images_inputs(const flt_images *s, flt_task_model *m);
+void flt_images_task_close(void *self);
+void flt_images_task_batch(void *self, flt_batch which, size_t rows, flt_real *const *in);
+size_t flt_images_task_rows(void *self, flt_split split);
+void flt_images_task_examples(void *self, flt_task_rows which, flt_real *const *in);
 
 #endif

@@ -38,6 +38,13 @@ static const task_case task_cases[] = {
     {"digits_mlp:width=5,depth=3,batch=3,activation=tanh", true},
     {"digits_mlp:width=6,depth=4,batch=1,activation=sigmoid", true},
     {"digits_mlp:width=8,batch=7,activation=silu,augment=false", true},
+    {"digits_mlp:width=8,depth=2,batch=5,activation=gelu,norm=true", true},
+    {"softmax_regression:batch=5", true},
+    {"softmax_regression:batch=3,decay=0", true},
+    {"digits_autoencoder:width=6,code=3,batch=4,activation=tanh", true},
+    {"digits_conv:channels=3,depth=1,batch=2,activation=gelu", true},
+    {"digits_conv:channels=4,batch=3,activation=tanh", true},
+    {"digits_conv:channels=2,depth=4,batch=2,activation=silu", true},
 };
 enum { N_TASK_CASES = sizeof task_cases / sizeof *task_cases };
 
@@ -93,6 +100,25 @@ static inline double evaluate(const flt_objective *o, uint64_t seed, flt_split s
     o->evaluate(o->self, seed, split, theta, &loss, &second);
     if (metric != NULL) *metric = (double)second;
     return (double)loss;
+}
+
+// Adam without tricks.
+static inline void adam(const flt_objective *o, uint64_t seed, size_t steps, double lr, flt_real *theta) {
+    const size_t n = o->layout.total;
+    flt_real *g = vector(n);
+    double *m = calloc(n, sizeof *m), *v = calloc(n, sizeof *v);
+    for (size_t t = 0; t < steps; t++) {
+        o->gradient(o->self, (flt_batch){seed, FLTX_TRAIN, t}, theta, g);
+        const double c1 = 1.0 - pow(0.9, (double)t + 1), c2 = 1.0 - pow(0.999, (double)t + 1);
+        for (size_t i = 0; i < n; i++) {
+            m[i] = 0.9 * m[i] + 0.1 * (double)g[i];
+            v[i] = 0.999 * v[i] + 0.001 * (double)g[i] * (double)g[i];
+            theta[i] -= (flt_real)(lr * (m[i] / c1) / (sqrt(v[i] / c2) + 1e-8));
+        }
+    }
+    free(g);
+    free(m);
+    free(v);
 }
 
 #endif

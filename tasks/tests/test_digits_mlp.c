@@ -76,24 +76,6 @@ Test(digits_mlp, evaluates_every_row_of_a_split_once) {
 
 // ---- learning
 
-static void adam(const flt_objective *o, uint64_t seed, size_t steps, double lr, flt_real *theta) {
-    const size_t n = o->layout.total;
-    flt_real *g = vector(n);
-    double *m = calloc(n, sizeof *m), *v = calloc(n, sizeof *v);
-    for (size_t t = 0; t < steps; t++) {
-        o->gradient(o->self, (flt_batch){seed, FLTX_TRAIN, t}, theta, g);
-        const double c1 = 1.0 - pow(0.9, (double)t + 1), c2 = 1.0 - pow(0.999, (double)t + 1);
-        for (size_t i = 0; i < n; i++) {
-            m[i] = 0.9 * m[i] + 0.1 * (double)g[i];
-            v[i] = 0.999 * v[i] + 0.001 * (double)g[i] * (double)g[i];
-            theta[i] -= (flt_real)(lr * (m[i] / c1) / (sqrt(v[i] / c2) + 1e-8));
-        }
-    }
-    free(g);
-    free(m);
-    free(v);
-}
-
 Test(digits_mlp, learns_with_adam) {
     static const struct {
         const char *spec;
