@@ -94,6 +94,11 @@ static flt_err read_qkv(job *j) {
     return flt_copy_real(v, &j->v);
 }
 
+// The half-width v of local encodings goes by another name in files, where `v` holds the values.
+static const char *argument_name(const flt_tensor *t) {
+    return strcmp(t->name, "half_width") == 0 ? "v" : t->name;
+}
+
 // Every other tensor of the file is an argument of the mechanism.
 static flt_err read_args(job *j) {
     for (size_t i = 0; i < flt_tensors_count(j->file); i++) {
@@ -104,7 +109,7 @@ static flt_err read_args(job *j) {
         FLTX_TRY(flt_tensor_finite("attend", t));
         FLTX_TRY(flt_alloc(t->count, sizeof(double), &j->arg_data[n]));
         flt_tensor_to_double(t, j->arg_data[n]);
-        j->args[n] = (flt_attention_arg){.name = t->name, .rank = t->rank, .data = j->arg_data[n]};
+        j->args[n] = (flt_attention_arg){.name = argument_name(t), .rank = t->rank, .data = j->arg_data[n]};
         memcpy(j->args[n].dim, t->dim, sizeof t->dim);
         j->desc.n_args++;
     }
@@ -135,7 +140,8 @@ static flt_err add_draws(job *j) {
     flt_attention_arg used[MAX_ARGS];
     const size_t n = flt_attention_draws(j->plan, MAX_ARGS, used);
     for (size_t i = 0; i < n; i++)
-        FLTX_TRY(flt_tensor_writer_add(j->writer, used[i].name, FLTX_F64, used[i].rank, used[i].dim, used[i].data));
+        FLTX_TRY(flt_tensor_writer_add(j->writer, strcmp(used[i].name, "v") == 0 ? "half_width" : used[i].name, FLTX_F64,
+                                       used[i].rank, used[i].dim, used[i].data));
     return FLTE_OK;
 }
 

@@ -24,6 +24,10 @@ for mechanism in $("$flt" list attention --json | grep '"name"' | head -n 100 | 
     same "$mechanism.1" "$mechanism.2"
 done
 
+# a local encoding: its half-width has a name of its own beside the values v
+"$MAKE_TENSORS" local.safetensors 4 q:9x4 k:9x4 v:9x4 c::p half_width::i
+for mechanism in exact flt; do expect 0 '' "$flt" attend $mechanism --in local.safetensors --out local.out --set rpe=window; done
+
 # bad input: one sentence, no output file
 refuse() {
     local status=$1 text=$2
