@@ -3,7 +3,9 @@
 #include "engine/args.h"
 #include "engine/session.h"
 #include "engine/verb.h"
+#include "flt/memory.h"
 #include "flt/meta.h"
+#include "flt/random.h"
 #include "flt/tasks.h"
 
 #include <stdio.h>
@@ -32,12 +34,15 @@ typedef struct input {
     flt_common common;
     const char *optimizer, *weights, *out;
     const char *tasks[FLTX_MAX_LIST];
+    char (*drawn)[FLTX_TASK_SPEC_SIZE]; // [particles]: one task each, where --tasks names distributions
+    const char **drawn_list;            // [particles]: pointers into it
     flt_meta_config config;
 } input;
 
 static const struct argp_option options[] = {
     {"optimizer", KEY_OPTIMIZER, "NAME", 0, "the learned optimizer (default flt)", 1},
-    {"tasks", KEY_TASKS, "SPEC,..", 0, "task specs; particles take turns (default digits_mlp)", 1},
+    {"tasks", KEY_TASKS, "SPEC,..", 0,
+     "task specs, or distributions of them: digits_mlp:width=8..128,activation=relu|gelu (default digits_mlp)", 1},
     {"estimator", KEY_ESTIMATOR, "NAME", 0, "meta-gradient estimator: see `flt list estimators`", 2},
     {"outer-steps", KEY_OUTER_STEPS, "N", 0, "meta-updates in all, those before --resume included", 2},
     {"particles", KEY_PARTICLES, "P", 0, "antithetic pairs of inner problems", 2},
@@ -196,11 +201,34 @@ static flt_err finish(const input *in, flt_weights *w, flt_session *s, flt_err t
     return trained == FLTE_OK ? FLTE_OK : flt_fail(trained, "stopped", "%s; weights so far are in %s", sentence, in->out);
 }
 
+static bool is_distribution(const char *spec) {
+    return strstr(spec, "..") != NULL || strpbrk(spec, "|;*") != NULL;
+}
+
+// Particle i runs --tasks[i mod n], or, where one of them is a distribution, a task that it draws once for the whole training.
+static flt_err choose_tasks(input *in) {
+    flt_meta_config *c = &in->config;
+    bool any = false;
+    c->tasks = in->tasks;
+    for (size_t i = 0; i < c->n_tasks; i++) any = any || is_distribution(in->tasks[i]);
+    if (!any) return FLTE_OK;
+    FLTX_TRY(flt_alloc(c->particles, sizeof *in->drawn, &in->drawn));
+    FLTX_TRY(flt_alloc(c->particles, sizeof *in->drawn_list, &in->drawn_list));
+    for (size_t i = 0; i < c->particles; i++) {
+        const uint64_t seed = flt_rng_bits(flt_rng_make(in->common.seed, "task of a particle", 0), i);
+        FLTX_TRY(flt_task_sample(in->tasks[i % c->n_tasks], seed, in->drawn[i]));
+        in->drawn_list[i] = in->drawn[i];
+    }
+    c->tasks = in->drawn_list;
+    c->n_tasks = c->particles;
+    return FLTE_OK;
+}
+
 static flt_err train(input *in, flt_session **s) {
     flt_weights w = {0};
     flt_meta_report report = {0};
+    FLTX_TRY(choose_tasks(in));
     FLTX_TRY(load(in, &w));
-    in->config.tasks = in->tasks;
     in->config.make = flt_task_create;
     in->config.seed = in->common.seed;
     in->config.threads = in->common.threads;
@@ -228,6 +256,7 @@ static int run(int argc, char **argv) {
         parse,
         "--out W.safetensors",
         "Meta-trains a learned optimizer by evolution strategies on antithetic pairs of inner problems.\v"
+        "Particles take the tasks in turn; where one is a distribution, each particle draws its own. "
         "Metrics of every meta-update go to the results store; the numbers are the same for any number of threads.\n\n"
         "example: flt train --tasks quadratic,digits_mlp --outer-steps 500 --checkpoint run.ckpt --out w.safetensors\n"
         "         flt train ... --resume      after Ctrl-C, a kill or a crash",
@@ -240,6 +269,8 @@ static int run(int argc, char **argv) {
     in.config.n_tasks = 1;
     flt_parse(&argp, argc, argv, &in);
     const flt_err err = train(&in, &s);
+    flt_free(in.drawn);
+    flt_free(in.drawn_list);
     return flt_session_end(s, "train", err);
 }
 

@@ -37,6 +37,13 @@ wait $pid || status=$?
 [ -e stopped.ckpt ] || fail 'Ctrl-C left no checkpoint'
 expect 0 'interrupted' "$flt" results list
 
+# a distribution of tasks: each particle draws its own, the same for any number of threads
+wide=(train --tasks 'digits_mlp:width=4..16,batch=4..8,activation=relu|gelu' --particles 4 --window 3 --unroll 5,9 --outer-steps 4 --quiet)
+expect 0 '' "$flt" "${wide[@]}" --threads 1 --out wide.1
+expect 0 '' "$flt" "${wide[@]}" --threads 2 --out wide.2
+same wide.1 wide.2
+expect_sentence 2 'width' "$flt" train --tasks 'digits_mlp:width=8..1000000' --out x
+
 # refusals
 expect_sentence 3 'nosuch.ckpt' "$flt" "${long[@]}" --checkpoint nosuch.ckpt --resume --out x
 cp killed.ckpt cut.ckpt && truncate -s -5 cut.ckpt
