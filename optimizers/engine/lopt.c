@@ -1,0 +1,327 @@
+// SPDX-License-Identifier: MIT
+// Plans, accumulators and features of the per-coordinate learned optimizers.
+//
+// Second moments over the two largest axes (Adafactor's): v_row is averaged over the largest axis, v_col over the second largest;
+// of equal axes the later counts as larger. Tensors of rank below 2 have one moment per coordinate instead.
+#include "engine/lopt.h"
+#include "flt/num.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { D = FLTX_LOPT_DECAYS, MEANS = 6 };
+
+static const double keep[D] = {0.9, 0.99, 0.999};
+static const double mean_keep[MEANS] = {0.1, 0.5, 0.9, 0.99, 0.999, 0.9999};
+
+// ---- meta-parameters
+
+static size_t inputs_of(const flt_lopt_form *form) {
+    return form->count + (form->times ? FLTX_TIMES : 0);
+}
+
+flt_err flt_lopt_meta(const flt_lopt_form *form, const flt_params *p, flt_layout *theta) {
+    const flt_mlp m = flt_mlp_make(p, inputs_of(form), form->outputs);
+    return flt_mlp_layout(&m, theta);
+}
+
+void flt_lopt_meta_init(const flt_lopt_form *form, const flt_params *p, uint64_t seed, flt_real *theta) {
+    const flt_mlp m = flt_mlp_make(p, inputs_of(form), form->outputs);
+    flt_mlp_init(&m, form->pass, seed, theta);
+}
+
+// ---- planning
+
+// The two largest axes: a[0] the largest.
+static void largest_axes(const flt_tensor_spec *t, size_t a[2]) {
+    a[0] = t->rank - 1;
+    for (size_t i = t->rank - 1; i-- > 0;)
+        if (t->dim[i] > t->dim[a[0]]) a[0] = i;
+    a[1] = a[0] == t->rank - 1 ? t->rank - 2 : t->rank - 1;
+    for (size_t i = a[1]; i-- > 0;)
+        if (i != a[0] && t->dim[i] > t->dim[a[1]]) a[1] = i;
+}
+
+// Flat index of coordinate i in the tensor without axes a and b.
+static size_t without(const flt_tensor_spec *t, size_t i, size_t a, size_t b) {
+    size_t flat = 0, stride = 1;
+    for (size_t k = t->rank; k-- > 0; i /= t->dim[k]) {
+        if (k == a || k == b) continue;
+        flat += i % t->dim[k] * stride;
+        stride *= t->dim[k];
+    }
+    return flat;
+}
+
+static size_t *plan_factored(const flt_tensor_spec *t, flt_lopt_plan *p, size_t *index) {
+    size_t a[2], *row_at = index, *col_at;
+    flt_lopt_shape *s = &p->shape;
+    largest_axes(t, a);
+    s->run = t->dim[t->rank - 1];
+    s->runs = t->count / s->run;
+    s->row_step = a[0] != t->rank - 1;
+    s->col_step = a[1] != t->rank - 1;
+    p->row_count = t->dim[a[0]];
+    p->col_count = t->dim[a[1]];
+    s->rows = t->count / p->row_count;
+    s->cols = t->count / p->col_count;
+    p->groups = s->rows / p->col_count;
+    col_at = row_at + s->runs;
+    p->row_group = col_at + s->runs;
+    for (size_t k = 0; k < s->runs; k++) {
+        row_at[k] = without(t, k * s->run, a[0], a[0]);
+        col_at[k] = without(t, k * s->run, a[1], a[1]);
+    }
+    for (size_t i = 0; i < t->count; i++) p->row_group[without(t, i, a[0], a[0])] = without(t, i, a[0], a[1]);
+    s->row_at = row_at;
+    s->col_at = col_at;
+    return p->row_group + s->rows;
+}
+
+static size_t *plan_tensor(const flt_tensor_spec *t, flt_lopt_plan *p, size_t *index) {
+    p->offset = t->offset;
+    p->shape.n = t->count;
+    p->factored = t->rank >= 2 && t->count > 0;
+    if (p->factored) return plan_factored(t, p, index);
+    p->shape = (flt_lopt_shape){t->count, t->count, 1, t->count, t->count, 1, 1, index, index};
+    index[0] = 0;
+    return index + 1;
+}
+
+static flt_err plan_all(flt_lopt_base *o) {
+    size_t room = 1;
+    for (size_t i = 0; i < o->layout.n; i++) room += 3 * o->layout.tensor[i].count + 1;
+    FLTX_TRY(flt_alloc(o->layout.n, sizeof *o->plans, &o->plans));
+    FLTX_TRY(flt_alloc(room, sizeof *o->index, &o->index));
+    size_t *index = o->index;
+    for (size_t i = 0; i < o->layout.n; i++) {
+        flt_lopt_plan *p = &o->plans[i];
+        index = plan_tensor(&o->layout.tensor[i], p, index);
+        const flt_lopt_shape *s = &p->shape;
+        const size_t own = s->n * (o->form->features == FLTX_MEANS ? MEANS : D + 1), ld = (s->n + 15) / 16 * 16;
+        p->state = o->words;
+        p->lines = own;
+        o->words += own;
+        if (o->form->features != FLTX_MEANS) o->words += D * (p->factored ? s->rows + s->cols : s->n);
+        if (ld > o->ld) o->ld = ld;
+        if (s->rows + s->cols > o->longest) o->longest = s->rows + s->cols;
+    }
+    return FLTE_OK;
+}
+
+static void bind_ws(void *self, flt_ws *ws) {
+    flt_lopt_base *o = self;
+    const size_t size = sizeof(flt_real);
+    o->theta = flt_ws_take(ws, o->mlp.total, size);
+    o->f = flt_ws_take(ws, o->form->count * o->ld, size);
+    o->out = flt_ws_take(ws, 2 * o->ld, size);
+    o->w0 = flt_ws_take(ws, o->form->count * o->mlp.width[1], size);
+    o->b0 = flt_ws_take(ws, o->mlp.width[1], size);
+    o->lines = flt_ws_take(ws, D * 4 * o->longest, size);
+    o->sums = flt_ws_take(ws, o->longest, size);
+}
+
+flt_err flt_lopt_create(const flt_lopt_form *form, const flt_params *p, const flt_layout *layout, size_t size, void *self) {
+    flt_lopt_base *o = NULL;
+    flt_err err = FLTE_OK;
+    FLTX_TRY(flt_alloc(1, size, &o));
+    o->form = form;
+    o->kernels = FLTX_ISA_PICK(flt_lopt);
+    o->mlp = flt_mlp_make(p, inputs_of(form), form->outputs);
+    FLTX_GO(err, fail, flt_layout_copy(layout, &o->layout));
+    FLTX_GO(err, fail, plan_all(o));
+    FLTX_GO(err, fail, flt_ws_create(bind_ws, o, &o->ws));
+    memcpy(self, &o, sizeof o);
+    return FLTE_OK;
+fail:
+    flt_lopt_destroy(o);
+    return err;
+}
+
+void flt_lopt_destroy(void *self) {
+    flt_lopt_base *o = self;
+    if (o == NULL) return;
+    flt_ws_destroy(&o->ws);
+    flt_free(o->plans);
+    flt_free(o->index);
+    flt_layout_free(&o->layout);
+    flt_free(o);
+}
+
+size_t flt_lopt_words(const void *self) {
+    return ((const flt_lopt_base *)self)->words;
+}
+
+void flt_lopt_init(void *self, flt_real *state) {
+    memset(state, 0, flt_lopt_words(self) * sizeof *state);
+}
+
+void flt_lopt_bind(void *self, const flt_real *theta) {
+    flt_lopt_base *o = self;
+    memcpy(o->theta, theta, o->mlp.total * sizeof *theta);
+}
+
+// ---- moments of rows and columns
+
+static flt_real safe_rsqrt(double x) {
+    return (flt_real)(1 / sqrt(x > 1e-9 ? x : 1e-9));
+}
+
+static void mix(size_t n, double b, const flt_real *sums, double count, flt_real *moment) {
+    for (size_t i = 0; i < n; i++) moment[i] = (flt_real)b * moment[i] + (flt_real)((1 - b) / count) * sums[i];
+}
+
+typedef struct lines {
+    flt_real *rsqrt, *on_g, *on_m; // [rows] then [cols]
+} lines;
+
+static lines lines_at(const flt_lopt_base *o, size_t d) {
+    flt_real *at = o->lines + d * 4 * o->longest;
+    return (lines){at, at + o->longest, at + 2 * o->longest};
+}
+
+static void rsqrt_all(size_t n, const flt_real *moment, double eps, flt_real *out) {
+    for (size_t i = 0; i < n; i++) out[i] = (flt_real)(1 / sqrt((double)moment[i] + eps));
+}
+
+// srs(row / (mean of its group + 1e-9)) for rows, srs(col) for columns; moment: [rows] then [cols].
+static void factors(const flt_lopt_base *o, const flt_lopt_plan *p, const flt_real *moment, lines l) {
+    const size_t rows = p->shape.rows;
+    flt_real *mean = o->sums; // [groups], free again
+    memset(mean, 0, p->groups * sizeof *mean);
+    for (size_t i = 0; i < rows; i++) mean[p->row_group[i]] += moment[i] / (flt_real)p->col_count;
+    for (size_t i = 0; i < rows; i++) l.on_g[i] = safe_rsqrt((double)moment[i] / ((double)mean[p->row_group[i]] + 1e-9));
+    for (size_t i = 0; i < p->shape.cols; i++) l.on_g[rows + i] = safe_rsqrt((double)moment[rows + i]);
+}
+
+static void update_factored(flt_lopt_base *o, const flt_lopt_plan *p, const flt_real *g, flt_real *moments) {
+    const flt_lopt_shape *s = &p->shape;
+    const size_t both = s->rows + s->cols;
+    memset(o->sums, 0, both * sizeof *o->sums);
+    o->kernels->sum_lines(s, g, o->sums, o->sums + s->rows);
+    for (size_t d = 0; d < D; d++) {
+        mix(s->rows, keep[d], o->sums, (double)p->row_count, moments + d * both);
+        mix(s->cols, keep[d], o->sums + s->rows, (double)p->col_count, moments + d * both + s->rows);
+    }
+    for (size_t d = 0; d < D; d++) {
+        const lines l = lines_at(o, d);
+        rsqrt_all(both, moments + d * both, 1e-8, l.rsqrt);
+        factors(o, p, moments + d * both, l);
+    }
+}
+
+// Rank below 2: the one moment serves as row and column; its factors lie with the columns, those of the rows are 1.
+static void update_plain(flt_lopt_base *o, const flt_lopt_plan *p, const flt_real *g, flt_real *moments) {
+    const size_t n = p->shape.n;
+    for (size_t d = 0; d < D; d++) {
+        const lines l = lines_at(o, d);
+        flt_real *moment = moments + d * n;
+        for (size_t i = 0; i < n; i++) {
+            const flt_real square = g[i] * g[i] + (flt_real)1e-30;
+            moment[i] = (flt_real)keep[d] * moment[i] + (flt_real)(1 - keep[d]) * square;
+            l.on_g[i] = l.on_m[i] = 1;
+            l.on_g[n + i] = safe_rsqrt((double)moment[i] + 1e-9);
+        }
+        rsqrt_all(n, moment, 1e-8, l.rsqrt);
+        rsqrt_all(n, moment, 1e-6, l.on_m + n);
+    }
+}
+
+// ---- features
+
+// Six features of decay d, of three rows each, from row `first` of f on; `m` with its factors three rows behind them.
+static void line_features(flt_lopt_base *o, const flt_lopt_plan *p, size_t d, const flt_real *g, const flt_real *m,
+                          const flt_real *moments, size_t ld, flt_real *fac_g, flt_real *rest) {
+    const flt_lopt_shape *s = &p->shape;
+    const lines l = lines_at(o, d);
+    const size_t cols = p->factored ? s->rows : 0; // where columns start among moments
+    const flt_real *moment = moments + d * (p->factored ? s->rows + s->cols : s->n), *on_m = p->factored ? l.on_g : l.on_m;
+    const flt_lopt_line row = {moment, l.rsqrt, l.on_g, on_m};
+    const flt_lopt_line col = {moment + cols, l.rsqrt + cols, l.on_g + s->rows, on_m + s->rows};
+    const flt_lopt_factored out = {fac_g + d * ld,      rest + d * ld,       rest + (3 + d) * ld,
+                                   rest + (6 + d) * ld, rest + (9 + d) * ld, rest + (12 + d) * ld};
+    o->kernels->factored(s, g, m, &row, &col, &out);
+}
+
+static void adafac_features(flt_lopt_base *o, const flt_lopt_plan *p, size_t ld, const flt_real *g, const flt_real *param,
+                            flt_real *state) {
+    const bool celo2 = o->form->features == FLTX_CELO2;
+    const size_t n = p->shape.n, first = celo2 ? 11 : 10; // of fac_g
+    const double b = celo2 ? 0.95 : 0.999;
+    flt_real *moments = state + p->lines, *fac_g = o->f + first * ld;
+    const flt_lopt_own own = {n, ld,    celo2, (flt_real)b,  (flt_real)(1 - b), (flt_real)(celo2 ? 1e-8 : 1e-6),
+                              g, param, state, state + D * n};
+    o->kernels->own(&own, o->f);
+    if (p->factored)
+        update_factored(o, p, g, moments);
+    else
+        update_plain(o, p, g, moments);
+    for (size_t d = 0; d < D; d++) line_features(o, p, d, g, state + d * n, moments, ld, fac_g, fac_g + (celo2 ? 4 : 3) * ld);
+}
+
+static void mean_features(flt_lopt_base *o, const flt_lopt_plan *p, size_t ld, const flt_real *g, const flt_real *param,
+                          flt_real *state) {
+    const size_t n = p->shape.n, size = n * sizeof *g;
+    o->kernels->means(n, MEANS, mean_keep, g, state);
+    memcpy(o->f, g, size);
+    memcpy(o->f + ld, param, size);
+    for (size_t k = 0; k < MEANS; k++) memcpy(o->f + (2 + k) * ld, state + k * n, size);
+}
+
+// ---- the network, with what is the same for all coordinates of a tensor folded into its first layer
+
+static void fold(flt_lopt_base *o, size_t n, size_t ld, uint64_t t) {
+    static const double tau[FLTX_TIMES] = {1, 3, 10, 30, 100, 300, 1000, 3000, 10000, 30000, 100000};
+    const size_t wide = o->mlp.width[1];
+    const flt_real *w = o->theta + o->mlp.w[0];
+    memcpy(o->b0, o->theta + o->mlp.b[0], wide * sizeof *o->b0);
+    for (size_t k = 0; k < o->form->count; k++) {
+        const double rms = sqrt(o->form->eps + flt_sum_squares(n, o->f + k * ld) / (double)n);
+        for (size_t j = 0; j < wide; j++) o->w0[k * wide + j] = (flt_real)((double)w[k * wide + j] / rms);
+    }
+    w += o->form->count * wide;
+    for (size_t k = 0; o->form->times && k < FLTX_TIMES; k++, w += wide) {
+        const flt_real x = (flt_real)tanh((double)t / tau[k] - 1);
+        for (size_t j = 0; j < wide; j++) o->b0[j] += x * w[j];
+    }
+}
+
+static flt_lopt_net net_of(const flt_lopt_base *o, size_t ld) {
+    flt_lopt_net net = {.n_layers = o->mlp.n_layers, .ld = ld, .outputs = 2};
+    for (size_t i = 0; i < net.n_layers; i++) {
+        net.width[i + 1] = o->mlp.width[i + 1];
+        net.w[i] = i == 0 ? o->w0 : o->theta + o->mlp.w[i];
+        net.b[i] = i == 0 ? o->b0 : o->theta + o->mlp.b[i];
+    }
+    net.width[0] = o->form->count;
+    return net;
+}
+
+const flt_real *flt_lopt_outputs(flt_lopt_base *o, size_t i, uint64_t t, const flt_real *grad, const flt_real *param,
+                                 flt_real *state) {
+    const flt_lopt_plan *p = &o->plans[i];
+    const size_t n = p->shape.n, ld = (n + 15) / 16 * 16;
+    if (n == 0) return NULL;
+    if (o->form->features == FLTX_MEANS)
+        mean_features(o, p, ld, grad + p->offset, param + p->offset, state + p->state);
+    else
+        adafac_features(o, p, ld, grad + p->offset, param + p->offset, state + p->state);
+    fold(o, n, ld, t);
+    const flt_lopt_net net = net_of(o, ld);
+    o->kernels->network(&net, o->f, o->out);
+    return o->out;
+}
+
+void flt_lopt_classic_step(flt_lopt_base *o, double step_mult, double exp_mult, uint64_t t, const flt_real *grad, flt_real *param,
+                           flt_real *state) {
+    for (size_t i = 0; i < o->layout.n; i++) {
+        const flt_lopt_plan *p = &o->plans[i];
+        const flt_real *out = flt_lopt_outputs(o, i, t, grad, param, state);
+        if (out == NULL) continue;
+        const size_t n = p->shape.n, ld = (n + 15) / 16 * 16;
+        flt_real *gain = o->f; // its features have been used
+        for (size_t k = 0; k < n; k++) gain[k] = (flt_real)exp_mult * out[ld + k];
+        flt_vexp(n, gain, gain);
+        for (size_t k = 0; k < n; k++) param[p->offset + k] -= (flt_real)step_mult * out[k] * gain[k];
+    }
+}

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: MIT
+// mlp_lopt, small_fc_lopt, celo2 and lstm, of every instruction set, against trajectories of an independent program
+// (golden/make_learned.py), and what they do before any training.
+#include "opt_support.h"
+
+#include "flt/num.h"
+
+static const char *const kinds[] = {"mlp_lopt", "small_fc_lopt", "celo2", "lstm"};
+static const char *const names[] = {"scalar", "vector", "wide", "tall", "conv", "lines"};
+enum { KINDS = sizeof kinds / sizeof *kinds, NAMES = sizeof names / sizeof *names };
+
+// Roundings of T steps add up, and each passes about 30 features through sums over the tensor.
+#define GROWTH(T) (sqrt(30.0) * (double)(T))
+
+static const char *path_of(const char *file) {
+    static char path[512];
+    const char *root = getenv("FLT_SOURCE_DIR");
+    snprintf(path, sizeof path, "%s/optimizers/tests/golden/%s", root == NULL ? "." : root, file);
+    return path;
+}
+
+static flt_weights golden_weights(const char *name) {
+    char file[64];
+    const flt_optimizer_kind *kind = NULL;
+    flt_weights w;
+    snprintf(file, sizeof file, "%s_weights.safetensors", name);
+    OPT_OK(flt_optimizer_find(name, &kind));
+    OPT_OK(flt_weights_load(kind, NULL, path_of(file), 0, &w));
+    return w;
+}
+
+static const flt_tensor *find(const flt_tensors *file, const char *first, const char *second, const char *third) {
+    char key[96];
+    snprintf(key, sizeof key, "%s.%s%s%s", first, second, third[0] == '\0' ? "" : ".", third);
+    const flt_tensor *t = flt_tensors_find(file, key);
+    cr_assert_neq(t, NULL, "%s", key);
+    return t;
+}
+
+// All tensors in one layout, so that each finds its own state.
+typedef struct problem {
+    flt_layout layout;
+    flt_real *start, *grads; // [P], [T, P]
+    size_t T;
+} problem;
+
+static problem read_problem(const flt_tensors *file) {
+    problem b = {.T = find(file, "grad", names[0], "")->dim[0]};
+    for (size_t i = 0; i < NAMES; i++) {
+        const flt_tensor *p = find(file, "param", names[i], "");
+        OPT_OK(flt_layout_add(&b.layout, names[i], p->rank, p->dim));
+    }
+    const size_t P = b.layout.total;
+    b.start = opt_array(P);
+    b.grads = opt_array(b.T * P);
+    for (size_t i = 0; i < NAMES; i++) {
+        const flt_tensor_spec *s = &b.layout.tensor[i];
+        flt_real *all = opt_array(b.T * s->count);
+        flt_tensor_to_real(find(file, "param", names[i], ""), b.start + s->offset);
+        flt_tensor_to_real(find(file, "grad", names[i], ""), all);
+        for (size_t t = 0; t < b.T; t++) memcpy(b.grads + t * P + s->offset, all + t * s->count, s->count * sizeof *all);
+        flt_free(all);
+    }
+    return b;
+}
+
+static void check_tensor(const char *kind, const flt_tensor_spec *s, size_t t, const flt_real *start, const flt_real *got,
+                         const double *want) {
+    double moved[512];
+    for (size_t i = 0; i < s->count; i++) moved[i] = fabs(want[i] - (double)start[i]) + fabs(want[i]) / GROWTH(t);
+    const double ratio = opt_ratio(s->count, got, want, moved, GROWTH(t));
+    cr_assert_leq(ratio, 30, "%s %s: %s: step %zu: ratio %.3g", flt_num_isa(), kind, s->name, t, ratio);
+    const double plain = opt_ratio(s->count, got, want, want, 1) * FLTX_EPS; // the project's promise on replays
+    cr_assert_leq(plain, FLTX_EPS > 1e-10 ? 1e-4 : 1e-9, "%s: %s: step %zu: relative error %.3g", kind, s->name, t, plain);
+}
+
+static void check_kind(const char *kind, const problem *b, const flt_tensors *want) {
+    flt_weights w = golden_weights(kind);
+    opt_run run = opt_start(&w, &b->layout, b->start);
+    const size_t rows = find(want, "want", kind, names[0])->dim[0], every = b->T / rows;
+    for (size_t k = 0; k < rows; k++) {
+        opt_steps(&run, k * every, (k + 1) * every, b->grads);
+        for (size_t i = 0; i < NAMES; i++) {
+            const flt_tensor_spec *s = &b->layout.tensor[i];
+            const double *expected = find(want, "want", kind, names[i])->data;
+            check_tensor(kind, s, (k + 1) * every, b->start + s->offset, run.param + s->offset, expected + k * s->count);
+        }
+    }
+    opt_stop(&run);
+    flt_weights_free(&w);
+}
+
+static void check_golden(const char *isa) { // each Criterion test is a process of its own: nothing has asked for kernels yet
+    flt_tensors *file = NULL, *want = NULL;
+    setenv("FLT_ISA", isa, 1);
+    OPT_OK(flt_tensors_read(path_of("flt_replay.safetensors"), &file));
+    OPT_OK(flt_tensors_read(path_of("learned_want.safetensors"), &want));
+    problem b = read_problem(file);
+    for (size_t i = 0; i < KINDS; i++) check_kind(kinds[i], &b, want);
+    flt_free(b.start);
+    flt_free(b.grads);
+    flt_layout_free(&b.layout);
+    flt_tensors_destroy(file);
+    flt_tensors_destroy(want);
+    cr_assert_eq(flt_live_blocks(), 0u);
+}
+
+Test(opt_learned, golden_portable) {
+    check_golden("portable");
+}
+Test(opt_learned, golden_avx2) {
+    check_golden("avx2");
+}
+Test(opt_learned, golden_avx512) {
+    check_golden("avx512");
+}
+
+// Untrained, each goes down a bowl: most moves are against a running mean of the gradient.
+Test(opt_learned, starts_sane) {
+    enum { P = 200, T = 300 };
+    static const char *const sets[] = {"", "layers=1,hidden=2", "layers=3,hidden=11"};
+    for (size_t k = 0; k < KINDS * 3; k++) {
+        const char *kind = kinds[k / 3];
+        flt_weights w = opt_weights(kind, sets[k % 3]);
+        flt_layout layout = opt_layout((opt_shape[]){{"x", 2, {10, 20}}, {NULL, 0, {0}}});
+        flt_real *start = opt_normal(71, P, 1), *grad = opt_array(P);
+        opt_run r = opt_start(&w, &layout, start);
+        for (size_t t = 0; t < T; t++) {
+            memcpy(grad, r.param, P * sizeof *grad);
+            flt_optimizer_step(r.o, t, 0, grad, r.param, r.state);
+        }
+        const double before = flt_sum_squares(P, start), after = flt_sum_squares(P, r.param);
+        cr_assert(after < 0.7 * before, "%s '%s': %.3g of the loss is left", kind, sets[k % 3], after / before);
+        opt_stop(&r);
+        flt_free(start);
+        flt_free(grad);
+        flt_layout_free(&layout);
+        flt_weights_free(&w);
+    }
+    cr_assert_eq(flt_live_blocks(), 0u);
+}
+
+// A weight file written with other sizes brings them along; one of another kind, or without its layers, is refused.
+Test(opt_learned, sizes_come_with_the_weights) {
+    for (size_t k = 0; k < KINDS; k++) {
+        char path[] = "/tmp/flt_learned_XXXXXX";
+        cr_assert_neq(mkdtemp(path), NULL);
+        char file[64];
+        snprintf(file, sizeof file, "%s/w.safetensors", path);
+        flt_weights w = opt_weights(kinds[k], "hidden=7,layers=3"), back, other;
+        const flt_optimizer_kind *wrong = NULL;
+        OPT_OK(flt_weights_save(&w, file));
+        OPT_OK(flt_weights_load(w.kind, NULL, file, 0, &back));
+        cr_assert_eq(back.layout.total, w.layout.total, "%s", kinds[k]);
+        cr_assert_eq(memcmp(back.theta, w.theta, w.layout.total * sizeof *w.theta), 0, "%s", kinds[k]);
+        OPT_OK(flt_optimizer_find(kinds[(k + 1) % KINDS], &wrong));
+        cr_assert_eq(flt_weights_load(wrong, NULL, file, 0, &other), FLTE_FORMAT, "%s", kinds[k]);
+        remove(file);
+        remove(path);
+        flt_weights_free(&back);
+        flt_weights_free(&w);
+    }
+    cr_assert_eq(flt_live_blocks(), 0u);
+}
