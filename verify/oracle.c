@@ -6,6 +6,7 @@
 
 #include "flt/memory.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static flt_err on_problem(flt_check_context *c, const flt_attention_kind *kind, flt_problem *p) {
@@ -17,7 +18,7 @@ static flt_err on_problem(flt_check_context *c, const flt_attention_kind *kind, 
     if (err == FLTE_OK) err = flt_oracle_attention(p, plan, want, &exponent);
     if (err == FLTE_OK) {
         flt_attention_forward(plan, p->q, p->k, p->v, p->out);
-        err = flt_check_case(c, kind->kind.name, flt_problem_label(p, NULL), flt_output_ratio(p, p->out, want, exponent));
+        err = flt_check_case(c, kind->kind.name, flt_problem_label(p, p->options), flt_output_ratio(p, p->out, want, exponent));
     }
     flt_free(want);
     flt_attention_destroy(plan);
@@ -73,8 +74,54 @@ static flt_err shrinking_keys(flt_check_context *c, const flt_attention_kind *ki
     return on_problem(c, kind, p);
 }
 
+// Every other choice that the mechanism's parameters offer, one at a time. What a choice cannot do at a shape is no failure.
+static flt_err with_choice(flt_check_context *c, const flt_attention_kind *kind, const char *name, const char *choice) {
+    static const size_t sizes[] = {1, 2, 33, 70};
+    char options[96];
+    snprintf(options, sizeof options, "%s=%s", name, choice);
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        for (int causal = 0; causal <= ((kind->kind.caps & FLTX_ATT_CAUSAL) != 0); causal++) {
+            const flt_problem shape = {.B = 2,
+                                       .H = 2,
+                                       .N = sizes[i],
+                                       .d = 5,
+                                       .dv = 4,
+                                       .l = 1 + i % 3,
+                                       .m = 9,
+                                       .r = 4,
+                                       .causal = causal != 0,
+                                       .seed = c->config->seed + i,
+                                       .options = options};
+            flt_problem *p = NULL;
+            FLTX_TRY(flt_problem_create(&shape, &p));
+            const flt_err err = on_problem(c, kind, p);
+            flt_problem_destroy(p);
+            if (err == FLTE_UNSUPPORTED)
+                flt_error_clear();
+            else
+                FLTX_TRY(err);
+        }
+    }
+    return FLTE_OK;
+}
+
+static flt_err choices(flt_check_context *c, const flt_attention_kind *kind) {
+    for (const flt_param_spec *s = kind->kind.params; s != NULL && s->name != NULL; s++) {
+        const char *at = s->choices;
+        while (s->type == FLTX_ENUM && at != NULL && *at != '\0') {
+            char choice[32];
+            const int length = (int)strcspn(at, "|");
+            snprintf(choice, sizeof choice, "%.*s", length, at);
+            if (strcmp(choice, s->initial) != 0) FLTX_TRY(with_choice(c, kind, s->name, choice));
+            at += (size_t)length + (at[length] == '|');
+        }
+    }
+    return FLTE_OK;
+}
+
 static flt_err on_mechanism(flt_check_context *c, const flt_attention_kind *kind) {
     if ((kind->kind.caps & FLTX_ATT_EXACT) != 0 || strcmp(kind->kind.name, "nprf") == 0) FLTX_TRY(lag_table(c, kind));
+    FLTX_TRY(choices(c, kind));
     FLTX_TRY(flt_each_problem(c, kind, on_problem));
     return flt_each_problem(c, kind, shrinking_keys);
 }

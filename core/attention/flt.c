@@ -21,6 +21,7 @@ static const flt_param_spec params[] = {
     FLTX_ATT_M_PARAM,
     {"r", FLTX_INT, "32", 1, 1 << 20, NULL, "frequencies, when they are drawn"},
     FLTX_ATT_FEATURES_PARAM,
+    FLTX_ATT_DRAW_PARAM,
     FLTX_ATT_RPE_PARAM,
     {"table_mib", FLTX_INT, "256", 0, 1 << 20, NULL,
      "MiB that the table of projected positions may take; beyond it: tile by tile"},

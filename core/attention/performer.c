@@ -5,13 +5,25 @@
 //     x = q/d^(1/4), y = k/d^(1/4);   omega [m, d]: given, or orthogonal Gaussian rows for each head from the seed
 //
 // Choromanski et al., Rethinking attention with Performers, ICLR 2021, arXiv 2009.14794; hyperbolic features: its section 3.
+// FAVOR++: Likhosherstov et al., Chefs' random tables, NeurIPS 2022, arXiv 2205.15317. Other feature maps: see engine/features.h.
 // Time O(N m (d + dv)), memory O(m dv) a thread beside inputs and outputs. The variance grows like exp(|q + k|^2 / sqrt d): good
 // for inputs of moderate size. Unlike the published code no epsilon is added anywhere (see engine/linear.h for why none is
 // needed).
 #include "engine/features.h"
 #include "engine/linear.h"
 
-static const flt_param_spec params[] = {FLTX_ATT_M_PARAM, FLTX_ATT_FEATURES_PARAM, {.name = NULL}};
+static const flt_param_spec params[] = {
+    FLTX_ATT_M_PARAM,
+    {"features", FLTX_ENUM, "positive", 0, 0, "positive|hyperbolic|relu|favor++",
+     "positive: exp(omega x); hyperbolic: exp(+-omega x), 2 m features; favor++: exp(A |omega|^2 + B omega x) of least variance; "
+     "relu: max(omega x / sqrt m, 0) + 1e-3, not softmax"},
+    FLTX_ATT_DRAW_PARAM,
+    {"centre", FLTX_ENUM, "none", 0, 0, "none|mean",
+     "mean: take their means off q and k, which changes the variance alone; not causal, not relu"},
+    {"spread", FLTX_REAL, "0", 0, 1e6, NULL,
+     "favor++: the mean of |q + k|^2 / sqrt d it is tuned to; 0: measured, or 2 sqrt d when causal"},
+    {.name = NULL},
+};
 
 typedef struct plan {
     flt_att_positions pos; // accepted so that one input file serves every mechanism; it changes nothing

@@ -23,6 +23,9 @@ void flt_oracle_log_features(size_t n, size_t D, size_t m, const long double *x,
 void flt_oracle_mixture(const flt_problem *p, long double *bias);
 void flt_oracle_estimate(const flt_problem *p, size_t r, const double *xi, const double *rho, long double *bias);
 
+// True when the options of the problem hold "name=value".
+bool flt_oracle_option(const flt_problem *p, const char *name, const char *value);
+
 // A draw of the plan cut to head h: its rank and dims without the head axis. NULL when the plan has none of this name.
 const double *flt_oracle_draw(const flt_attention *plan, const char *name, size_t rank, size_t h, size_t *dim);
 

@@ -9,15 +9,23 @@
 #include <math.h>
 #include <string.h>
 
+typedef enum form { POSITIVE, HYPERBOLIC, RELU, FAVORPP } form;
+
 typedef struct room {  // one thread's
     flt_real *half;    // [tile]: |k|^2 / (2 sqrt d)
     flt_real *snippet; // [tile, 2r]: formed tile by tile
     double *pos;       // [l]: of one token
+    flt_real *bias;    // [F]: added to the keys' log features
+    double *middle;    // [2, d]: means of q and k, then their sum
+    double a, gain;    // FAVOR++: A, B
 } room;
 
 struct flt_att_features {
     size_t d, N, features, r, heads; // heads: 1 when omega is shared
-    bool hyperbolic;
+    form form;
+    bool centred;
+    double spread;      // FAVOR++; 0: measured
+    double *norm2;      // [heads, F]: |omega_f|^2, FAVOR++
     flt_real *w;        // [heads, d, F]: omega^T / d^(1/4)
     flt_real *wp;       // [heads, 2r, F]: omega^T, the part for snippets
     flt_att_snippets s; // s.pos NULL: no snippets
@@ -31,9 +39,17 @@ struct flt_att_features {
 
 // ---- drawing
 
+static bool declares(const flt_attention_desc *desc, const char *name) {
+    for (const flt_param_spec *s = flt_params_specs(desc->params); s != NULL && s->name != NULL; s++) {
+        if (strcmp(s->name, name) == 0) return true;
+    }
+    return false;
+}
+
 flt_err flt_att_omega(const flt_attention_desc *desc, size_t width, flt_att_array *out) {
     flt_att_dim dim[2] = {{"m", FLTX_ATT_FREE}, {"width", (ptrdiff_t)width}};
     const flt_rng root = flt_rng_make(desc->seed, "omega", 0);
+    const bool iid = declares(desc, "draw") && strcmp(flt_params_text(desc->params, "draw"), "iid") == 0;
     flt_real *rows = NULL;
     size_t m = 0;
     FLTX_TRY(flt_att_take(desc, "omega", 2, dim, out));
@@ -43,7 +59,11 @@ flt_err flt_att_omega(const flt_attention_desc *desc, size_t width, flt_att_arra
     FLTX_TRY(flt_alloc(m, width * sizeof *rows, &rows));
     flt_err err = FLTE_OK;
     for (size_t h = 0; h < desc->H && err == FLTE_OK; h++) {
-        err = flt_orthogonal_gaussian(flt_rng_child(root, "head", h), m, width, rows);
+        const flt_rng rng = flt_rng_child(root, "head", h);
+        if (iid)
+            flt_gaussian(rng, m, width, rows);
+        else
+            err = flt_orthogonal_gaussian(rng, m, width, rows);
         for (size_t i = 0; i < m * width; i++) flt_att_head(out, h)[i] = (double)rows[i];
     }
     flt_free(rows);
@@ -78,25 +98,101 @@ static void project(const flt_att_features *a, flt_att_rows rows, bool query, co
     const bool listed = table != NULL && rows.first + rows.count <= a->N;
     if (listed) table = of_head(table, query ? a->tq_heads : a->tk_heads, rows.head, a->N * F) + rows.first * F;
     a->tiles->start(rows.count, F, listed ? table : NULL, shift, u);
-    flt_gemm(false, false, rows.count, F, a->d, 1, x, a->d, of_head(a->w, a->heads, rows.head, a->d * F), F, 1, u, F);
+    const flt_real gain = (flt_real)a->rooms[rows.thread].gain, *w = of_head(a->w, a->heads, rows.head, a->d * F);
+    flt_gemm(false, false, rows.count, F, a->d, gain, x, a->d, w, F, 1, u, F);
     if (a->s.pos != NULL && !listed) project_snippets(a, rows, query, u);
 }
 
+static void log_relu(size_t n, flt_real *u) {
+    for (size_t i = 0; i < n; i++) u[i] = (flt_real)1e-3 + (u[i] > 0 ? u[i] : 0);
+    flt_vlog(n, u, u);
+}
+
 static void queries(const void *self, flt_att_rows rows, const flt_real *q, flt_real *u) {
-    project(self, rows, true, q, NULL, u);
+    const flt_att_features *a = self;
+    project(a, rows, true, q, NULL, u);
+    if (a->form == RELU) log_relu(rows.count * a->features, u);
+}
+
+// |k|^2 / (2 sqrt d), less (mean q + mean k).k / sqrt d when centred.
+static void key_halves(const flt_att_features *a, flt_att_rows rows, const flt_real *k, flt_real *half) {
+    const room *w = &a->rooms[rows.thread];
+    const double scale = FLTX_BUG(DROPPED_KEY_NORM) ? 0.0 : 0.5 / sqrt((double)a->d);
+    for (size_t i = 0; i < rows.count; i++) {
+        const flt_real *row = k + i * a->d;
+        double along = 0.0;
+        for (size_t c = 0; a->centred && c < a->d; c++) along += w->middle[c] * (double)row[c];
+        // the bound keeps a key finite whose square overflows
+        half[i] = (flt_real)fmin(scale * (flt_sum_squares(a->d, row) - 2.0 * along), 1e30);
+    }
+}
+
+// What the keys' features share: A |omega|^2 of both sides (FAVOR++), less omega (mean q + mean k) when centred.
+static void fill_bias(const flt_att_features *a, size_t head, const room *w) {
+    const size_t F = a->features, at = a->heads == 1 ? 0 : head;
+    const flt_real *omega = of_head(a->w, a->heads, head, a->d * F);
+    for (size_t f = 0; f < F; f++) {
+        double sum = a->form == FAVORPP ? 2.0 * w->a * a->norm2[at * F + f] : 0.0;
+        for (size_t c = 0; a->centred && c < a->d; c++) sum -= w->gain * w->middle[c] * (double)omega[c * F + f];
+        w->bias[f] = (flt_real)sum;
+    }
 }
 
 static void keys(const void *self, flt_att_rows rows, const flt_real *k, flt_real *u) {
     const flt_att_features *a = self;
-    const double scale = FLTX_BUG(DROPPED_KEY_NORM) ? 0.0 : 0.5 / sqrt((double)a->d);
-    flt_real *half = a->rooms[rows.thread].half;
-    // the bound keeps a key finite whose square overflows
-    for (size_t i = 0; i < rows.count; i++) half[i] = (flt_real)fmin(scale * flt_sum_squares(a->d, k + i * a->d), 1e30);
-    project(a, rows, false, k, half, u);
+    const room *w = &a->rooms[rows.thread];
+    if (a->form == RELU) {
+        project(a, rows, false, k, NULL, u);
+        log_relu(rows.count * a->features, u);
+        return;
+    }
+    key_halves(a, rows, k, w->half);
+    project(a, rows, false, k, w->half, u);
+    if (w->bias == NULL) return;
+    fill_bias(a, rows.head, w);
+    for (size_t i = 0; i < rows.count; i++) flt_axpy(a->features, 1, w->bias, u + i * a->features);
+}
+
+// ---- what is measured on the whole sequence
+
+// A of least variance when |q + k|^2 / sqrt d is `spread`: Likhosherstov et al., NeurIPS 2022, theorem 4.1.
+static double least_variance(double d, double spread) {
+    if (!(spread > 1e-12 * d) || isinf(spread)) return 0.0;
+    const double b = 2.0 * spread + d, rho = 2.0 * d / (sqrt(b * b + 8.0 * spread * d) + b);
+    return (1.0 - 1.0 / rho) / 8.0;
+}
+
+static void set_spread(const flt_att_features *a, room *w, double spread) {
+    w->a = least_variance((double)a->d, spread);
+    w->gain = sqrt(1.0 - 4.0 * w->a);
+}
+
+static double mean_rows(size_t n, size_t d, const flt_real *x, double *mean) {
+    double squares = 0.0;
+    memset(mean, 0, d * sizeof *mean);
+    for (size_t i = 0; i < n; i++) {
+        for (size_t c = 0; c < d; c++) mean[c] += (double)x[i * d + c];
+        squares += flt_sum_squares(d, x + i * d);
+    }
+    for (size_t c = 0; c < d; c++) mean[c] /= (double)n;
+    return squares / (double)n;
+}
+
+static void prepare(const void *self, flt_att_rows all, const flt_real *q, const flt_real *k) {
+    const flt_att_features *a = self;
+    room *w = &a->rooms[all.thread];
+    double *mean_q = w->middle, *mean_k = w->middle + a->d, cross = 0.0;
+    const double q2 = mean_rows(all.count, a->d, q, mean_q), k2 = mean_rows(all.count, a->d, k, mean_k);
+    for (size_t c = 0; c < a->d; c++) {
+        cross += a->centred ? -0.5 * (mean_q[c] * mean_q[c] + mean_k[c] * mean_k[c]) : mean_q[c] * mean_k[c];
+        mean_q[c] += mean_k[c];
+    }
+    if (a->form == FAVORPP && a->spread == 0.0) set_spread(a, w, (q2 + k2 + 2.0 * cross) / sqrt((double)a->d));
 }
 
 flt_att_map flt_att_features_map(const flt_att_features *a) {
-    return (flt_att_map){.features = a->features, .self = a, .queries = queries, .keys = keys};
+    const bool measures = a->centred || (a->form == FAVORPP && a->spread == 0.0);
+    return (flt_att_map){a->features, a, queries, keys, measures ? prepare : NULL};
 }
 
 // ---- plan
@@ -116,10 +212,15 @@ static flt_err load_omega(flt_att_features *a, const flt_att_array *omega) {
     const size_t m = omega->dim[0], width = omega->dim[1], tail = 2 * a->r;
     a->heads = omega->heads == 0 ? 1 : omega->heads;
     FLTX_TRY(flt_alloc(a->heads * a->d, a->features * sizeof *a->w, &a->w));
+    if (a->form == FAVORPP) FLTX_TRY(flt_alloc(a->heads, m * sizeof *a->norm2, &a->norm2));
     if (tail > 0) FLTX_TRY(flt_alloc(a->heads * tail, a->features * sizeof *a->wp, &a->wp));
     for (size_t h = 0; h < a->heads; h++) {
         const double *rows = flt_att_head(omega, h);
-        turn_omega(a, rows, m, width, 0, a->d, pow((double)a->d, -0.25), a->w + h * a->d * a->features);
+        const double scale = pow((double)a->d, -0.25) * (a->form == RELU ? 1.0 / sqrt((double)m) : 1.0);
+        turn_omega(a, rows, m, width, 0, a->d, scale, a->w + h * a->d * a->features);
+        for (size_t f = 0; a->form == FAVORPP && f < m; f++) {
+            for (size_t c = 0; c < a->d; c++) a->norm2[h * m + f] += rows[f * width + c] * rows[f * width + c];
+        }
         if (tail > 0) turn_omega(a, rows, m, width, a->d, tail, 1.0, a->wp + h * tail * a->features);
     }
     return FLTE_OK;
@@ -152,11 +253,32 @@ static flt_err make_tables(flt_att_features *a) {
 static void bind(void *self, flt_ws *ws) {
     flt_att_features *a = self;
     const size_t tile = a->N < FLTX_ATT_MAX_TILE ? a->N : FLTX_ATT_MAX_TILE;
+    const bool biased = a->centred || a->form == FAVORPP;
     for (int t = 0; t < a->threads; t++) {
         a->rooms[t].half = flt_ws_take(ws, tile, sizeof(flt_real));
         a->rooms[t].snippet = a->r > 0 ? flt_ws_take(ws, tile * 2 * a->r, sizeof(flt_real)) : NULL;
+        a->rooms[t].bias = biased ? flt_ws_take(ws, a->features, sizeof(flt_real)) : NULL;
+        a->rooms[t].middle = biased ? flt_ws_take(ws, 2 * a->d, sizeof(double)) : NULL;
         a->rooms[t].pos = a->r > 0 ? flt_ws_take(ws, a->s.pos->l, sizeof(double)) : NULL;
     }
+}
+
+static flt_err read_form(const flt_attention_desc *desc, flt_att_features *a) {
+    static const char *const forms[] = {
+        [POSITIVE] = "positive", [HYPERBOLIC] = "hyperbolic", [RELU] = "relu", [FAVORPP] = "favor++"};
+    const char *text = flt_params_text(desc->params, "features");
+    while (strcmp(forms[a->form], text) != 0) a->form++; // the table of choices holds no other
+    a->centred = declares(desc, "centre") && strcmp(flt_params_text(desc->params, "centre"), "mean") == 0;
+    if (a->form == FAVORPP) a->spread = flt_params_real(desc->params, "spread");
+    if (a->form == FAVORPP && a->spread == 0.0 && desc->causal) a->spread = 2.0 * sqrt((double)desc->d);
+    if (a->centred && a->form == RELU)
+        return flt_fail(FLTE_UNSUPPORTED, desc->mechanism,
+                        "centre=mean shifts exponents, which relu features have not; these "
+                        "have: positive, hyperbolic, favor++");
+    if (a->centred && desc->causal)
+        return flt_fail(FLTE_UNSUPPORTED, desc->mechanism,
+                        "centre=mean takes means over the whole sequence, the future included; use it without causal");
+    return FLTE_OK;
 }
 
 flt_err flt_att_features_create(const flt_attention_desc *desc, const flt_att_array *omega, const flt_att_snippets *snippets,
@@ -169,12 +291,16 @@ flt_err flt_att_features_create(const flt_attention_desc *desc, const flt_att_ar
     a->d = desc->d, a->N = desc->N;
     a->threads = desc->threads;
     a->tiles = FLTX_ISA_PICK(flt_att_tiles);
-    a->hyperbolic = strcmp(flt_params_text(desc->params, "features"), "hyperbolic") == 0;
-    a->features = (a->hyperbolic ? 2 : 1) * omega->dim[0];
+    FLTX_GO(err, failed, read_form(desc, a));
+    a->features = (a->form == HYPERBOLIC ? 2 : 1) * omega->dim[0];
     if (snippets != NULL) a->s = *snippets, a->r = snippets->xi->dim[0];
     FLTX_GO(err, failed, load_omega(a, omega));
     FLTX_GO(err, failed, flt_alloc((size_t)a->threads, sizeof *a->rooms, &a->rooms));
     FLTX_GO(err, failed, flt_ws_create(bind, a, &a->ws));
+    for (int t = 0; t < a->threads; t++) {
+        a->rooms[t].gain = 1.0;
+        if (a->form == FAVORPP) set_spread(a, &a->rooms[t], a->spread);
+    }
     if (snippets != NULL) FLTX_GO(err, failed, make_tables(a));
     *out = a;
     return FLTE_OK;
@@ -189,6 +315,7 @@ void flt_att_features_destroy(flt_att_features *a) {
     flt_free(a->tq);
     flt_ws_destroy(&a->ws);
     flt_free(a->rooms);
+    flt_free(a->norm2);
     flt_free(a->wp);
     flt_free(a->w);
     flt_free(a);

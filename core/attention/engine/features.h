@@ -12,12 +12,15 @@
 #include "args.h"
 #include "linear.h"
 
-typedef enum flt_att_feature_kind { FLTX_ATT_POSITIVE, FLTX_ATT_HYPERBOLIC } flt_att_feature_kind;
-
 #define FLTX_ATT_FEATURES_PARAM                                                                                                  \
     {                                                                                                                            \
         "features", FLTX_ENUM, "positive", 0, 0, "positive|hyperbolic",                                                          \
             "positive: exp(omega x), m features; hyperbolic: exp(+-omega x), 2 m features of lower variance"                     \
+    }
+#define FLTX_ATT_DRAW_PARAM                                                                                                      \
+    {                                                                                                                            \
+        "draw", FLTX_ENUM, "orthogonal", 0, 0, "orthogonal|iid",                                                                 \
+            "rows of omega, when it is drawn: orthogonal in blocks, or independent"                                              \
     }
 #define FLTX_ATT_M_PARAM                                                                                                         \
     { "m", FLTX_INT, "128", 1, 1 << 20, NULL, "rows of omega, when it is drawn" }
@@ -29,6 +32,13 @@ typedef struct flt_att_snippets { // what FLT adds; borrowed from the plan
 } flt_att_snippets;
 
 typedef struct flt_att_features flt_att_features;
+
+// Forms beside the plain ones, chosen by the parameters of those mechanisms that declare them:
+//     features=relu     lq = log(max(omega x / sqrt m, 0) + 1e-3): not softmax
+//     features=favor++  exp(A |omega|^2 + B omega x - |x|^2/2), B^2 = 1 - 4A, A <= 0 of least variance at |q + k|^2/sqrt d =
+//     spread centre=mean       q - mean q, k - mean k in their place; exact for softmax: the row factor cancels, the key's is a
+//     weight
+// Both of the latter are measured on the whole sequence (not when causal: then spread is a number, and centring is refused).
 
 // omega [m, d + 2r] is used in the form of the parameter `features`. snippets: NULL for none.
 flt_err flt_att_features_create(const flt_attention_desc *desc, const flt_att_array *omega, const flt_att_snippets *snippets,

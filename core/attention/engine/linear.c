@@ -226,7 +226,8 @@ void flt_att_linear_forward(flt_att_linear *a, const flt_real *q, const flt_real
 #pragma omp for schedule(dynamic)
         for (size_t i = 0; i < a->B * a->H; i++) {
             const size_t x = i * a->N * a->d, y = i * a->N * a->dv;
-            const flt_att_rows head = {.head = i % a->H, .thread = thread};
+            const flt_att_rows head = {.head = i % a->H, .thread = thread, .count = a->N};
+            if (a->map.prepare != NULL) a->map.prepare(a->map.self, head, q + x, k + x);
             (a->causal ? run_causal : run_bidirectional)(a, &a->slots[thread], head, q + x, k + x, v + y, out + y);
         }
         flt_num_ftz_restore(saved);

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: MIT
+// Linear attention: a positive function of each coordinate instead of exp(q.k), no projection, no positions.
+//
+//     A_ij = <phi(q_i), phi(k_j)>,   phi = elu + 1 (x + 1 for x > 0, else e^x)   or   phi = max(x, 0) + 1e-3
+//     out_i = sum_j A_ij v_j / sum_j A_ij;   no 1/sqrt d: inputs enter as they are
+//
+// elu + 1: Katharopoulos et al., Transformers are RNNs, ICML 2020, arXiv 2006.16236. relu + 1e-3: Choromanski et al., ICLR 2021,
+// arXiv 2009.14794, its public code without projection. Time O(N d dv), memory O(d dv) a thread beside inputs and outputs.
+// Features go to the shared engine as logarithms, where they are exponentiated under moving scales: no epsilon in the
+// denominator, unlike the public codes, and no overflow whatever the size of the inputs.
+#include "engine/linear.h"
+#include "engine/args.h"
+
+#include "flt/num.h"
+
+#include <math.h>
+#include <string.h>
+
+static const flt_param_spec params[] = {
+    {"features", FLTX_ENUM, "elu", 0, 0, "elu|relu", "elu: elu(x) + 1; relu: max(x, 0) + 1e-3"},
+    {.name = NULL},
+};
+
+typedef struct plan {
+    size_t d;
+    flt_att_positions pos; // accepted so that one input file serves every mechanism; it changes nothing
+    flt_att_linear *linear;
+} plan;
+
+static void log_elu(const void *self, flt_att_rows rows, const flt_real *x, flt_real *u) {
+    const size_t n = rows.count * ((const plan *)self)->d;
+    for (size_t i = 0; i < n; i++) u[i] = 1 + (x[i] > 0 ? x[i] : 0);
+    flt_vlog(n, u, u);
+    for (size_t i = 0; i < n; i++) u[i] += x[i] < 0 ? x[i] : 0;
+}
+
+static void log_relu(const void *self, flt_att_rows rows, const flt_real *x, flt_real *u) {
+    const size_t n = rows.count * ((const plan *)self)->d;
+    for (size_t i = 0; i < n; i++) u[i] = (flt_real)1e-3 + (x[i] > 0 ? x[i] : 0);
+    flt_vlog(n, u, u);
+}
+
+static void destroy(void *self) {
+    plan *p = self;
+    if (p == NULL) return;
+    flt_att_linear_destroy(p->linear);
+    flt_att_drop(&p->pos.array);
+    flt_free(p);
+}
+
+static flt_err create(const flt_attention_desc *desc, void **self) {
+    static const char *const names[] = {"pos", NULL};
+    plan *p = NULL;
+    flt_err err = flt_att_args_known(desc, names);
+    *self = NULL;
+    if (err != FLTE_OK) return err;
+    FLTX_TRY(flt_alloc(1, sizeof *p, &p));
+    p->d = desc->d;
+    const bool relu = strcmp(flt_params_text(desc->params, "features"), "relu") == 0;
+    const flt_att_map map = {
+        .features = desc->d, .self = p, .queries = relu ? log_relu : log_elu, .keys = relu ? log_relu : log_elu};
+    FLTX_GO(err, failed, flt_att_positions_read(desc, &p->pos));
+    FLTX_GO(err, failed, flt_att_linear_create(desc, map, &p->linear));
+    *self = p;
+    return FLTE_OK;
+failed:
+    destroy(p);
+    return err;
+}
+
+static void forward(void *self, const flt_real *q, const flt_real *k, const flt_real *v, flt_real *out) {
+    flt_att_linear_forward(((plan *)self)->linear, q, k, v, out);
+}
+
+static void begin(void *self) {
+    flt_att_linear_begin(((plan *)self)->linear);
+}
+
+static void step(void *self, const flt_real *q, const flt_real *k, const flt_real *v, flt_real *out) {
+    flt_att_linear_step(((plan *)self)->linear, q, k, v, out);
+}
+
+static size_t workspace(const void *self) {
+    return flt_att_linear_workspace(((const plan *)self)->linear);
+}
+
+static size_t draws(const void *self, size_t max, flt_attention_arg *out) {
+    (void)self, (void)max, (void)out;
+    return 0;
+}
+
+const flt_attention_kind flt_attention_kind_linear = {
+    .kind =
+        {
+            .name = "linear",
+            .summary = "kernel attention with elu + 1 or relu + 1e-3 features; no arguments",
+            .formula = "A_ij = phi(q_i).phi(k_j), phi(x) = elu(x) + 1 or max(x, 0) + 1e-3",
+            .cost = "time O(N d dv), memory O(d dv)",
+            .citation = "Katharopoulos et al., Transformers are RNNs, ICML 2020, arXiv 2006.16236",
+            .caps = FLTX_ATT_CAUSAL | FLTX_ATT_STREAM | FLTX_ATT_LINEAR | FLTX_ATT_NORMALISED | FLTX_ATT_PERMUTE,
+            .params = params,
+        },
+    .create = create,
+    .destroy = destroy,
+    .forward = forward,
+    .begin = begin,
+    .step = step,
+    .workspace = workspace,
+    .draws = draws,
+};
