@@ -1,0 +1,58 @@
+# flt bench: what is printed and stored, and what is refused. Never how long anything took.
+. "$FLT_SOURCE_DIR/cli/tests/lib.sh"
+quick=(--reps 1 --threads 1)
+rows() { "$flt" results sql "SELECT count(*) AS rows FROM timing WHERE $1" | tail -n 1 | tr -d ' '; }
+
+# every group, at its smallest, with all that the registries hold
+expect 0 'mechanism.*gemm_%.*dram_%.*error.*vs_stored' "$flt" bench attention --n 8 --m 16 --r 4 "${quick[@]}"
+cp out.txt attention.txt
+"$flt" results sql "SELECT message FROM event" >events.txt
+for source in "$FLT_SOURCE_DIR"/core/attention/*.c; do
+    name=$(basename "$source" .c)
+    grep -q "^$name " attention.txt || grep -q "left $name out" events.txt || fail "attention $name was forgotten"
+done
+expect 0 'ns_per_param.*words_per_param' "$flt" bench optimizer --n 30 "${quick[@]}"
+grep -q '^adam  *30 ' out.txt || fail 'adam is not in the table'
+expect 0 'us_per_gradient' "$flt" bench task "${quick[@]}"
+grep -q '^digits_mlp ' out.txt || fail 'digits_mlp is not in the table'
+expect 0 'steps_per_s' "$flt" bench train flt --reps 1 --threads 2
+[ "$(grep -c '^flt ' out.txt)" -eq 2 ] || fail 'training was not measured with one thread and with two'
+
+# raw samples: each repetition, the probes beside it, two warm ones
+[ "$(rows "subject = 'exact' AND phase = 'forward' AND warm = 0")" = 1 ] || fail 'not one row a repetition'
+[ "$(rows "subject = 'exact' AND phase = 'forward' AND warm = 1")" = 2 ] || fail 'no warm samples'
+[ "$(rows "subject = 'gemm' AND phase = 'probe' AND flops > 0 AND seconds > 0")" -ge 2 ] || fail 'no probes'
+[ "$(rows "NOT seconds > 0 OR threads IS NULL OR rep IS NULL")" = 0 ] || fail 'incomplete rows'
+expect 0 'bench' "$flt" results list
+
+# JSON of one case; the second run finds the first, the exit status stays 0
+export FLT_DB=$PWD/again.db
+expect 0 '"vs_stored":[[:space:]]*null' "$flt" bench optimizer adam --n 64 --json --quiet "${quick[@]}"
+expect 0 '"vs_stored":[[:space:]]*[0-9]' "$flt" bench optimizer adam --n 64 --json --quiet "${quick[@]}"
+expect 0 '"vs_stored":[[:space:]]*null' "$flt" bench optimizer adam --n 65 --json --quiet "${quick[@]}"
+expect 0 '"vs_stored":[[:space:]]*null' "$flt" bench optimizer adam --n 64 --json --quiet "${quick[@]}" --set beta1=0.8
+expect 0 'digits_mlp:width=8,batch=4' "$flt" bench task digits_mlp:width=8,batch=4 quadratic "${quick[@]}"
+
+# more time than stored is told on stderr, and is no failure
+if command -v sqlite3 >/dev/null; then
+    sqlite3 "$FLT_DB" "UPDATE timing SET seconds = 1e-12"
+    expect 0 'more time than in run' "$flt" bench optimizer adam --n 64 "${quick[@]}"
+fi
+
+# refusals, before anything is measured
+export FLT_DB=$PWD/refused.db
+expect 2 'name a group' "$flt" bench
+expect_sentence 2 'did you mean .attention' "$flt" bench atention
+expect_sentence 2 'nosuch' "$flt" bench attention nosuch
+expect_sentence 2 'nosuch' "$flt" bench optimizer nosuch
+expect_sentence 2 'nosuch' "$flt" bench task nosuch
+expect_sentence 2 'not learned' "$flt" bench train adam
+expect_sentence 2 'its sizes are its own' "$flt" bench task --n 5
+expect_sentence 2 'for attention' "$flt" bench optimizer --m 5
+expect_sentence 2 'nosuch' "$flt" bench attention flt --set nosuch=1
+expect_sentence 2 'beta1' "$flt" bench optimizer adam --set beta1=7
+expect_sentence 2 'in the spec' "$flt" bench task --set width=8
+expect 2 'reps' "$flt" bench attention --reps 0
+expect 2 'out of range' "$flt" bench attention --n 0
+missing refused.db
+finish
