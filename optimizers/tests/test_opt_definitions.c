@@ -13,6 +13,7 @@ typedef struct rates {
 // One tensor: m, v, w are whatever the definition keeps, zero at first.
 typedef struct memory {
     size_t count, r, c, batch; // factored as [batch, r, c]; r = 0: rank below 2
+    size_t first;              // axis
     real p[MOST], m[MOST], v[MOST], w[MOST];
     double path[MOST]; // |start| and the length of all moves: what roundings are relative to
 } memory;
@@ -151,34 +152,105 @@ static void adafactor(const rates *r, int n, const real *g, memory *s) {
     for (size_t i = 0; i < s->count; i++) s->p[i] -= r->lr * r->decay * s->p[i] + alpha * u[i] / (rms > 1 ? rms : 1);
 }
 
+// m: z; w[0]: the sum of weights. The rate is constant here, so its power cancels.
+static void schedule_free(const rates *r, int n, const real *g, memory *s) {
+    const real weight = powl(n, r->other);
+    s->w[0] += weight;
+    const real c = weight / s->w[0];
+    for (size_t i = 0; i < s->count; i++) {
+        if (n == 1) s->m[i] = s->p[i];
+        s->v[i] = r->beta2 * s->v[i] + (1 - r->beta2) * g[i] * g[i];
+        const real u = g[i] / (sqrtl(s->v[i] / (1 - powl(r->beta2, n))) + r->eps) + r->decay * s->p[i];
+        s->p[i] = (1 - c) * s->p[i] + c * s->m[i] + r->lr * (r->beta1 * (1 - c) - 1) * u;
+        s->m[i] -= r->lr * u;
+    }
+}
+
+static void newton_schulz(size_t r, size_t c, real *x) {
+    real a[MOST], ax[MOST];
+    const real size = norm(r * c, x);
+    for (size_t i = 0; i < r * c; i++) x[i] /= size > 1e-7L ? size : 1e-7L;
+    for (int k = 0; k < 5; k++) {
+        cr_assert_leq(r * r, MOST);
+        for (size_t i = 0; i < r * r; i++) {
+            a[i] = 0;
+            for (size_t j = 0; j < c; j++) a[i] += x[i / r * c + j] * x[i % r * c + j];
+        }
+        for (size_t i = 0; i < r * c; i++) {
+            ax[i] = 0;
+            for (size_t j = 0; j < r; j++) ax[i] += a[i / c * r + j] * x[j * c + i % c];
+        }
+        for (size_t i = 0; i < r * c; i++) {
+            real aax = 0;
+            for (size_t j = 0; j < r; j++) aax += a[i / c * r + j] * ax[j * c + i % c];
+            x[i] = 3.4445L * x[i] - 4.7750L * ax[i] + 2.0315L * aax;
+        }
+    }
+}
+
+// other: 0 for the original adjustment, 1 to match AdamW's root mean square
+static void muon(const rates *r, int n, const real *g, memory *s) {
+    const rates rest = {0.2L * r->lr, 0.9, 0.95, 1e-10, r->decay, 0};
+    real x[MOST];
+    if (s->r == 0) {
+        adamw(&rest, n, g, s);
+        return;
+    }
+    const size_t rows = s->first, cols = s->count / rows;
+    const bool tall = rows > cols;
+    for (size_t i = 0; i < s->count; i++) {
+        s->m[i] = r->beta1 * s->m[i] + (1 - r->beta1) * g[i];
+        x[tall ? i % cols * rows + i / cols : i] = g[i] + r->beta1 * (s->m[i] - g[i]);
+    }
+    newton_schulz(tall ? cols : rows, tall ? rows : cols, x);
+    const real adjust = r->other > 0 ? 0.2L * sqrtl(tall ? rows : cols) : tall ? sqrtl((real)rows / cols) : 1;
+    for (size_t i = 0; i < s->count; i++)
+        s->p[i] = s->p[i] * (1 - r->lr * r->decay) - r->lr * adjust * x[tall ? i % cols * rows + i / cols : i];
+}
+
 typedef struct trial {
     const char *name, *set;
     definition *want;
     rates r;
+    double growth; // of roundings within a step
 } trial;
 
 static const trial trials[] = {
-    {"nesterov", "", nesterov, {.lr = 1e-3L, .beta1 = 0.9L}},
-    {"nesterov", "lr=0.02,momentum=0.95,weight_decay=0.1", nesterov, {.lr = 0.02L, .beta1 = 0.95L, .decay = 0.1L}},
-    {"rmsprop", "", rmsprop, {.lr = 0.01L, .beta2 = 0.99L, .eps = 1e-8L}},
-    {"rmsprop", "alpha=0.9,momentum=0.5,eps=0.01,weight_decay=0.1", rmsprop, {0.01L, 0.5L, 0.9L, 0.01L, 0.1L, 0}},
-    {"adagrad", "", adagrad, {.lr = 0.01L, .eps = 1e-10L}},
-    {"adagrad", "lr=0.1,lr_decay=0.2,initial=0.5,eps=0.01,weight_decay=0.1", adagrad, {0.1L, 0, 0.5L, 0.01L, 0.1L, 0.2L}},
-    {"adamw", "", adamw, {1e-3L, 0.9L, 0.999L, 1e-8L, 0.01L, 0}},
-    {"adamw", "lr=0.01,beta1=0.5,beta2=0.95,eps=1e-3,weight_decay=0.3", adamw, {0.01L, 0.5L, 0.95L, 1e-3L, 0.3L, 0}},
-    {"nadamw", "", nadamw, {2e-3L, 0.9L, 0.999L, 1e-8L, 0, 0.004L}},
+    {"nesterov", "", nesterov, {.lr = 1e-3L, .beta1 = 0.9L}, 1},
+    {"nesterov", "lr=0.02,momentum=0.95,weight_decay=0.1", nesterov, {.lr = 0.02L, .beta1 = 0.95L, .decay = 0.1L}, 1},
+    {"rmsprop", "", rmsprop, {.lr = 0.01L, .beta2 = 0.99L, .eps = 1e-8L}, 1},
+    {"rmsprop", "alpha=0.9,momentum=0.5,eps=0.01,weight_decay=0.1", rmsprop, {0.01L, 0.5L, 0.9L, 0.01L, 0.1L, 0}, 1},
+    {"adagrad", "", adagrad, {.lr = 0.01L, .eps = 1e-10L}, 1},
+    {"adagrad", "lr=0.1,lr_decay=0.2,initial=0.5,eps=0.01,weight_decay=0.1", adagrad, {0.1L, 0, 0.5L, 0.01L, 0.1L, 0.2L}, 1},
+    {"adamw", "", adamw, {1e-3L, 0.9L, 0.999L, 1e-8L, 0.01L, 0}, 1},
+    {"adamw", "lr=0.01,beta1=0.5,beta2=0.95,eps=1e-3,weight_decay=0.3", adamw, {0.01L, 0.5L, 0.95L, 1e-3L, 0.3L, 0}, 1},
+    {"nadamw", "", nadamw, {2e-3L, 0.9L, 0.999L, 1e-8L, 0, 0.004L}, 1},
     {"nadamw",
      "lr=0.01,beta1=0.7,eps=1e-3,weight_decay=0.3,momentum_decay=0.5",
      nadamw,
-     {0.01L, 0.7L, 0.999L, 1e-3L, 0.3L, 0.5L}},
-    {"radam", "", radam, {1e-3L, 0.9L, 0.999L, 1e-8L, 0, 0}},
-    {"radam", "lr=0.01,beta2=0.9,eps=1e-3,weight_decay=0.1", radam, {0.01L, 0.9L, 0.9L, 1e-3L, 0.1L, 0}},
-    {"lion", "", lion, {.lr = 1e-4L, .beta1 = 0.9L, .beta2 = 0.99L}},
-    {"lion", "lr=0.01,beta1=0.6,beta2=0.8,weight_decay=0.3", lion, {0.01L, 0.6L, 0.8L, 0, 0.3L, 0}},
-    {"lamb", "", lamb, {1e-3L, 0.9L, 0.999L, 1e-6L, 0, 0}},
-    {"lamb", "lr=0.01,beta1=0.5,beta2=0.95,eps=1e-3,weight_decay=0.3", lamb, {0.01L, 0.5L, 0.95L, 1e-3L, 0.3L, 0}},
-    {"adafactor", "", adafactor, {.lr = 0.01L, .beta1 = 1, .beta2 = -0.8L, .other = 1e-3L}},
-    {"adafactor", "lr=0.2,beta2_decay=-0.5,eps2=2,d=1.5,weight_decay=0.1", adafactor, {0.2L, 1.5L, -0.5L, 0, 0.1L, 2}},
+     {0.01L, 0.7L, 0.999L, 1e-3L, 0.3L, 0.5L},
+     1},
+    {"radam", "", radam, {1e-3L, 0.9L, 0.999L, 1e-8L, 0, 0}, 1},
+    {"radam", "lr=0.01,beta2=0.9,eps=1e-3,weight_decay=0.1", radam, {0.01L, 0.9L, 0.9L, 1e-3L, 0.1L, 0}, 1},
+    {"lion", "", lion, {.lr = 1e-4L, .beta1 = 0.9L, .beta2 = 0.99L}, 1},
+    {"lion", "lr=0.01,beta1=0.6,beta2=0.8,weight_decay=0.3", lion, {0.01L, 0.6L, 0.8L, 0, 0.3L, 0}, 1},
+    {"lamb", "", lamb, {1e-3L, 0.9L, 0.999L, 1e-6L, 0, 0}, 1},
+    {"lamb", "lr=0.01,beta1=0.5,beta2=0.95,eps=1e-3,weight_decay=0.3", lamb, {0.01L, 0.5L, 0.95L, 1e-3L, 0.3L, 0}, 1},
+    {"adafactor", "", adafactor, {.lr = 0.01L, .beta1 = 1, .beta2 = -0.8L, .other = 1e-3L}, 1},
+    {"adafactor", "lr=0.2,beta2_decay=-0.5,eps2=2,d=1.5,weight_decay=0.1", adafactor, {0.2L, 1.5L, -0.5L, 0, 0.1L, 2}, 1},
+    {"schedule_free_adamw", "", schedule_free, {2.5e-3L, 0.9L, 0.999L, 1e-8L, 0, 0}, 1},
+    {"schedule_free_adamw",
+     "lr=0.01,beta1=0.7,beta2=0.9,eps=1e-3,weight_decay=0.3,r=1.5",
+     schedule_free,
+     {0.01L, 0.7L, 0.9L, 1e-3L, 0.3L, 1.5L},
+     1},
+    // an iteration of Newton and Schulz multiplies small singular values, and what was rounded in them, by 3.4445
+    {"muon", "", muon, {.lr = 1e-3L, .beta1 = 0.95L, .decay = 0.1L}, 490},
+    {"muon",
+     "lr=0.02,momentum=0.8,weight_decay=0.01,adjust=match_rms_adamw",
+     muon,
+     {.lr = 0.02L, .beta1 = 0.8L, .decay = 0.01L, .other = 1},
+     490},
 };
 
 static memory start_memory(const flt_tensor_spec *a, const flt_real *start) {
@@ -188,6 +260,7 @@ static memory start_memory(const flt_tensor_spec *a, const flt_real *start) {
         s.r = a->dim[a->rank - 2];
         s.c = a->dim[a->rank - 1];
         s.batch = a->count / s.r / s.c;
+        s.first = a->dim[0];
     }
     for (size_t i = 0; i < a->count; i++) {
         s.p[i] = start[a->offset + i];
@@ -208,7 +281,8 @@ static void step_memory(const trial *c, int n, const flt_real *grad, memory *s) 
 
 static void check_tensor(const trial *c, size_t t, const flt_tensor_spec *a, const flt_real *param, const memory *s) {
     for (size_t i = 0; i < s->count; i++) {
-        const double want = (double)s->p[i], ratio = opt_ratio(1, param + a->offset + i, &want, &s->path[i], (double)t + 3);
+        const double want = (double)s->p[i],
+                     ratio = opt_ratio(1, param + a->offset + i, &want, &s->path[i], c->growth * ((double)t + 3));
         cr_assert_leq(ratio, 30, "%s '%s': step %zu, %s[%zu]: %.9g, wanted %.9g, ratio %.3g", c->name, c->set, t, a->name, i,
                       (double)param[a->offset + i], want, ratio);
     }
@@ -229,7 +303,8 @@ static void check_trial(const trial *in) {
         in->name,
         in->set,
         in->want,
-        {rounded(of->lr), rounded(of->beta1), rounded(of->beta2), rounded(of->eps), rounded(of->decay), rounded(of->other)}};
+        {rounded(of->lr), rounded(of->beta1), rounded(of->beta2), rounded(of->eps), rounded(of->decay), rounded(of->other)},
+        in->growth};
     const trial *c = &copy;
     flt_weights w = opt_weights(c->name, c->set);
     flt_layout l = opt_layout(opt_mixed);

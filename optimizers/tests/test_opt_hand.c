@@ -94,8 +94,8 @@ Test(opt_hand, definitions) {
 }
 
 Test(opt_hand, zero_gradient_changes_nothing) {
-    static const char *const names[] = {"sgd",   "momentum", "nesterov", "rmsprop", "adagrad", "adam",
-                                        "adamw", "nadamw",   "radam",    "lion",    "lamb",    "adafactor"};
+    static const char *const names[] = {"sgd",    "momentum", "nesterov", "rmsprop", "adagrad",   "adam", "adamw",
+                                        "nadamw", "radam",    "lion",     "lamb",    "adafactor", "muon", "schedule_free_adamw"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         flt_weights w = opt_weights(names[i], "lr=0.5,weight_decay=0");
         flt_layout layout = opt_layout(opt_mixed);
