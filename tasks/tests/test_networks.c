@@ -123,6 +123,10 @@ Test(networks, learn_with_adam) {
     } cases[] = {{"softmax_regression", 500, 1e-2, 0.8, 0.85},
                  {"digits_conv:channels=8", 300, 1e-2, 0.45, 0.83},
                  {"digits_mlp:norm=true,depth=2", 500, 5e-3, 0.45, 0.88},
+                 {"glyphs:width=64,noise=0.05", 600, 1e-2, 1.0, 0.7},
+                 {"teacher_student:instance=3", 1000, 1e-2, 0.1, -1},
+                 {"matrix_factorisation:instance=3", 1000, 2e-2, 0.1, -1},
+                 {"noisy_linear_regression:instance=3,noise=0.1,conditioning=2", 1000, 1e-2, 0.02, -1},
                  {"digits_autoencoder:noise=0", 500, 5e-3, 0.05, -1}};
     for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
         flt_objective *o = make(cases[c].spec);
@@ -136,4 +140,54 @@ Test(networks, learn_with_adam) {
         free(theta);
         flt_objective_destroy(o);
     }
+}
+
+// The teacher's own weights are a student of loss 0; so are the factors of the matrix, and w*.
+Test(networks, teacher_student_knows_its_minimum) {
+    flt_objective *o = make("teacher_student:inputs=3,teacher=2,width=2,instance=1,activation=tanh");
+    flt_objective *wide = make("teacher_student:width=3"), *deep = make("teacher_student:depth=2");
+    cr_assert(o->has_minimum && o->minimum == 0.0 && !wide->has_minimum && !deep->has_minimum);
+    double best = INFINITY;
+    for (uint64_t seed = 0; seed < 5; seed++) { // small students have local minima
+        flt_real *theta = initial(o, seed);
+        adam(o, seed, 3000, 1e-2, theta);
+        best = fmin(best, evaluate(o, seed, FLTX_TEST, theta, NULL));
+        free(theta);
+    }
+    cr_assert(best < 1e-3, "%g", best);
+    flt_objective_destroy(o);
+    flt_objective_destroy(wide);
+    flt_objective_destroy(deep);
+}
+
+Test(networks, seeds_and_instances_are_problems_of_their_own) {
+    static const char *const tasks[] = {"teacher_student", "matrix_factorisation", "noisy_linear_regression"};
+    for (size_t i = 0; i < 3; i++) {
+        char spec[64];
+        flt_objective *free_one = make(tasks[i]);
+        snprintf(spec, sizeof spec, "%s:instance=4", tasks[i]);
+        flt_objective *fixed = make(spec);
+        flt_real *theta = initial(fixed, 1);
+        adam(fixed, 1, 500, 1e-2, theta);
+        const double same = evaluate(fixed, 2, FLTX_TEST, theta, NULL), other = evaluate(free_one, 2, FLTX_TEST, theta, NULL);
+        cr_assert(other > 2 * same && other > 0.4 * fixed->normaliser, "%s: %g and %g", spec, same, other);
+        free(theta);
+        flt_objective_destroy(free_one);
+        flt_objective_destroy(fixed);
+    }
+}
+
+// Rank 1 with factors of one number each: exact factors have loss 0 on the whole matrix, whatever the noise of minibatches.
+Test(networks, matrix_factorisation_evaluates_without_noise) {
+    flt_objective *o = make("matrix_factorisation:rows=6,columns=5,rank=1,factors=1,instance=2");
+    flt_objective *few = make("matrix_factorisation:rank=3,factors=2");
+    flt_real *theta = initial(o, 1);
+    cr_assert(o->has_minimum && !few->has_minimum);
+    adam(o, 1, 4000, 3e-3, theta);
+    const double clean = evaluate(o, 1, FLTX_TEST, theta, NULL);
+    const double noisy = (double)o->gradient(o->self, (flt_batch){1, FLTX_TRAIN, 9999}, theta, NULL);
+    cr_assert(clean < 1e-3 && noisy > 5e-3, "%g without, %g with noise", clean, noisy);
+    free(theta);
+    flt_objective_destroy(o);
+    flt_objective_destroy(few);
 }
