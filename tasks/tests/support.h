@@ -46,6 +46,7 @@ static const task_case task_cases[] = {
     {"noisy_linear_regression:dimension=1,batch=5,noise=0,instance=4", true},
     {"glyphs:width=5,batch=4,activation=tanh", true},
     {"glyphs:depth=0,batch=3,size=12,classes=10", true},
+    {"bytes_rnn:width=3,embedding=2,length=4,batch=2", true},
     {"softmax_regression:batch=5", true},
     {"softmax_regression:batch=3,decay=0", true},
     {"digits_autoencoder:width=6,code=3,batch=4,activation=tanh", true},
