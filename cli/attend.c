@@ -117,6 +117,14 @@ static flt_err read_args(job *j) {
     return FLTE_OK;
 }
 
+// Mechanisms that code queries and keys keep the codes here, so that OUT shows them.
+static flt_err keep_codes(const flt_attention_kind *kind, flt_params *params) {
+    for (const flt_param_spec *s = kind->kind.params; s != NULL && s->name != NULL; s++) {
+        if (strcmp(s->name, "keep_codes") == 0 && !flt_params_is_set(params, s->name)) return flt_params_set(params, s->name, "true");
+    }
+    return FLTE_OK;
+}
+
 static flt_err plan(job *j) {
     const flt_attention_kind *kind = NULL;
     char who[128];
@@ -124,6 +132,7 @@ static flt_err plan(job *j) {
     snprintf(who, sizeof who, "attention %s", j->input->mechanism);
     FLTX_TRY(flt_params_create(who, kind->kind.params, &j->params));
     FLTX_TRY(flt_common_apply(&j->input->common, j->params));
+    FLTX_TRY(keep_codes(kind, j->params));
     FLTX_TRY(flt_tensors_read(j->input->in, &j->file));
     j->desc = (flt_attention_desc){.mechanism = j->input->mechanism,
                                    .causal = j->input->causal,
@@ -139,9 +148,12 @@ static flt_err plan(job *j) {
 static flt_err add_draws(job *j) {
     flt_attention_arg used[MAX_ARGS];
     const size_t n = flt_attention_draws(j->plan, MAX_ARGS, used);
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
+        const bool code = strcmp(used[i].name, "qhat") == 0 || strcmp(used[i].name, "khat") == 0;
+        const size_t skip = code && j->shape->rank == 2 ? 2 : 0; // as q came: [N, R] beside [N, d]
         FLTX_TRY(flt_tensor_writer_add(j->writer, strcmp(used[i].name, "v") == 0 ? "half_width" : used[i].name, FLTX_F64,
-                                       used[i].rank, used[i].dim, used[i].data));
+                                       used[i].rank - skip, used[i].dim + skip, used[i].data));
+    }
     return FLTE_OK;
 }
 

@@ -17,5 +17,6 @@ typedef struct flt_oracle_job {
 } flt_oracle_job;
 
 flt_err flt_oracle_nprf(const flt_oracle_job *job);
+flt_err flt_oracle_spe(const flt_oracle_job *job);
 
 #endif

@@ -83,6 +83,9 @@ static flt_err make_params(const flt_problem *p, const flt_attention_kind *kind,
     FLTX_TRY(flt_params_create(kind->kind.name, kind->kind.params, out));
     FLTX_TRY(set_size(kind, *out, "m", p->m));
     FLTX_TRY(set_size(kind, *out, "r", p->r));
+    FLTX_TRY(set_size(kind, *out, "R", 12));
+    FLTX_TRY(set_size(kind, *out, "K", 3));
+    FLTX_TRY(set_size(kind, *out, "width", 5));
     if ((kind->kind.caps & FLTX_ATT_RPE) != 0 && declares(kind, "rpe")) FLTX_TRY(flt_params_set(*out, "rpe", "gaussian_mixture"));
     if (p->options != NULL) FLTX_TRY(flt_params_parse(*out, p->options));
     return FLTE_OK;

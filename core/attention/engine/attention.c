@@ -103,6 +103,8 @@ flt_err flt_attention_begin(flt_attention *a) {
         list_capable(FLTX_ATT_STREAM, list, sizeof list);
         return flt_fail(FLTE_UNSUPPORTED, who, "it has no streaming form; these have: %s", list);
     }
+    if (a->kind->streams != NULL && !a->kind->streams(a->self))
+        return flt_fail(FLTE_UNSUPPORTED, who, "with these parameters it has no streaming form; its defaults have one");
     if (!a->causal) return flt_fail(FLTE_UNSUPPORTED, who, "the plan is bidirectional; streaming needs a causal one");
     a->kind->begin(a->self);
     return FLTE_OK;

@@ -53,6 +53,7 @@ typedef struct flt_attention_kind {
     void (*forward)(void *self, const flt_real *q, const flt_real *k, const flt_real *v, flt_real *out);
     // Streaming, NULL when the bit is clear. One token for all B x H: q, k [B, H, d], v, out [B, H, dv]. Positions come from the
     // plan's table while the token's index < N.
+    bool (*streams)(const void *self); // optional: false when this plan, by its parameters, has no streaming form after all
     void (*begin)(void *self);
     void (*step)(void *self, const flt_real *q, const flt_real *k, const flt_real *v, flt_real *out);
     size_t (*workspace)(const void *self);                                    // bytes of working memory, tables excluded
