@@ -37,7 +37,7 @@ flt_err flt_store_check(const flt_store *s, const char *who, bool running) {
 
 // ---- connections
 // A file name as an SQLite URI, so that names such as ":memory:" or "file:x?y" mean files of that name.
-static flt_err make_uri(const char *path, const char *query, char **out) {
+flt_err flt_db_uri(const char *path, const char *query, char **out) {
     size_t size = 0;
     *out = NULL;
     if (!flt_mul_ok(strlen(path), 3, &size)) return flt_fail(FLTE_NOMEM, "results", "the name of the file is too long");
@@ -53,7 +53,7 @@ static flt_err make_uri(const char *path, const char *query, char **out) {
 static flt_err connect(const char *path, const char *query, int flags, sqlite3 **out) {
     char *uri = NULL;
     *out = NULL;
-    FLTX_TRY(make_uri(path, query, &uri));
+    FLTX_TRY(flt_db_uri(path, query, &uri));
     const int rc = sqlite3_open_v2(uri, out, flags | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL);
     flt_free(uri);
     flt_err err = rc == SQLITE_OK ? FLTE_OK : flt_db_fail(*out, rc, path, "opening");
@@ -117,6 +117,7 @@ static flt_err open_write(flt_store *s) {
     FLTX_TRY(flt_db_exec(s->db, s->path, "opening", "PRAGMA synchronous = NORMAL"));
     FLTX_TRY(flt_db_migrate(s->db, s->path));
     FLTX_TRY(flt_process_register(s->db, s->path));
+    FLTX_TRY(flt_spark_register(s->db, s->path));
     flt_process_reap(s->db);
     FLTX_TRY(flt_records_load(s->db, s->path, s->kinds));
     return flt_alloc(1, sizeof *s->pending, &s->pending);
@@ -158,7 +159,8 @@ static flt_err open_read(flt_store *s) {
     if (look.tables == 0) return flt_fail(FLTE_DB, "results", "%s: is empty; nothing has been recorded in it", s->path);
     if (look.version < flt_schema_version) FLTX_TRY(migrate_first(s->path, look.version));
     FLTX_TRY(connect_to_read(s, look.quiet));
-    return flt_process_register(s->db, s->path);
+    FLTX_TRY(flt_process_register(s->db, s->path));
+    return flt_spark_register(s->db, s->path);
 }
 
 flt_err flt_store_open(const char *path, int mode, flt_store **out) {

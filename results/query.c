@@ -27,6 +27,11 @@ static const struct {
      "SELECT n.name AS metric, nullif(n.subject, '') AS subject, nullif(n.task, '') AS task, nullif(n.seed, -1) AS seed, "
      "x.points, x.last_step AS step, coalesce(x.last_value, x.last_special) AS last, x.least, x.most "
      "FROM series x JOIN metric_name n USING(metric_id) WHERE x.run_id = ?1 ORDER BY x.metric_id"},
+    {"sparklines",
+     "SELECT n.name AS metric, nullif(n.subject, '') AS subject, nullif(n.task, '') AS task, nullif(n.seed, -1) AS seed, "
+     "x.points, x.last_step AS step, coalesce(x.last_value, x.last_special) AS last, x.least, x.most, flt_spark(x.run_id, "
+     "x.metric_id, x.points) AS curve "
+     "FROM series x JOIN metric_name n USING(metric_id) WHERE x.run_id = ?1 ORDER BY x.metric_id"},
     {"curves",
      "SELECT n.name AS metric, n.subject, n.task, nullif(n.seed, -1) AS seed, m.step, coalesce(m.value, m.special) AS value, "
      "m.t_ms FROM metric m JOIN metric_name n USING(metric_id) WHERE m.run_id = ?1 ORDER BY m.metric_id, m.step"},
@@ -80,7 +85,7 @@ static flt_err find_part(const char *part, const char **sql) {
     }
     const char *near = flt_nearest(part, names);
     return flt_fail(FLTE_NAME, "results",
-                    "a run has no part '%s'%s%s%s; its parts are run, params, metrics, curves, checks, ladder, "
+                    "a run has no part '%s'%s%s%s; its parts are run, params, metrics, sparklines, curves, checks, ladder, "
                     "evaluations, timings, artifacts, events, tags, notes",
                     part, near == NULL ? "" : " (did you mean '", near == NULL ? "" : near, near == NULL ? "" : "'?)");
 }

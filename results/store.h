@@ -126,6 +126,7 @@ flt_err flt_store_check(const flt_store *s, const char *who, bool running); // r
 double flt_store_clock(void);                                               // monotonic seconds
 long long flt_store_now_us(void);                                           // microseconds since 1970
 flt_err flt_db_open_read(const char *path, bool immutable, sqlite3 **out);  // a read-only connection of its own
+flt_err flt_db_uri(const char *path, const char *query, char **out);        // freed with flt_free
 
 // ---- look.c: what a file is, before it is opened
 typedef struct flt_look {
@@ -160,6 +161,9 @@ void flt_process_self(flt_process *out);
 // more; flt_status(status, host, boot_id, pid_space, pid, pid_started, heartbeat_us), "killed" for a running one that is gone.
 flt_err flt_process_register(sqlite3 *db, const char *path);
 void flt_process_reap(sqlite3 *db); // marks the runs whose process is gone; what cannot be written stays
+
+// ---- spark.c: registers flt_spark(run_id, metric_id, points), a metric as a line of blocks
+flt_err flt_spark_register(sqlite3 *db, const char *path);
 
 // ---- rows.c: result sets as text
 // Steps `st` to its end or until `row` returns false. *rows, when not NULL, counts them. rc is SQLite's last code.

@@ -89,7 +89,7 @@ static const struct {
     {"uuid", "r.uuid", TEXT},         {"host", "e.host", TEXT},           {"precision", "e.precision", TEXT},
     {"isa", "e.isa", TEXT},           {"blas", "e.blas", TEXT},           {"commit", "e.git_commit", TEXT},
     {"dirty", "e.git_dirty", NUMBER}, {"version", "e.version", TEXT},     {"cpu_model", "e.cpu_model", TEXT},
-    {"seconds", SECONDS, NUMBER}, {"started", STARTED, TEXT},         {"registry_hash", "r.registry_hash", TEXT},
+    {"seconds", SECONDS, NUMBER},     {"started", STARTED, TEXT},         {"registry_hash", "r.registry_hash", TEXT},
     {"compiler", "e.compiler", TEXT}, {"progress", "r.progress", NUMBER},
 };
 enum { N_FIELDS = sizeof fields / sizeof *fields };

@@ -2,19 +2,22 @@
 // flt results show RUN: everything that is known of one run.
 #include "results/sub.h"
 
+#include <string.h>
+
 static const struct argp_option options[] = {{"csv", FLTX_SUB_CSV, NULL, 0, "print CSV instead of tables", 1}, {0}};
 
 static flt_err run(const flt_sub_input *in, flt_store *store) {
     static const char *const parts[] = {"run",    "params", "tags",        "notes",     "metrics",
                                         "checks", "ladder", "evaluations", "artifacts", "events"};
     long long number = 0;
-    FLTX_TRY(flt_run_of("results show", in->words[0], &number));
+    FLTX_TRY(flt_run_of("show", in->words[0], &number));
     if (in->common.json) printf("{\n");
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         flt_collector c = {0};
-        flt_err err = flt_store_show(store, number, parts[i], flt_collect, &c);
+        const bool drawn = strcmp(parts[i], "metrics") == 0 && !in->common.json && !in->csv;
+        flt_err err = flt_store_show(store, number, drawn ? "sparklines" : parts[i], flt_collect, &c);
         const bool any = c.table != NULL;
-        if (in->common.json && (i == 0 ? err == FLTE_OK : true))
+        if (in->common.json && err == FLTE_OK)
             printf("%s\"%s\": ", i > 0 ? ", " : "", parts[i]);
         else if (any && err == FLTE_OK)
             printf("%s%s\n", i > 0 ? "\n" : "", parts[i]);

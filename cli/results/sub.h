@@ -12,6 +12,7 @@ enum { FLTX_SUB_WORDS = 64 };
 
 // Keys of the options; a verb lists those it takes.
 enum {
+    FLTX_SUB_OUTPUT = 'o',
     FLTX_SUB_CSV = FLTX_KEY_VERB,
     FLTX_SUB_LIMIT,
     FLTX_SUB_KIND,
@@ -24,7 +25,7 @@ enum {
     FLTX_SUB_WHERE,
     FLTX_SUB_SORT,
     FLTX_SUB_YES,
-    FLTX_SUB_OUTPUT,
+    FLTX_SUB_REMOVE,
     FLTX_SUB_FORMAT,
     FLTX_SUB_METRIC,
     FLTX_SUB_TABLE,
@@ -33,7 +34,7 @@ enum {
 typedef struct flt_sub_input {
     flt_common common; // first: the parser of the common options fills it
     flt_run_filter filter;
-    bool csv, yes;
+    bool csv, yes, remove;
     const char *output, *format, *metric, *table;
     size_t n_words;
     const char *words[FLTX_SUB_WORDS]; // plain arguments

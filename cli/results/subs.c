@@ -4,8 +4,10 @@
 
 #include <string.h>
 
-extern const flt_sub flt_sub_list, flt_sub_show, flt_sub_sql;
-const flt_sub *const flt_subs[] = {&flt_sub_list, &flt_sub_show, &flt_sub_sql, NULL};
+extern const flt_sub flt_sub_list, flt_sub_show, flt_sub_tail, flt_sub_tag, flt_sub_note, flt_sub_rm, flt_sub_gc, flt_sub_schema,
+    flt_sub_sql, flt_sub_export, flt_sub_import;
+const flt_sub *const flt_subs[] = {&flt_sub_list, &flt_sub_show,   &flt_sub_tail, &flt_sub_tag,    &flt_sub_note,   &flt_sub_rm,
+                                   &flt_sub_gc,   &flt_sub_schema, &flt_sub_sql,  &flt_sub_export, &flt_sub_import, NULL};
 
 typedef struct context {
     flt_sub_input in; // first: its first member is what the child parser gets
@@ -68,6 +70,9 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
     case FLTX_SUB_CSV:
         c->in.csv = true;
         return 0;
+    case FLTX_SUB_REMOVE:
+        c->in.remove = true;
+        return 0;
     case FLTX_SUB_YES:
         c->in.yes = true;
         return 0;
@@ -85,17 +90,16 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
 
 int flt_sub_main(const flt_sub *sub, int argc, char **argv) {
     static const struct argp_child children[] = {{&flt_common_argp, 0, "Common options", 9}, {0}};
-    char doc[2048], who[64];
+    char doc[2048];
     snprintf(doc, sizeof doc, "%s.\v%s%s", sub->summary,
              sub->example == NULL ? "" : "example: ", sub->example == NULL ? "" : sub->example);
-    snprintf(who, sizeof who, "results %s", sub->name);
     const struct argp argp = {sub->options, parse, sub->arguments, doc, children, NULL, NULL};
     context c = {.in = {.common = flt_common_defaults(), .filter = {.limit = sub->limit}}, .sub = sub};
     flt_store *store = NULL;
     flt_parse(&argp, argc, argv, &c);
     flt_err err = flt_store_open(c.in.common.db, sub->mode, &store);
     if (err == FLTE_OK) err = sub->run(&c.in, store);
-    const int status = flt_report(who, err);
+    const int status = flt_report("results", err);
     flt_store_close(store);
     return status;
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Questions to a results store beyond the list of runs: filters.
+// Questions to a results store beyond the list of runs, and its upkeep: filters, tags and notes, removal, export, import.
 #ifndef FLTX_RESULTS_ASK_H
 #define FLTX_RESULTS_ASK_H
 
@@ -23,5 +23,28 @@ typedef struct flt_run_filter {
 // A comparison holds when one of the run's values of that name fulfils it; a run without one fulfils none.
 // Errors: FLTE_USAGE with the place in the text; FLTE_NAME for a name that no run has.
 flt_err flt_store_find(flt_store *s, const flt_run_filter *f, flt_row_fn row, void *user);
+
+// ---- upkeep; a store opened for writing. FLTE_NAME when there is no such run (0: the latest).
+flt_err flt_store_tag(flt_store *s, long long run, const char *name, bool on); // a word without blanks; twice is once
+flt_err flt_store_note(flt_store *s, long long run, const char *text);
+flt_err flt_store_remove(flt_store *s, long long run); // with all its rows; FLTE_USAGE while it is running
+typedef struct flt_gc {
+    long long machines, metrics;         // rows that no run refers to any more
+    long long bytes_before, bytes_after; // of the file
+} flt_gc;
+flt_err flt_store_gc(flt_store *s, flt_gc *out); // not while another process writes (FLTE_DB)
+
+// ---- tables
+// Rows of name, type (table, view), columns, meaning.
+flt_err flt_store_schema(flt_store *s, flt_row_fn row, void *user);
+// Every row of a table or view. FLTE_NAME with those there are.
+flt_err flt_store_table(flt_store *s, const char *table, flt_row_fn row, void *user);
+// Merges the runs of another store into this one, in one transaction: a run that is here already (by uuid) is not copied again,
+// but brought up to date where the other file saw it later; tags and notes are united. The other file stays as it is unless its
+// tables are of an older version. Errors: as flt_store_open; FLTE_USAGE when both are the same file.
+typedef struct flt_import {
+    long long added, updated, known;
+} flt_import;
+flt_err flt_store_import(flt_store *s, const char *path, flt_import *out);
 
 #endif

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: MIT
+// flt results export [TABLE]: the rows of one table or view, or of all tables, as CSV, JSON or one JSON object a line.
+#include "results/sub.h"
+
+#include <errno.h>
+#include <string.h>
+
+static const struct argp_option options[] = {
+    {"format", FLTX_SUB_FORMAT, "FORMAT", 0, "csv (one table), json or jsonl (default: csv for a table, json for all)", 1},
+    {"output", 'o', "FILE", 0, "where to (default: standard output)", 1},
+    {0},
+};
+
+typedef enum format { CSV, JSON, JSONL } format;
+
+typedef struct writer {
+    FILE *to;
+    format format;
+    const flt_store *store;
+    const char *table; // named in each line of JSONL when all tables are written
+    size_t rows;
+} writer;
+
+static void json_text(FILE *to, const char *text) {
+    fputc('"', to);
+    for (const unsigned char *p = (const unsigned char *)text; *p != 0; p++) {
+        if (*p == '"' || *p == '\\')
+            fprintf(to, "\\%c", *p);
+        else if (*p < 0x20)
+            fprintf(to, "\\u%04x", *p);
+        else
+            fputc(*p, to);
+    }
+    fputc('"', to);
+}
+
+static void csv_text(FILE *to, const char *text) {
+    const bool quote = strpbrk(text, ",\"\r\n") != NULL;
+    if (quote) fputc('"', to);
+    for (; *text != 0; text++) {
+        if (*text == '"') fputc('"', to);
+        fputc(*text, to);
+    }
+    if (quote) fputc('"', to);
+}
+
+static void csv_line(FILE *to, size_t n, const char *const *cells) {
+    for (size_t i = 0; i < n; i++) {
+        if (i > 0) fputc(',', to);
+        if (cells[i] != NULL) csv_text(to, cells[i]);
+    }
+    fputs("\r\n", to);
+}
+
+static bool write_row(void *user, size_t n, const char *const *names, const char *const *values) {
+    writer *w = user;
+    const char *types = flt_store_types(w->store);
+    if (w->format == CSV && w->rows == 0) csv_line(w->to, n, names);
+    if (w->format == JSON) fputs(w->rows == 0 ? "\n  " : ",\n  ", w->to);
+    w->rows++;
+    if (w->format == CSV) {
+        csv_line(w->to, n, values);
+        return ferror(w->to) == 0;
+    }
+    fputc('{', w->to);
+    if (w->format == JSONL && w->table != NULL) fprintf(w->to, "\"table\": \"%s\", ", w->table);
+    for (size_t i = 0; i < n; i++) {
+        const bool number = types[i] == 'i' || (types[i] == 'r' && strpbrk(values[i], "nN") == NULL);
+        if (i > 0) fputs(", ", w->to);
+        json_text(w->to, names[i]);
+        fputs(": ", w->to);
+        if (values[i] == NULL || number)
+            fputs(values[i] == NULL ? "null" : values[i], w->to);
+        else
+            json_text(w->to, values[i]);
+    }
+    fputs(w->format == JSONL ? "}\n" : "}", w->to);
+    return ferror(w->to) == 0;
+}
+
+static flt_err write_table(writer *w, flt_store *store, const char *table) {
+    w->rows = 0;
+    if (w->format == JSON) fputc('[', w->to);
+    FLTX_TRY(flt_store_table(store, table, write_row, w));
+    if (w->format == JSON) fputs(w->rows == 0 ? "]" : "\n]", w->to);
+    return FLTE_OK;
+}
+
+typedef struct table_names {
+    size_t n;
+    char name[64][64];
+} table_names;
+
+static bool add_table(void *user, size_t n, const char *const *names, const char *const *values) {
+    table_names *t = user;
+    (void)n, (void)names;
+    if (strcmp(values[1], "table") == 0 && t->n < 64) snprintf(t->name[t->n++], sizeof *t->name, "%s", values[0]);
+    return true;
+}
+
+static flt_err write_all(writer *w, flt_store *store) {
+    table_names t = {0};
+    FLTX_TRY(flt_store_schema(store, add_table, &t));
+    if (w->format == JSON) fputs("{", w->to);
+    for (size_t i = 0; i < t.n; i++) {
+        w->table = t.name[i];
+        if (w->format == JSON) fprintf(w->to, "%s\n\"%s\": ", i == 0 ? "" : ",", t.name[i]);
+        FLTX_TRY(write_table(w, store, t.name[i]));
+    }
+    if (w->format == JSON) fputs("\n}", w->to);
+    return FLTE_OK;
+}
+
+static flt_err choose_format(const flt_sub_input *in, format *out) {
+    static const char *const names[] = {"csv", "json", "jsonl", NULL};
+    *out = in->n_words > 0 && !in->common.json ? CSV : JSON;
+    if (in->format == NULL) return FLTE_OK;
+    for (size_t i = 0; names[i] != NULL; i++)
+        if (strcmp(names[i], in->format) == 0) {
+            *out = (format)i;
+            if (*out != CSV || in->n_words > 0) return FLTE_OK;
+            return flt_fail(FLTE_USAGE, "export", "CSV holds one table: name it; `flt results schema` lists them");
+        }
+    return flt_fail(FLTE_NAME, "export", "--format '%s' is unknown; valid: csv, json, jsonl", in->format);
+}
+
+static flt_err run(const flt_sub_input *in, flt_store *store) {
+    writer w = {.to = stdout, .store = store};
+    FLTX_TRY(choose_format(in, &w.format));
+    if (in->output != NULL) w.to = fopen(in->output, "we");
+    if (w.to == NULL) return flt_fail(FLTE_IO, "export", "%s: cannot be written: %s", in->output, strerror(errno));
+    flt_err err = in->n_words > 0 ? write_table(&w, store, in->words[0]) : write_all(&w, store);
+    if (w.format == JSON) fputc('\n', w.to);
+    const bool written = fflush(w.to) == 0 && ferror(w.to) == 0;
+    const bool closed = w.to == stdout || fclose(w.to) == 0;
+    if (err == FLTE_OK && !(written && closed))
+        err = flt_fail(FLTE_IO, "export", "%s: could not be written whole",
+                       in->output == NULL ? "standard output" : in->output);
+    return err;
+}
+
+const flt_sub flt_sub_export = {.name = "export",
+                                .arguments = "[TABLE]",
+                                .summary = "Writes the rows of a table or view, or of all tables, as CSV, JSON or JSON lines",
+                                .example = "flt results export leaderboard --format csv -o leaderboard.csv",
+                                .options = options,
+                                .max_words = 1,
+                                .run = run};
