@@ -24,11 +24,13 @@ static flt_err columns_of(flt_store *s, const char *table, const char *left_out,
         flt_db_prepare(s->db, s->path, "SELECT name FROM pragma_table_info(?1) WHERE instr(?2, ' ' || name || ' ') = 0", &st));
     sqlite3_bind_text(st, 1, table, -1, SQLITE_STATIC);
     sqlite3_bind_text(st, 2, left_out, -1, SQLITE_STATIC);
-    while (sqlite3_step(st) == SQLITE_ROW) {
+    int rc = SQLITE_OK;
+    while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
         flt_query_add(q, ", ");
         flt_query_add(q, prefix);
         flt_query_identifier(q, (const char *)sqlite3_column_text(st, 0));
     }
+    if (rc != SQLITE_DONE && q->sql.err == FLTE_OK) q->sql.err = flt_db_fail(s->db, rc, s->path, "reading the schema");
     sqlite3_finalize(st);
     return q->sql.err;
 }

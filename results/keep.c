@@ -51,8 +51,11 @@ flt_err flt_store_remove(flt_store *s, long long run) {
     FLTX_TRY(flt_db_prepare(s->db, s->path,
                             "SELECT " STATUS " = 'running' FROM run r JOIN env e USING(env_id) WHERE r.run_id = ?1", &st));
     sqlite3_bind_int64(st, 1, run);
-    if (sqlite3_step(st) == SQLITE_ROW) running = sqlite3_column_int64(st, 0);
+    const int rc = sqlite3_step(st);
+    if (rc == SQLITE_ROW) running = sqlite3_column_int64(st, 0);
+    const flt_err err = rc == SQLITE_ROW ? FLTE_OK : flt_db_fail(s->db, rc, s->path, "reading");
     sqlite3_finalize(st);
+    FLTX_TRY(err);
     if (running) return flt_fail(FLTE_USAGE, "rm", "run %lld is running; stop it first", run);
     return change(s, "DELETE FROM run WHERE run_id = ?1", run, NULL); // its rows go with it
 }

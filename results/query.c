@@ -98,8 +98,11 @@ flt_err flt_find_run(flt_store *s, long long *run) {
     sqlite3_stmt *st = NULL;
     FLTX_TRY(flt_db_prepare(s->db, s->path, "SELECT count(*) FROM run WHERE run_id = ?1", &st));
     sqlite3_bind_int64(st, 1, *run);
-    if (sqlite3_step(st) == SQLITE_ROW) found = sqlite3_column_int64(st, 0);
+    const int rc = sqlite3_step(st);
+    if (rc == SQLITE_ROW) found = sqlite3_column_int64(st, 0);
+    const flt_err err = rc == SQLITE_ROW ? FLTE_OK : flt_db_fail(s->db, rc, s->path, "reading");
     sqlite3_finalize(st);
+    FLTX_TRY(err);
     return found > 0 ? FLTE_OK : flt_fail(FLTE_NAME, "results", "%s: no run %lld; the latest is %lld", s->path, *run, last);
 }
 

@@ -121,11 +121,13 @@ static flt_err check_name(flt_store *s, const char *name) {
     FLTX_TRY(flt_alloc(MOST + N_FIELDS + 1, sizeof *names, &names));
     flt_err err =
         flt_db_prepare(s->db, s->path, "SELECT DISTINCT name FROM param UNION SELECT name FROM metric_name LIMIT 2000", &st);
-    while (err == FLTE_OK && !found && sqlite3_step(st) == SQLITE_ROW && n < MOST) {
+    int rc = SQLITE_DONE;
+    while (err == FLTE_OK && !found && n < MOST && (rc = sqlite3_step(st)) == SQLITE_ROW) {
         const char *have = (const char *)sqlite3_column_text(st, 0);
         found = have != NULL && strcmp(have, name) == 0;
         if (have != NULL) err = flt_strdup(have, &names[n++]);
     }
+    if (err == FLTE_OK && rc != SQLITE_DONE && rc != SQLITE_ROW) err = flt_db_fail(s->db, rc, s->path, "reading");
     sqlite3_finalize(st);
     for (size_t i = 0; err == FLTE_OK && !found && i < N_FIELDS; i++) err = flt_strdup(fields[i].name, &names[n++]);
     if (err == FLTE_OK && !found) {
