@@ -23,7 +23,7 @@ typedef struct input {
 } input;
 
 static const struct argp_option options[] = {
-    {"n", KEY_N, "N,..", 0, "tokens (default 512,2048) or parameters (default 1e3 to 1e6)", 1},
+    {"n", KEY_N, "N,..", 0, "tokens (default 512,2048), parameters (1e3 to 1e6) or particles (8)", 1},
     {"m", KEY_M, "M,..", 0, "kernel features of attention (default 256)", 1},
     {"r", KEY_R, "R,..", 0, "frequencies of attention (default 32)", 1},
     {"reps", KEY_REPS, "K", 0, "repetitions of each case (default 9)", 1},

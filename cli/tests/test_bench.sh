@@ -39,6 +39,20 @@ if command -v sqlite3 >/dev/null; then
     expect 0 'more time than in run' "$flt" bench optimizer adam --n 64 "${quick[@]}"
 fi
 
+# the scripts that stand on it
+export FLT_DB=$PWD/scaling.db
+expect 0 '' "$flt" bench attention flt --n 8,16 --m 8,16 --reps 1 --threads 2
+expect 0 '' "$flt" bench attention flt --n 8,16 --m 8,16 --reps 1 --threads 1
+expect 0 'kernel features m' env FLT="$flt" bash "$FLT_SOURCE_DIR/scripts/bench/scaling.sh" "$FLT_DB"
+grep -q '^flt  *causal .* 8 *16 ' out.txt || fail 'no slope was fitted'
+[ "$(sed -n '/^threads/,$p' out.txt | grep -c '^flt')" -eq 8 ] || fail 'threads were not compared'
+expect 2 'missing' env FLT="$flt" bash "$FLT_SOURCE_DIR/scripts/bench/scaling.sh" nosuch.db
+if command -v python3 >/dev/null; then
+    expect 0 'PyTorch is not installed' python3 -c 'import runpy, sys
+sys.modules["torch"] = None
+runpy.run_path(sys.argv[1], run_name="__main__")' "$FLT_SOURCE_DIR/scripts/bench/peers.py"
+fi
+
 # refusals, before anything is measured
 export FLT_DB=$PWD/refused.db
 expect 2 'name a group' "$flt" bench

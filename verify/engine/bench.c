@@ -111,8 +111,8 @@ static flt_err check_tasks(const flt_bench_config *c) {
 }
 
 static flt_err check_sizes(const flt_bench_config *c) {
-    const bool sizes = c->group == FLTX_BENCH_ATTENTION || c->group == FLTX_BENCH_OPTIMIZER;
-    if (c->n_n > 0 && !sizes) return flt_fail(FLTE_USAGE, "bench", "--n is not for %s: its sizes are its own", names[c->group]);
+    if (c->n_n > 0 && c->group == FLTX_BENCH_TASK)
+        return flt_fail(FLTE_USAGE, "bench", "--n is not for task: its sizes are its own, in the spec: NAME:key=value");
     if (c->n_m + c->n_r > 0 && c->group != FLTX_BENCH_ATTENTION)
         return flt_fail(FLTE_USAGE, "bench", "--m and --r are for attention, not for %s", names[c->group]);
     if (c->reps == 0) return flt_fail(FLTE_RANGE, "bench", "0 repetitions; allowed: 1 or more");

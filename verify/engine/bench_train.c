@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { PARTICLES = 8, WINDOW = 20, OUTER_STEPS = 2 };
+enum { WINDOW = 20, OUTER_STEPS = 2 };
 
 typedef struct job {
     flt_meta_config config;
@@ -38,7 +38,6 @@ static flt_err prepare(const flt_bench_config *c, const flt_optimizer_kind *kind
     j->config.tasks = task;
     j->config.make = flt_task_create;
     j->config.outer_steps = OUTER_STEPS;
-    j->config.particles = PARTICLES;
     j->config.window = WINDOW;
     j->config.seed = c->seed;
     FLTX_TRY(flt_params_create(kind->kind.name, kind->kind.params, &params));
@@ -55,7 +54,7 @@ static flt_err measure(flt_bench *b, const flt_optimizer_kind *kind, job *j, int
     flt_bench_case c = {.row = {.subject = kind->kind.name,
                                 .phase = "train",
                                 .label = "digits_mlp",
-                                .n = PARTICLES,
+                                .n = j->config.particles,
                                 .threads = threads,
                                 .flops = NAN,
                                 .moved = NAN,
@@ -64,18 +63,27 @@ static flt_err measure(flt_bench *b, const flt_optimizer_kind *kind, job *j, int
                         .self = j,
                         .run = train,
                         .reset = reset,
-                        .parts = 2.0 * PARTICLES * WINDOW * OUTER_STEPS};
+                        .parts = 2.0 * (double)j->config.particles * WINDOW * OUTER_STEPS};
     j->config.threads = threads;
     return flt_bench_measure(b, &c);
 }
 
+static flt_err measure_sizes(flt_bench *b, const flt_optimizer_kind *kind, job *j) {
+    static const size_t own[] = {8};
+    const flt_bench_config *c = b->config;
+    const size_t count = c->n_n > 0 ? c->n_n : 1, *n = c->n_n > 0 ? c->n : own;
+    for (size_t i = 0; i < count; i++) {
+        j->config.particles = n[i];
+        FLTX_TRY(measure(b, kind, j, 1));
+        if (c->threads > 1) FLTX_TRY(measure(b, kind, j, c->threads));
+    }
+    return FLTE_OK;
+}
+
 static flt_err measure_kind(flt_bench *b, const flt_optimizer_kind *kind) {
-    const int threads = b->config->threads;
     job j = {0};
     flt_err err = prepare(b->config, kind, &j);
-    if (err != FLTE_OK) err = flt_bench_refused(b, kind->kind.name, err);
-    if (j.start != NULL) err = measure(b, kind, &j, 1);
-    if (j.start != NULL && err == FLTE_OK && threads > 1) err = measure(b, kind, &j, threads);
+    err = err == FLTE_OK ? measure_sizes(b, kind, &j) : flt_bench_refused(b, kind->kind.name, err);
     flt_weights_free(&j.weights);
     flt_free(j.start);
     return err;

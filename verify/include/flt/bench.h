@@ -13,11 +13,11 @@ typedef enum flt_bench_group { FLTX_BENCH_ATTENTION, FLTX_BENCH_OPTIMIZER, FLTX_
 
 typedef struct flt_bench_config {
     flt_bench_group group;
-    size_t n_names; // 0: all of the registry
+    size_t n_names;           // 0: all of the registry
     const char *const *names; // mechanisms; optimizers; task specs; learned optimizers
-    size_t n_n, n_m, n_r; // 0: the group's own
-    const size_t *n, *m, *r; // tokens or parameters; kernel features; frequencies
-    size_t n_settings; // "key=value", for the subjects that declare the key
+    size_t n_n, n_m, n_r;     // 0: the group's own
+    const size_t *n, *m, *r;  // tokens, parameters or particles; kernel features; frequencies
+    size_t n_settings;        // "key=value", for the subjects that declare the key
     const char *const *settings;
     size_t reps;
     uint64_t seed;
@@ -29,13 +29,13 @@ typedef struct flt_bench_row {
     const char *subject, *phase, *label, *options; // options: the settings, "" without any
     size_t n, d, m, r;
     int threads;
-    double median, low, high; // low, high: quartiles
-    double flops, moved; // arithmetic of the method, bytes that must move at the least
-    double gemm_rate, memory_rate; // medians of the probes, flop/s and bytes/s, on as many threads
+    double median, low, high;        // low, high: quartiles
+    double flops, moved;             // arithmetic of the method, bytes that must move at the least
+    double gemm_rate, memory_rate;   // medians of the probes, flop/s and bytes/s, on as many threads
     double gemm_share, memory_share; // medians of the quotients within a repetition
-    double bytes; // workspace, or an optimizer's state
-    double peak_rss; // bytes of the process so far
-    double error; // relative Frobenius distance from exact attention
+    double bytes;                    // workspace, or an optimizer's state
+    double peak_rss;                 // bytes of the process so far
+    double error;                    // relative Frobenius distance from exact attention
 } flt_bench_row;
 
 typedef flt_err (*flt_bench_row_fn)(void *user, const flt_bench_row *row);
@@ -44,8 +44,8 @@ typedef flt_err (*flt_bench_row_fn)(void *user, const flt_bench_row *row);
 flt_err flt_bench_find(const char *name, flt_bench_group *out);
 // Are names, sizes and settings known? Errors: FLTE_NAME, FLTE_USAGE, FLTE_RANGE, those of the tasks.
 flt_err flt_bench_check(const flt_bench_config *c);
-// Runs all cases and hands each row to `row`. A subject of the registry that refuses the shapes is left out with a record "event",
-// unless it was named. Errors: those of flt_bench_check, of `row` and of the sink; FLTE_NOMEM; FLTE_INTERRUPTED.
+// Runs all cases and hands each row to `row`. A subject of the registry that refuses the shapes is left out with a record
+// "event", unless it was named. Errors: those of flt_bench_check, of `row` and of the sink; FLTE_NOMEM; FLTE_INTERRUPTED.
 flt_err flt_bench_run(const flt_bench_config *c, const flt_sink *sink, flt_bench_row_fn row, void *user);
 
 #endif
