@@ -78,7 +78,7 @@ static flt_err make_plan(const flt_bench_config *c, const flt_problem *p, const 
 }
 
 static bool is_encoded(const flt_attention_kind *kind) {
-    return (kind->kind.caps & FLTX_ATT_RPE) != 0;
+    return (kind->kind.caps & FLTX_ATT_RPE) != 0 || flt_bench_declares(&kind->kind, "rpe");
 }
 
 // ---- error beside speed
