@@ -134,8 +134,7 @@ static flt_err run(const flt_sub_input *in, flt_store *store) {
     const bool written = fflush(w.to) == 0 && ferror(w.to) == 0;
     const bool closed = w.to == stdout || fclose(w.to) == 0;
     if (err == FLTE_OK && !(written && closed))
-        err = flt_fail(FLTE_IO, "export", "%s: could not be written whole",
-                       in->output == NULL ? "standard output" : in->output);
+        err = flt_fail(FLTE_IO, "export", "%s: could not be written whole", in->output == NULL ? "standard output" : in->output);
     return err;
 }
 

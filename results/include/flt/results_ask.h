@@ -47,4 +47,13 @@ typedef struct flt_import {
 } flt_import;
 flt_err flt_store_import(flt_store *s, const char *path, flt_import *out);
 
+// ---- comparison of two groups of runs, each "3" or "3,4,5" (their values are pooled).  Parts: differences (parameters and
+// provenance that are not the same: name, a, b); metrics (means, the difference b - a with a 95 % bootstrap interval,
+// Mann-Whitney p); timings (medians, their ratio b / a with a 99 % interval, p, verdict: slower, faster, same, too few).
+flt_err flt_store_compare(flt_store *s, const char *a, const char *b, const char *part, flt_row_fn row, void *user);
+// Leaderboard, the best first: of optimizers by a field of evaluations (default final_loss; *_metric: larger is better), of
+// attention mechanisms by a field of the ladder. Inter-quartile mean over the latest value of each seed with a 95 % bootstrap
+// interval. task: NULL for all.
+flt_err flt_store_best(flt_store *s, const char *task, const char *metric, flt_row_fn row, void *user);
+
 #endif

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: MIT
+// flt results best: leaderboard over optimizers or attention mechanisms.
+#include "results/sub.h"
+
+static const struct argp_option options[] = {
+    {"task", FLTX_SUB_TASK, "TASK", 0, "optimizers on this task", 1},
+    {"metric", FLTX_SUB_METRIC, "NAME", 0,
+     "final_loss (default), test_loss, test_metric, ns_per_param, ..; of mechanisms: error_total", 1},
+    {"limit", FLTX_SUB_LIMIT, "N", 0, "the N best (default 20)", 1},
+    {"csv", FLTX_SUB_CSV, NULL, 0, "print CSV instead of a table", 1},
+    {0},
+};
+
+typedef struct rows {
+    flt_collector all;
+    size_t left;
+} rows;
+
+static bool collect(void *user, size_t n, const char *const *names, const char *const *values) {
+    rows *r = user;
+    return r->left-- > 0 && flt_collect(&r->all, n, names, values);
+}
+
+static flt_err run(const flt_sub_input *in, flt_store *store) {
+    rows r = {.left = in->filter.limit};
+    return flt_print_rows(in, &r.all, flt_store_best(store, in->filter.task, in->metric, collect, &r));
+}
+
+const flt_sub flt_sub_best = {
+    .name = "best",
+    .summary = "Ranks optimizers or attention mechanisms: inter-quartile mean over seeds with a 95 % interval",
+    .example = "flt results best --task digits_mlp --metric test_metric\n         flt results best --metric error_total",
+    .options = options,
+    .limit = 20,
+    .run = run};

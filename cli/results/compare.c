@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: MIT
+// flt results compare A B [..]: each further group of runs against the first.
+#include "results/sub.h"
+
+static const struct argp_option options[] = {{"csv", FLTX_SUB_CSV, NULL, 0, "print CSV instead of tables", 1}, {0}};
+
+static flt_err part(const flt_sub_input *in, flt_store *store, const char *b, const char *name, bool first) {
+    flt_collector c = {0};
+    const flt_err err = flt_store_compare(store, in->words[0], b, name, flt_collect, &c);
+    if (in->common.json) {
+        if (err == FLTE_OK) printf("%s\"%s\": ", first ? "" : ", ", name);
+    } else if (err == FLTE_OK && c.table != NULL) {
+        printf("%s%s: a = %s, b = %s\n", first ? "" : "\n", name, in->words[0], b);
+    } else if (err == FLTE_OK) {
+        return c.err;
+    }
+    return flt_print_rows(in, &c, err);
+}
+
+static flt_err run(const flt_sub_input *in, flt_store *store) {
+    static const char *const parts[] = {"differences", "metrics", "timings"};
+    if (in->common.json) printf("[");
+    for (size_t i = 1; i < in->n_words; i++) {
+        if (in->common.json) printf("%s{\"a\": \"%s\", \"b\": \"%s\", ", i == 1 ? "" : ", ", in->words[0], in->words[i]);
+        for (size_t k = 0; k < 3; k++)
+            FLTX_TRY(part(in, store, in->words[i], parts[k], in->common.json ? k == 0 : i == 1 && k == 0));
+        if (in->common.json) printf("}");
+    }
+    if (in->common.json) printf("]\n");
+    return FLTE_OK;
+}
+
+const flt_sub flt_sub_compare = {
+    .name = "compare",
+    .arguments = "A B [..]",
+    .summary = "Compares runs: parameters that differ, metrics with intervals and p, timings with a verdict",
+    .example = "flt results compare 3 4\n         flt results compare 3,5,7 4,6,8    (the values of each group are pooled)",
+    .options = options,
+    .min_words = 2,
+    .max_words = FLTX_SUB_WORDS,
+    .run = run};

@@ -1,0 +1,25 @@
+# flt results compare and best, on an eval run with several rates and a verify run.
+. "$FLT_SOURCE_DIR/cli/tests/lib.sh"
+expect 0 'adam' "$flt" eval --optimizers sgd,adam --tasks quadratic --steps 20 --seeds 2
+expect 0 'adam' "$flt" eval --optimizers sgd,adam --tasks quadratic --steps 40 --seeds 2 --seed 7
+expect 0 'adam' "$flt" eval --optimizers sgd,adam --tasks quadratic --steps 40 --seeds 2 --seed 8
+expect 0 'steps *20 *40' "$flt" results compare 1 2
+expect 0 'final_loss.*adam on quadratic, 40' "$flt" results compare 2 3
+expect 0 'too few' "$flt" results compare 2 3
+expect 0 '"timings"' "$flt" results compare 2 3 --json
+expect 0 'a = 1, b = 2,3' "$flt" results compare 1 2,3
+if command -v python3 >/dev/null; then
+    "$flt" results compare 1 2 3 --json >all.json
+    expect 0 '2' python3 -c 'import json; print(len(json.load(open("all.json"))))'
+fi
+expect_sentence 2 'joined by commas' "$flt" results compare 1 '2;DROP TABLE run'
+expect_sentence 2 'no run 99' "$flt" results compare 1 99
+expect 2 'A B' "$flt" results compare 1
+expect 0 'iqm' "$flt" results best --task quadratic
+[ "$("$flt" results best --task quadratic --csv | sed -n 2p | cut -d, -f2)" = adam ] || fail 'adam is not the best'
+expect 0 'sgd' "$flt" results best --metric ns_per_param
+expect 0 '' "$flt" results best --metric error_total
+expect_sentence 2 'unknown' "$flt" results best --metric 'final_loss; DROP TABLE run'
+expect 0 '' "$flt" results best --task "x' OR 1=1 --"
+expect 0 '^ *3' "$flt" results sql 'SELECT count(*) FROM run'
+finish

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: MIT
+// Leaderboards: optimizers by a field of evaluations, mechanisms by a field of the ladder; one line per setting, the best first.
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "query.h"
+#include "stats.h"
+
+enum { MOST = 1024, KEYS = 8, CELL = 32 };
+
+typedef struct entry {
+    char *key[KEYS]; // NULL: not given
+    size_t n, size, not_finite;
+    double *x, seeds;
+    flt_interval iqm;
+} entry;
+
+typedef struct board {
+    size_t n, keys;
+    bool larger; // is better
+    flt_err err;
+    entry entries[MOST];
+} board;
+
+static bool same_key(const board *b, const entry *e, const char *const *values) {
+    for (size_t i = 0; i < b->keys; i++)
+        if (strcmp(e->key[i] == NULL ? "" : e->key[i], values[i] == NULL ? "" : values[i]) != 0) return false;
+    return true;
+}
+
+static flt_err start(board *b, const char *const *values) {
+    if (b->n == MOST) return flt_fail(FLTE_DB, "best", "more than %d settings; narrow it with --task", MOST);
+    entry *e = &b->entries[b->n++];
+    for (size_t i = 0; i < b->keys; i++)
+        if (values[i] != NULL) FLTX_TRY(flt_strdup(values[i], &e->key[i]));
+    return FLTE_OK;
+}
+
+static flt_err push(entry *e, double x) {
+    if (e->n == e->size) {
+        double *grown = NULL;
+        const size_t size = e->size == 0 ? 8 : 2 * e->size;
+        FLTX_TRY(flt_alloc(size, sizeof *grown, &grown));
+        if (e->n > 0) memcpy(grown, e->x, e->n * sizeof *grown);
+        flt_free(e->x);
+        e->x = grown;
+        e->size = size;
+    }
+    e->x[e->n++] = x;
+    return FLTE_OK;
+}
+
+// Rows come ordered by their keys; after these the seeds that the row stands for, and the value.
+static bool add(void *user, size_t n, const char *const *names, const char *const *values) {
+    board *b = user;
+    (void)n, (void)names;
+    if (b->n == 0 || !same_key(b, &b->entries[b->n - 1], values)) b->err = start(b, values);
+    if (b->err != FLTE_OK) return false;
+    entry *e = &b->entries[b->n - 1];
+    e->seeds += values[b->keys] == NULL ? 1 : strtod(values[b->keys], NULL);
+    if (values[b->keys + 1] == NULL)
+        e->not_finite++;
+    else
+        b->err = push(e, strtod(values[b->keys + 1], NULL));
+    return b->err == FLTE_OK;
+}
+
+static int by_rank(const void *x, const void *y) {
+    const entry *a = x, *b = y;
+    const double p = a->iqm.estimate, q = b->iqm.estimate;
+    if (isnan(p) || isnan(q)) return isnan(p) - isnan(q);
+    return (p > q) - (p < q);
+}
+
+static int by_rank_down(const void *x, const void *y) {
+    const entry *a = x, *b = y;
+    const double p = a->iqm.estimate, q = b->iqm.estimate;
+    if (isnan(p) || isnan(q)) return isnan(p) - isnan(q);
+    return (p < q) - (p > q);
+}
+
+static const char *cell(char *out, double x) {
+    if (!isfinite(x)) return NULL;
+    snprintf(out, CELL, "%.6g", x);
+    return out;
+}
+
+static bool emit(const board *b, const entry *e, const char *const *keys, flt_row_fn row, void *user) {
+    char text[6][CELL];
+    const char *names[KEYS + 6], *values[KEYS + 6];
+    size_t k = 0;
+    for (size_t i = 0; i < b->keys; i++) names[k] = keys[i], values[k++] = e->key[i];
+    names[k] = "seeds", values[k++] = cell(text[0], e->seeds);
+    names[k] = "iqm", values[k++] = cell(text[1], e->iqm.estimate);
+    names[k] = "low_95", values[k++] = cell(text[2], e->iqm.low);
+    names[k] = "high_95", values[k++] = cell(text[3], e->iqm.high);
+    names[k] = "not_finite", values[k++] = cell(text[4], (double)e->not_finite);
+    return row(user, k, names, values);
+}
+
+static flt_err finish(board *b, const char *const *keys, flt_row_fn row, void *user) {
+    for (size_t i = 0; i < b->n; i++)
+        FLTX_TRY(flt_stat_bootstrap(flt_stat_iqm, b->entries[i].n, b->entries[i].x, 0.95, &b->entries[i].iqm));
+    qsort(b->entries, b->n, sizeof *b->entries, b->larger ? by_rank_down : by_rank);
+    for (size_t i = 0; i < b->n; i++)
+        if (!emit(b, &b->entries[i], keys, row, user)) break;
+    return FLTE_OK;
+}
+
+static void destroy(board *b) {
+    for (size_t i = 0; b != NULL && i < b->n; i++) {
+        for (size_t k = 0; k < KEYS; k++) flt_free(b->entries[i].key[k]);
+        flt_free(b->entries[i].x);
+    }
+    flt_free(b);
+}
+
+// ---- the questions
+static const char *const optimizer_keys[] = {"task", "optimizer", "options", "weights", "steps", "lr"};
+static const char *const mechanism_keys[] = {"mechanism", "encoding", "options", "n", "m", "r", "causal"};
+enum { N_OPTIMIZER_KEYS = 6, N_MECHANISM_KEYS = 7 };
+
+static bool has_number(const flt_record_kind *k, const char *name) {
+    for (size_t i = 0; i < k->n_columns; i++)
+        if (strcmp(k->columns[i].name, name) == 0) return k->columns[i].type != FLTX_COL_TEXT;
+    return false;
+}
+
+// The latest value of each seed, as in the view `leaderboard`.
+static void compile(flt_query *q, bool ladder, const char *task, const char *metric) {
+    const char *keys = ladder ? "mechanism, encoding, options, n, m, r, causal" : "task, optimizer, options, weights, steps, lr";
+    flt_query_add(q, "SELECT ");
+    flt_query_add(q, keys);
+    flt_query_add(q, ladder ? ", NULL, " : ", seeds, ");
+    flt_query_identifier(q, metric);
+    flt_query_add(q, " FROM (SELECT *, row_number() OVER (PARTITION BY ");
+    flt_query_add(q, keys);
+    flt_query_add(q, ", seed ORDER BY run_id DESC, seq DESC) AS age FROM ");
+    flt_query_add(q, ladder ? "ladder" : "evaluation");
+    if (task != NULL) {
+        flt_query_add(q, " WHERE task = ");
+        flt_query_bind_text(q, task);
+        flt_query_add(q, " OR substr(task, 1, instr(task, ':') - 1) = ");
+        flt_query_bind_text(q, task);
+    }
+    flt_query_add(q, ")");
+    flt_query_add(q, " WHERE age = 1 ORDER BY ");
+    flt_query_add(q, keys);
+}
+
+flt_err flt_store_best(flt_store *s, const char *task, const char *metric, flt_row_fn row, void *user) {
+    board *b = NULL;
+    flt_query *q = NULL;
+    const char *name = metric == NULL ? "final_loss" : metric;
+    FLTX_TRY(flt_store_check(s, "best", false));
+    if (s->kinds[FLTX_REC_CHECK].table == NULL) FLTX_TRY(flt_records_load(s->db, s->path, s->kinds));
+    const bool evaluation = has_number(&s->kinds[FLTX_REC_EVALUATION], name);
+    const bool ladder = (task == NULL && has_number(&s->kinds[FLTX_REC_LADDER], name) && strncmp(name, "error", 5) == 0) ||
+                        (!evaluation && has_number(&s->kinds[FLTX_REC_LADDER], name));
+    if (!evaluation && !ladder)
+        return flt_fail(FLTE_NAME, "best",
+                        "--metric '%s' is unknown; for example final_loss, test_loss, test_metric, "
+                        "steps_to_baseline, ns_per_param of optimizers; error_total, seconds of mechanisms",
+                        name);
+    if (ladder && task != NULL) return flt_fail(FLTE_USAGE, "best", "'%s' is of attention mechanisms, which have no task", name);
+    flt_err err = flt_alloc(1, sizeof *b, &b);
+    if (err == FLTE_OK) err = flt_alloc(1, sizeof *q, &q);
+    if (err == FLTE_OK) {
+        compile(q, ladder, task, name);
+        b->keys = ladder ? N_MECHANISM_KEYS : N_OPTIMIZER_KEYS;
+        b->larger = strstr(name, "_metric") != NULL;
+        err = flt_query_run(s, q, add, b);
+    }
+    if (err == FLTE_OK) err = b->err;
+    if (err == FLTE_OK) err = finish(b, ladder ? mechanism_keys : optimizer_keys, row, user);
+    if (q != NULL) flt_free(q->sql.data);
+    flt_free(q);
+    destroy(b);
+    return err;
+}

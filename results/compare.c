@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: MIT
+// Comparing groups of runs: what differs in their parameters, their metrics with intervals, their timings with a verdict.
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "query.h"
+#include "stats.h"
+
+enum { MOST = 4096, CELL = 32 };
+
+// "1,2,3" as a JSON array; each run must be there.
+static flt_err group_json(flt_store *s, const char *group, char **out) {
+    flt_text t = {0};
+    flt_err err = FLTE_OK;
+    for (const char *p = group; err == FLTE_OK; p++) {
+        char *end = NULL;
+        long long run = strtoll(p, &end, 10);
+        if (end == p || (*end != 0 && *end != ',') || run < 0)
+            err = flt_fail(FLTE_USAGE, "compare", "'%s': a run or several joined by commas, such as 3 or 3,4,5", group);
+        if (err == FLTE_OK) err = flt_find_run(s, &run);
+        flt_text_print(&t, "%s%lld", t.used == 0 ? "[" : ",", run);
+        if (end != NULL && *end == 0) break;
+        p = end;
+    }
+    flt_text_add(&t, "]");
+    *out = t.data;
+    return err == FLTE_OK ? t.err : err;
+}
+
+// Rows of what, label, side (0 or 1) and value, ordered by what and label.
+static const char differences_sql[] =
+    "WITH side(x, run) AS (SELECT 0, value FROM json_each(?1) UNION ALL SELECT 1, value FROM json_each(?2)), "
+    "facts(run, name, value) AS (SELECT run_id, name, value FROM param UNION ALL SELECT r.run_id, j.key, j.value FROM run r JOIN "
+    "env e "
+    "USING(env_id), json_each(json_object('kind', r.kind, 'seed', " SEED ", 'threads', r.threads, 'commit', " CODE
+    ", 'registry_hash', r.registry_hash, 'precision', e.precision, 'isa', e.isa, 'blas', e.blas, 'host', e.host, 'cpu_model', "
+    "e.cpu_model, 'compiler', e.compiler, 'compile_flags', e.compile_flags)) j), "
+    "pooled AS (SELECT name, x, group_concat(value, ', ') AS value FROM (SELECT DISTINCT name, x, value FROM side JOIN facts "
+    "USING(run) ORDER BY name, x, value) GROUP BY name, x), "
+    "both AS (SELECT name, max(CASE x WHEN 0 THEN value END) AS a, max(CASE x WHEN 1 THEN value END) AS b FROM pooled GROUP BY "
+    "name) "
+    "SELECT name, a, b FROM both WHERE a IS NOT b ORDER BY name";
+
+static const char metrics_sql[] =
+    "WITH side(x, run) AS (SELECT 0, value FROM json_each(?1) UNION ALL SELECT 1, value FROM json_each(?2)), "
+    "v(run_id, what, label, value) AS ("
+    "SELECT run_id, 'final_loss', optimizer || ' on ' || task || ', ' || steps || ' steps', final_loss FROM evaluation UNION ALL "
+    "SELECT run_id, 'test_loss', optimizer || ' on ' || task || ', ' || steps || ' steps', test_loss FROM evaluation UNION ALL "
+    "SELECT run_id, 'test_metric', optimizer || ' on ' || task || ', ' || steps || ' steps', test_metric FROM evaluation UNION "
+    "ALL "
+    "SELECT run_id, 'error_total', mechanism || ' ' || coalesce(encoding, '') || ' n=' || n || ' m=' || m || ' r=' || "
+    "coalesce(r, '') "
+    "|| iif(causal, ' causal', ''), error_total FROM ladder UNION ALL "
+    "SELECT run_id, 'worst ratio', mechanism || ' ' || check_name, max(ratio) FROM check_result GROUP BY run_id, mechanism, "
+    "check_name "
+    "UNION ALL SELECT x.run_id, n.name, trim(n.subject || ' ' || n.task), x.last_value FROM series x JOIN metric_name n "
+    "USING(metric_id)) "
+    "SELECT what, label, x, value FROM side JOIN v ON v.run_id = side.run WHERE value IS NOT NULL ORDER BY what, label, x";
+
+static const char timings_sql[] =
+    "WITH side(x, run) AS (SELECT 0, value FROM json_each(?1) UNION ALL SELECT 1, value FROM json_each(?2)), "
+    "v(run_id, what, label, value) AS ("
+    "SELECT run_id, subject || ' ' || coalesce(phase, ''), coalesce(label || ' ', '') || coalesce('n=' || n, '') || coalesce(' "
+    "m=' || "
+    "m, ''), seconds FROM timing WHERE coalesce(warm, 0) = 0 UNION ALL "
+    "SELECT run_id, mechanism || ' attention', 'n=' || n || ' m=' || m || ' r=' || coalesce(r, '') || iif(causal, ' causal', "
+    "''), "
+    "seconds FROM ladder UNION ALL "
+    "SELECT run_id, optimizer || ' step', task, ns_per_param * 1e-9 FROM evaluation) "
+    "SELECT what, label, x, value FROM side JOIN v ON v.run_id = side.run WHERE value > 0 ORDER BY what, label, x";
+
+// ---- samples of one what and label, until the next begins
+typedef struct pool {
+    flt_store *s;
+    flt_row_fn row;
+    void *user;
+    bool timings, more;
+    flt_err err;
+    char what[128], label[256];
+    size_t n[2];
+    double x[2][MOST];
+} pool;
+
+static const char *cell(char *out, double x) {
+    if (!isfinite(x)) return NULL;
+    snprintf(out, CELL, "%.6g", x);
+    return out;
+}
+
+static flt_err emit(pool *p) {
+    static const char *const metric_names[] = {"metric", "of",         "n_a",    "n_b",     "mean_a",
+                                               "mean_b", "difference", "low_95", "high_95", "p"};
+    static const char *const timing_names[] = {"timing", "of",     "n_a",     "n_b", "median_a", "median_b",
+                                               "ratio",  "low_99", "high_99", "p",   "verdict"};
+    char text[8][CELL];
+    flt_interval a, b, change;
+    double p_value = NAN;
+    double (*const middle)(size_t, const double *) = p->timings ? flt_stat_median : flt_stat_mean;
+    if (p->n[0] == 0 || p->n[1] == 0) return FLTE_OK;
+    FLTX_TRY(flt_stat_bootstrap(middle, p->n[0], p->x[0], 0.95, &a));
+    FLTX_TRY(flt_stat_bootstrap(middle, p->n[1], p->x[1], 0.95, &b));
+    FLTX_TRY((p->timings ? flt_stat_ratio : flt_stat_difference)(p->n[0], p->x[0], p->n[1], p->x[1], p->timings ? 0.99 : 0.95,
+                                                                 &change));
+    if (p->n[0] > 1 && p->n[1] > 1) FLTX_TRY(flt_stat_mann_whitney(p->n[0], p->x[0], p->n[1], p->x[1], &p_value));
+    const char *values[] = {p->what,
+                            p->label,
+                            cell(text[0], (double)p->n[0]),
+                            cell(text[1], (double)p->n[1]),
+                            cell(text[2], a.estimate),
+                            cell(text[3], b.estimate),
+                            cell(text[4], change.estimate),
+                            cell(text[5], change.low),
+                            cell(text[6], change.high),
+                            cell(text[7], p_value),
+                            p->timings ? flt_stat_verdict(p->n[0], p->n[1], &change, p_value) : NULL};
+    p->more = p->row(p->user, p->timings ? 11 : 10, p->timings ? timing_names : metric_names, values);
+    return FLTE_OK;
+}
+
+static bool add(void *user, size_t n, const char *const *names, const char *const *values) {
+    pool *p = user;
+    const char *what = values[0] == NULL ? "" : values[0], *label = values[1] == NULL ? "" : values[1];
+    (void)n, (void)names;
+    if (strcmp(p->what, what) != 0 || strcmp(p->label, label) != 0) {
+        p->err = emit(p);
+        p->n[0] = p->n[1] = 0;
+        snprintf(p->what, sizeof p->what, "%s", what);
+        snprintf(p->label, sizeof p->label, "%s", label);
+    }
+    const int side = values[2][0] == '1';
+    const double x = strtod(values[3], NULL);
+    if (isfinite(x) && p->n[side] < MOST) p->x[side][p->n[side]++] = x;
+    return p->err == FLTE_OK && p->more;
+}
+
+static flt_err pooled(flt_store *s, bool timings, flt_query *q, flt_row_fn row, void *user) {
+    pool *p = NULL;
+    FLTX_TRY(flt_alloc(1, sizeof *p, &p));
+    *p = (pool){.s = s, .row = row, .user = user, .timings = timings, .more = true};
+    flt_err err = flt_query_run(s, q, add, p);
+    if (err == FLTE_OK) err = p->err;
+    if (err == FLTE_OK && p->more) err = emit(p);
+    flt_free(p);
+    return err;
+}
+
+flt_err flt_store_compare(flt_store *s, const char *a, const char *b, const char *part, flt_row_fn row, void *user) {
+    static const char *const parts[] = {"differences", "metrics", "timings"};
+    static const char *const sql[] = {differences_sql, metrics_sql, timings_sql};
+    char *sides[2] = {NULL, NULL};
+    flt_query *q = NULL;
+    size_t i = 0;
+    FLTX_TRY(flt_store_check(s, "compare", false));
+    while (i < 3 && strcmp(parts[i], part) != 0) i++;
+    if (i == 3) return flt_fail(FLTE_NAME, "compare", "there is no part '%s'; there are differences, metrics, timings", part);
+    flt_err err = flt_alloc(1, sizeof *q, &q);
+    if (err == FLTE_OK) err = group_json(s, a, &sides[0]);
+    if (err == FLTE_OK) err = group_json(s, b, &sides[1]);
+    if (err == FLTE_OK) {
+        flt_query_add(q, sql[i]);
+        for (size_t k = 0; k < 2; k++) q->binds[q->n_binds++] = (flt_bind){.is_text = true, .text = sides[k]}; // ?1, ?2
+        err = i == 0 ? flt_query_run(s, q, row, user) : pooled(s, i == 2, q, row, user);
+    }
+    flt_free(sides[0]);
+    flt_free(sides[1]);
+    if (q != NULL) flt_free(q->sql.data);
+    flt_free(q);
+    return err;
+}
