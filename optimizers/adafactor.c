@@ -10,6 +10,7 @@
 #include "flt/num.h"
 
 #include <math.h>
+#include <string.h>
 
 typedef struct adafactor {
     flt_hand base;
@@ -58,7 +59,8 @@ static double root_mean_square(size_t n, const flt_real *x) {
 }
 
 static flt_real direction(const adafactor *s, double v, flt_real g) {
-    return (flt_real)((double)g / sqrt(fmax(v, s->eps1 * s->eps1)));
+    const double least = s->eps1 * s->eps1;
+    return (flt_real)((double)g / sqrt(v > least ? v : least));
 }
 
 // One matrix g [r, c] with its moments row [r], col [c]; u [r, c] is the direction before clipping.
@@ -70,11 +72,10 @@ static void factored(const adafactor *s, double write, const size_t dim[2], cons
         mix(&row[i], write, flt_sum_squares(c, g + i * c) / (double)c);
         mean += (double)row[i] / (double)r;
     }
-    for (size_t j = 0; j < c; j++) {
-        double squares = 0;
-        for (size_t i = 0; i < r; i++) squares += (double)g[i * c + j] * (double)g[i * c + j];
-        mix(&col[j], write, squares / (double)r);
-    }
+    memset(u, 0, c * sizeof *u); // its first row holds the columns' sums
+    for (size_t i = 0; i < r; i++)
+        for (size_t j = 0; j < c; j++) u[j] += g[i * c + j] * g[i * c + j];
+    for (size_t j = 0; j < c; j++) mix(&col[j], write, (double)u[j] / (double)r);
     for (size_t i = 0; i < r; i++) {
         const double scale = (double)row[i] / fmax(mean, s->eps1);
         for (size_t j = 0; j < c; j++) u[i * c + j] = direction(s, scale * (double)col[j], g[i * c + j]);

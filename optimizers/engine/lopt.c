@@ -163,9 +163,7 @@ void flt_lopt_bind(void *self, const flt_real *theta) {
 
 // ---- moments of rows and columns
 
-static flt_real safe_rsqrt(double x) {
-    return (flt_real)(1 / sqrt(x > 1e-9 ? x : 1e-9));
-}
+static const flt_real floor_of_root = (flt_real)1e-9; // under srs(x) = max(x, 1e-9)^-1/2
 
 static void mix(size_t n, double b, const flt_real *sums, double count, flt_real *moment) {
     for (size_t i = 0; i < n; i++) moment[i] = (flt_real)b * moment[i] + (flt_real)((1 - b) / count) * sums[i];
@@ -180,18 +178,15 @@ static lines lines_at(const flt_lopt_base *o, size_t d) {
     return (lines){at, at + o->longest, at + 2 * o->longest};
 }
 
-static void rsqrt_all(size_t n, const flt_real *moment, double eps, flt_real *out) {
-    for (size_t i = 0; i < n; i++) out[i] = (flt_real)(1 / sqrt((double)moment[i] + eps));
-}
-
 // srs(row / (mean of its group + 1e-9)) for rows, srs(col) for columns; moment: [rows] then [cols].
 static void factors(const flt_lopt_base *o, const flt_lopt_plan *p, const flt_real *moment, lines l) {
     const size_t rows = p->shape.rows;
     flt_real *mean = o->sums; // [groups], free again
     memset(mean, 0, p->groups * sizeof *mean);
     for (size_t i = 0; i < rows; i++) mean[p->row_group[i]] += moment[i] / (flt_real)p->col_count;
-    for (size_t i = 0; i < rows; i++) l.on_g[i] = safe_rsqrt((double)moment[i] / ((double)mean[p->row_group[i]] + 1e-9));
-    for (size_t i = 0; i < p->shape.cols; i++) l.on_g[rows + i] = safe_rsqrt((double)moment[rows + i]);
+    for (size_t i = 0; i < rows; i++) l.on_m[i] = moment[i] / (mean[p->row_group[i]] + (flt_real)1e-9);
+    o->kernels->rsqrt(rows, l.on_m, 0, floor_of_root, l.on_g);
+    o->kernels->rsqrt(p->shape.cols, moment + rows, 0, floor_of_root, l.on_g + rows);
 }
 
 static void update_factored(flt_lopt_base *o, const flt_lopt_plan *p, const flt_real *g, flt_real *moments) {
@@ -205,7 +200,7 @@ static void update_factored(flt_lopt_base *o, const flt_lopt_plan *p, const flt_
     }
     for (size_t d = 0; d < D; d++) {
         const lines l = lines_at(o, d);
-        rsqrt_all(both, moments + d * both, 1e-8, l.rsqrt);
+        o->kernels->rsqrt(both, moments + d * both, (flt_real)1e-8, 0, l.rsqrt);
         factors(o, p, moments + d * both, l);
     }
 }
@@ -220,10 +215,10 @@ static void update_plain(flt_lopt_base *o, const flt_lopt_plan *p, const flt_rea
             const flt_real square = g[i] * g[i] + (flt_real)1e-30;
             moment[i] = (flt_real)keep[d] * moment[i] + (flt_real)(1 - keep[d]) * square;
             l.on_g[i] = l.on_m[i] = 1;
-            l.on_g[n + i] = safe_rsqrt((double)moment[i] + 1e-9);
         }
-        rsqrt_all(n, moment, 1e-8, l.rsqrt);
-        rsqrt_all(n, moment, 1e-6, l.on_m + n);
+        o->kernels->rsqrt(n, moment, (flt_real)1e-9, floor_of_root, l.on_g + n);
+        o->kernels->rsqrt(n, moment, (flt_real)1e-8, 0, l.rsqrt);
+        o->kernels->rsqrt(n, moment, (flt_real)1e-6, 0, l.on_m + n);
     }
 }
 

@@ -112,6 +112,13 @@ static void factored(const flt_lopt_shape *s, const flt_real *g, const flt_real 
         stretches(s, 1, 1, g, m, row, col, out);
 }
 
+static void rsqrt(size_t n, const flt_real *restrict x, flt_real add, flt_real least, flt_real *restrict out) {
+    for (size_t i = 0; i < n; i++) {
+        const flt_real y = x[i] + add;
+        out[i] = 1 / SQRT(y > least ? y : least);
+    }
+}
+
 // ---- the network
 
 static void network(const flt_lopt_net *net, const flt_real *f, flt_real *out) {
@@ -130,4 +137,4 @@ static void network(const flt_lopt_net *net, const flt_real *f, flt_real *out) {
 }
 
 const flt_lopt FLTX_ISA_TABLE(flt_lopt) = {
-    .means = means, .own = own, .sum_lines = sum_lines, .factored = factored, .network = network};
+    .means = means, .own = own, .sum_lines = sum_lines, .factored = factored, .rsqrt = rsqrt, .network = network};

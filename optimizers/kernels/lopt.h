@@ -52,6 +52,8 @@ typedef struct flt_lopt {
     void (*sum_lines)(const flt_lopt_shape *s, const flt_real *g, flt_real *rows, flt_real *cols);
     void (*factored)(const flt_lopt_shape *s, const flt_real *g, const flt_real *m, const flt_lopt_line *row,
                      const flt_lopt_line *col, const flt_lopt_factored *out);
+    // out = max(x + add, least)^-1/2
+    void (*rsqrt)(size_t n, const flt_real *x, flt_real add, flt_real least, flt_real *out);
     // f [width[0], ld] -> out [outputs, ld]
     void (*network)(const flt_lopt_net *net, const flt_real *f, flt_real *out);
 } flt_lopt;
