@@ -107,7 +107,7 @@ static real norm(size_t n, const real *x) {
 }
 
 static void lamb(const rates *r, int n, const real *g, memory *s) {
-    real u[MOST];
+    real u[MOST] = {0};
     for (size_t i = 0; i < s->count; i++) {
         moments(r, g[i], i, s);
         u[i] = corrected(r, n, i, s) + r->decay * s->p[i];
@@ -142,7 +142,7 @@ static void adafactor(const rates *r, int n, const real *g, memory *s) {
     const real b = powl(n, r->beta2), rho = r->lr < 1 / sqrtl(n) ? r->lr : 1 / sqrtl(n);
     const real size = norm(s->count, s->p) / sqrtl(s->count), alpha = (size > r->other ? size : r->other) * rho;
     const real least = (real)FLTX_EPS * FLTX_EPS;
-    real u[MOST];
+    real u[MOST] = {0};
     if (s->r > 0) adafactor_moments(b, g, s, u);
     for (size_t i = 0; i < s->count; i++) {
         if (s->r == 0) u[i] = s->v[i] = (1 - b) * s->v[i] + b * g[i] * g[i];
@@ -167,7 +167,7 @@ static void schedule_free(const rates *r, int n, const real *g, memory *s) {
 }
 
 static void newton_schulz(size_t r, size_t c, real *x) {
-    real a[MOST], ax[MOST];
+    real a[MOST] = {0}, ax[MOST] = {0};
     const real size = norm(r * c, x);
     for (size_t i = 0; i < r * c; i++) x[i] /= size > 1e-7L ? size : 1e-7L;
     for (int k = 0; k < 5; k++) {
@@ -191,7 +191,7 @@ static void newton_schulz(size_t r, size_t c, real *x) {
 // other: 0 for the original adjustment, 1 to match AdamW's root mean square
 static void muon(const rates *r, int n, const real *g, memory *s) {
     const rates rest = {0.2L * r->lr, 0.9, 0.95, 1e-10, r->decay, 0};
-    real x[MOST];
+    real x[MOST] = {0};
     if (s->r == 0) {
         adamw(&rest, n, g, s);
         return;
