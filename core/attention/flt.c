@@ -15,6 +15,7 @@
 #include "engine/features.h"
 #include "engine/linear.h"
 
+#include <math.h>
 #include <string.h>
 
 static const flt_param_spec params[] = {
@@ -23,6 +24,10 @@ static const flt_param_spec params[] = {
     FLTX_ATT_FEATURES_PARAM,
     FLTX_ATT_DRAW_PARAM,
     FLTX_ATT_RPE_PARAM,
+    {"sampling", FLTX_ENUM, "mc", 0, 0, "mc|orthogonal|qmc|quadrature",
+     "frequencies of a named encoding: independent; orthogonal directions; scrambled Halton points; a rule on the axis (l = 1)"},
+    {"split", FLTX_ENUM, "one_sided", 0, 0, "one_sided|balanced|squared",
+     "rho on the query's side; sqrt|rho| on both; rho on both, hence squared, as the published code (scenic) has it"},
     {"table_mib", FLTX_INT, "256", 0, 1 << 20, NULL,
      "MiB that the table of projected positions may take; beyond it: tile by tile"},
     {.name = NULL},
@@ -32,6 +37,7 @@ typedef struct plan {
     flt_att_positions pos;
     flt_att_encoding encoding;
     flt_att_array xi, rho, omega;
+    flt_att_array rho_query, rho_key; // as they stand on the two sides; empty when split=one_sided
     flt_att_features *features;
     flt_att_linear *linear;
 } plan;
@@ -42,6 +48,8 @@ static void destroy(void *self) {
     flt_att_linear_destroy(p->linear);
     flt_att_features_destroy(p->features);
     flt_att_drop(&p->omega);
+    flt_att_drop(&p->rho_key);
+    flt_att_drop(&p->rho_query);
     flt_att_drop(&p->rho);
     flt_att_drop(&p->xi);
     flt_att_encoding_drop(&p->encoding);
@@ -61,13 +69,31 @@ static flt_err draw_normal(const flt_attention_desc *desc, const char *name, siz
     return FLTE_OK;
 }
 
+static flt_rpe_sampling sampling(const flt_attention_desc *desc) {
+    static const char *const names[] = {"mc", "orthogonal", "qmc", "quadrature"};
+    size_t i = 0;
+    while (strcmp(names[i], flt_params_text(desc->params, "sampling")) != 0) i++; // the table of choices holds no other
+    return (flt_rpe_sampling)i;
+}
+
+// Largest offset between positions on a line.
+static double span(const flt_att_positions *pos) {
+    double low = INFINITY, high = -INFINITY;
+    for (size_t i = 0; i < pos->array.count; i++) {
+        low = fmin(low, pos->array.data[i]);
+        high = fmax(high, pos->array.data[i]);
+    }
+    return high - low;
+}
+
 // The encoding's own proposal or rule.
 static flt_err draw_both(const flt_attention_desc *desc, plan *p, size_t r) {
     FLTX_TRY(flt_att_make(desc, "xi", 2, (size_t[]){r, p->pos.l}, &p->xi));
     FLTX_TRY(flt_att_make(desc, "rho", 1, &r, &p->rho));
     for (size_t h = 0; h < desc->H; h++) {
         const flt_rpe_args args = flt_att_encoding_args(&p->encoding, h);
-        FLTX_TRY(p->encoding.kind->draw(&args, stream(desc, "rpe", h), r, flt_att_head(&p->xi, h), flt_att_head(&p->rho, h)));
+        FLTX_TRY(flt_rpe_draw(p->encoding.kind, &args, sampling(desc), span(&p->pos), stream(desc, "rpe", h), r,
+                              flt_att_head(&p->xi, h), flt_att_head(&p->rho, h)));
     }
     return FLTE_OK;
 }
@@ -120,6 +146,24 @@ static flt_err get_frequencies(const flt_attention_desc *desc, plan *p) {
     return mixture ? gaussian_ratios(desc, p, r) : draw_normal(desc, "rho", 1, &r, &p->rho);
 }
 
+// The ratio as it stands on both sides: balanced shares it out, squared has it twice.
+static flt_err split_ratio(const flt_attention_desc *desc, plan *p) {
+    const char *split = flt_params_text(desc->params, "split");
+    const bool balanced = strcmp(split, "balanced") == 0;
+    if (strcmp(split, "one_sided") == 0) return FLTE_OK;
+    FLTX_TRY(flt_att_make(desc, "rho", 1, p->rho.dim, &p->rho_query));
+    FLTX_TRY(flt_att_make(desc, "rho", 1, p->rho.dim, &p->rho_key));
+    for (size_t h = 0; h < desc->H; h++) {
+        const double *rho = flt_att_head(&p->rho, h);
+        for (size_t m = 0; m < p->rho.count; m++) {
+            const double size = balanced ? sqrt(fabs(rho[m])) : fabs(rho[m]);
+            flt_att_head(&p->rho_query, h)[m] = copysign(size, rho[m]);
+            flt_att_head(&p->rho_key, h)[m] = balanced ? size : copysign(size, rho[m]);
+        }
+    }
+    return FLTE_OK;
+}
+
 // ---- plan
 
 static flt_err create(const flt_attention_desc *desc, void **self) {
@@ -133,7 +177,10 @@ static flt_err create(const flt_attention_desc *desc, void **self) {
     FLTX_GO(err, failed, flt_att_encoding_read(desc, &p->pos, &p->encoding));
     FLTX_GO(err, failed, get_frequencies(desc, p));
     FLTX_GO(err, failed, flt_att_omega(desc, desc->d + 2 * p->xi.dim[0], &p->omega));
-    const flt_att_snippets snippets = {&p->pos, &p->xi, &p->rho, flt_params_size(desc->params, "table_mib") << 20};
+    FLTX_GO(err, failed, split_ratio(desc, p));
+    const flt_att_array *on_query = p->rho_query.data != NULL ? &p->rho_query : &p->rho;
+    const size_t table = flt_params_size(desc->params, "table_mib") << 20;
+    const flt_att_snippets snippets = {&p->pos, &p->xi, on_query, &p->rho_key, table};
     FLTX_GO(err, failed, flt_att_features_create(desc, &p->omega, &snippets, &p->features));
     FLTX_GO(err, failed, flt_att_linear_create(desc, flt_att_features_map(p->features), &p->linear));
     *self = p;

@@ -40,8 +40,8 @@ static void place(const flt_rpe_args *a, size_t r, const double *u, double *xi, 
     for (size_t m = 0; m < r; m++) {
         const double *point = u + m * width;
         double weight = 0.0, *to = xi + m * l;
-        const double kappa = flt_rpe_envelope_place(&e, point[0], &weight);
-        for (size_t k = 0; k < l; k++) to[k] = l == 1 ? 1.0 : flt_rpe_normal_quantile(point[k + 1]);
+        const double kappa = flt_rpe_envelope_place(&e, point[width - 1], &weight);
+        for (size_t k = 0; k < l; k++) to[k] = l == 1 ? 1.0 : flt_rpe_normal_quantile(point[k]);
         const double length = fmax(flt_rpe_norm(l, to), 1e-300);
         for (size_t k = 0; k < l; k++) to[k] *= kappa / length;
         rho[m] = a->c * weight * flt_rpe_ball(l, a->v, kappa);

@@ -8,7 +8,7 @@
 // The proposal is the mixture of the components' own normals, p = sum_t c_t N(mu_t, s2_t/2) with c_t ~ |w_t| (pi s2_t)^(l/2):
 // |rho| <= C = sum_t |w_t| (pi s2_t)^(l/2), and rho = C exactly when no weight is negative. (The published code draws from
 // N(0, I), which has infinite variance for s2 >= 4.)
-#include "flt/rpe.h"
+#include "engine/kernel.h"
 
 #include <math.h>
 #include <string.h>
@@ -96,6 +96,24 @@ static flt_err draw(const flt_rpe_args *a, flt_rng rng, size_t r, double *xi, do
     return FLTE_OK;
 }
 
+static size_t coordinates(const flt_rpe_args *a) {
+    return a->l + 1;
+}
+
+// The last coordinate chooses the component.
+static void place(const flt_rpe_args *a, size_t r, const double *u, double *xi, double *rho) {
+    double total = 0.0;
+    for (size_t t = 0; t < a->t; t++) total += fabs(amplitude(a, t));
+    for (size_t m = 0; m < r; m++) {
+        const double *point = u + m * (a->l + 1), level = total * point[a->l];
+        size_t t = 0;
+        for (double sum = fabs(amplitude(a, 0)); t + 1 < a->t && sum <= level; sum += fabs(amplitude(a, t))) t++;
+        for (size_t k = 0; k < a->l; k++)
+            xi[m * a->l + k] = a->mu[t * a->l + k] + sqrt(0.5 * a->s2[t]) * flt_rpe_normal_quantile(point[k]);
+        rho[m] = ratio(a, total, xi + m * a->l);
+    }
+}
+
 const flt_rpe_kind flt_rpe_kind_gaussian_mixture = {
     .kind =
         {
@@ -112,4 +130,6 @@ const flt_rpe_kind flt_rpe_kind_gaussian_mixture = {
     .closed_form = closed_form,
     .draw = draw,
     .spectrum = spectrum,
+    .coordinates = coordinates,
+    .place = place,
 };

@@ -80,11 +80,12 @@ static const flt_real *of_head(const flt_real *x, size_t heads, size_t head, siz
 static void project_snippets(const flt_att_features *a, flt_att_rows rows, bool query, flt_real *u) {
     const size_t l = a->s.pos->l, width = 2 * a->r, F = a->features;
     const room *w = &a->rooms[rows.thread];
-    const double *xi = flt_att_head(a->s.xi, rows.head), *rho = flt_att_head(a->s.rho, rows.head);
+    const flt_att_array *ratio = query ? a->s.rho : a->s.rho_key;
+    const double *xi = flt_att_head(a->s.xi, rows.head), *rho = ratio->data == NULL ? NULL : flt_att_head(ratio, rows.head);
     for (size_t i = 0; i < rows.count; i++) {
         flt_real *row = w->snippet + i * width;
         flt_att_position(a->s.pos, a->N, rows.first + i, w->pos);
-        flt_rpe_snippets(1, l, w->pos, a->r, xi, rho, width, query ? row : NULL, query ? NULL : row);
+        flt_rpe_snippets(1, l, w->pos, a->r, xi, rho, width, rho != NULL ? row : NULL, rho != NULL ? NULL : row);
     }
     flt_gemm(false, false, rows.count, F, width, 1, w->snippet, width, of_head(a->wp, a->heads, rows.head, width * F), F, 1, u,
              F);
@@ -240,6 +241,7 @@ static flt_err make_tables(flt_att_features *a) {
     const size_t all = a->heads > a->s.xi->heads ? a->heads : a->s.xi->heads;
     size_t bytes = 0;
     a->tk_heads = all == 0 ? 1 : all;
+    if (a->s.rho_key->heads > a->tk_heads) a->tk_heads = a->s.rho_key->heads;
     a->tq_heads = a->s.rho->heads > a->tk_heads ? a->s.rho->heads : a->tk_heads;
     if (!flt_mul_ok(a->N * a->features, (a->tk_heads + a->tq_heads) * sizeof *a->tq, &bytes) || bytes > a->s.max_table)
         return FLTE_OK;

@@ -5,7 +5,7 @@
 //
 // omega [m, d + 2r]; its part for the snippets meets positions alone, so that product is a table [N, F] made once: FLT then costs
 // what Performer costs. Where the table would be larger than allowed, snippets are formed tile by tile.
-// |b_j|^2 = 1 for every key and cancels; |a_i|^2 is constant along a row and cancels.
+// |b_j|^2 is the same for every key and cancels; |a_i|^2 is constant along a row and cancels.
 #ifndef FLTX_ATTENTION_FEATURES_H
 #define FLTX_ATTENTION_FEATURES_H
 
@@ -27,7 +27,8 @@
 
 typedef struct flt_att_snippets { // what FLT adds; borrowed from the plan
     const flt_att_positions *pos;
-    const flt_att_array *xi, *rho; // [r, l], [r]
+    const flt_att_array *xi, *rho; // [r, l], [r] of the query's side
+    const flt_att_array *rho_key;  // [r] of the key's side; data NULL: ones
     size_t max_table;              // bytes that the table of projected positions may take
 } flt_att_snippets;
 

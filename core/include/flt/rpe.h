@@ -7,26 +7,26 @@
 #ifndef FLTX_RPE_H
 #define FLTX_RPE_H
 
-#include "flt/registry.h"
 #include "flt/random.h"
+#include "flt/registry.h"
 
 // Arrays of one head, by the names that `flt attend` uses. Unused ones are NULL / 0.
 typedef struct flt_rpe_args {
-    size_t l;                    // position dimension
-    size_t t;                    // mixture components
-    const double *w, *mu, *s2;   // gaussian_mixture: [t], [t, l], [t]
-    double c, v;                 // amplitude; half-width of local encodings (window: an integer)
-    double scale;                // length scale of kernels
-    double slope, decay;         // alibi; exponential
-    double band;                 // box, ball: largest frequency that is drawn, in units of 1/v
-    size_t n;                    // lag_table: lags -(n-1) .. n-1
-    const double *lag_bias;      // [2n - 1]: b_{j-i} at index (j - i) + n - 1
-    size_t n_buckets;            // t5_buckets
-    const double *buckets;       // [n_buckets]
-    double max_distance;         // from here on every offset falls into the last bucket
+    size_t l;                  // position dimension
+    size_t t;                  // mixture components
+    const double *w, *mu, *s2; // gaussian_mixture: [t], [t, l], [t]
+    double c, v;               // amplitude; half-width of local encodings (window: an integer)
+    double scale;              // length scale of kernels
+    double slope, decay;       // alibi; exponential
+    double band;               // box, ball: largest frequency that is drawn, in units of 1/v
+    size_t n;                  // lag_table: lags -(n-1) .. n-1
+    const double *lag_bias;    // [2n - 1]: b_{j-i} at index (j - i) + n - 1
+    size_t n_buckets;          // t5_buckets
+    const double *buckets;     // [n_buckets]
+    double max_distance;       // from here on every offset falls into the last bucket
 } flt_rpe_args;
 
-enum { // capability bits
+enum {                           // capability bits
     FLTX_RPE_SPECTRUM = 1u << 0, // g and a proposal p exist: FLT applies
     FLTX_RPE_GRID = 1u << 1,     // needs integer positions, l = 1
     FLTX_RPE_EVEN = 1u << 2,     // f(z) = f(-z) for every argument
@@ -61,6 +61,13 @@ flt_err flt_rpe_find(const char *name, const flt_rpe_kind **out);
 
 // rho_m = g(xi_m) / p(xi_m), p = N(0, I_l): what `flt attend` uses when xi and a mixture are given without rho.
 void flt_rpe_gaussian_ratio(const flt_rpe_kind *kind, const flt_rpe_args *a, size_t r, const double *xi, double *rho);
+
+// How frequencies are chosen: independent draws, or rules and points that vary less (see core/rpe/engine/sampling.c). Kinds
+// whose draw is a rule already keep it. span: largest offset between positions, for quadrature. FLTE_UNSUPPORTED: quadrature with
+// l > 1.
+typedef enum flt_rpe_sampling { FLTX_RPE_MC, FLTX_RPE_ORTHOGONAL, FLTX_RPE_QMC, FLTX_RPE_QUADRATURE } flt_rpe_sampling;
+flt_err flt_rpe_draw(const flt_rpe_kind *kind, const flt_rpe_args *a, flt_rpe_sampling how, double span, flt_rng rng, size_t r,
+                     double *xi, double *rho);
 
 // Snippets of n positions: a [n, 2r] = (1/sqrt r) [rho cos, rho sin], b [n, 2r] = (1/sqrt r) [cos, sin]; <a_i, b_j> is the
 // estimate of f(r_i - r_j). Either output may be NULL. Phases in double. `ld`: row length of a and b.
