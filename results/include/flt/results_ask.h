@@ -56,4 +56,29 @@ flt_err flt_store_compare(flt_store *s, const char *a, const char *b, const char
 // interval. task: NULL for all.
 flt_err flt_store_best(flt_store *s, const char *task, const char *metric, flt_row_fn row, void *user);
 
+// ---- figures: their data, without a word on how they are drawn
+enum { FLTX_FIGURE_SERIES = 24, FLTX_FIGURE_POINTS = 400 };
+typedef struct flt_figure_point {
+    double x, y, low, high; // finite; the band over seeds
+} flt_figure_point;
+typedef struct flt_figure_series {
+    char name[128], remark[64]; // remark: fitted slope, crossover, or ""
+    size_t n;
+    flt_figure_point *points; // by growing x; long curves are thinned
+    size_t seen, stride;
+} flt_figure_series;
+typedef struct flt_figure {
+    const char *name, *title, *x, *y; // x, y: what the axes mean
+    bool log_x, log_y, points;        // points: not joined by lines
+    bool left_out;                    // there were more series than fit
+    size_t n_series;
+    flt_figure_series series[FLTX_FIGURE_SERIES];
+} flt_figure;
+// Figures: curves (losses of a run by step, or the metric; run 0: the latest that has any), error-m and error-r (error against
+// exact attention by features and frequencies, with fitted slopes), time (by length, with the crossover), fidelity (error by
+// time); run 0: all runs. A figure may have no series. FLTE_NAME when there is no such figure or run.
+flt_err flt_figure_create(flt_store *s, const char *name, long long run, const char *metric /* NULL: any loss */,
+                          flt_figure **out);
+void flt_figure_destroy(flt_figure *f);
+
 #endif

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: MIT
+// The data of figures: loss curves, error against m and r, time against N, fidelity. Drawn by others (plot, report).
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "query.h"
+
+#define SETTING "mechanism || iif(coalesce(encoding, 'none') = 'none', '', ' ' || encoding) || iif(causal, ' causal', '')"
+
+// Rows of series, x, y, low, high, ordered by series and x. ?1 is the run (0: all), ?2 the metric ('': any loss).
+static const struct {
+    const char *name, *title, *x, *y, *sql;
+    bool log_x, log_y, points, slope;
+} kinds[] = {
+    {"curves", "Loss by step; the band spans the seeds", "step", "loss",
+     "SELECT trim(n.name || ' ' || n.subject || ' ' || n.task), m.step, avg(m.value), min(m.value), max(m.value) FROM metric m "
+     "JOIN "
+     "metric_name n USING(metric_id) WHERE m.value IS NOT NULL AND m.run_id = iif(?1 > 0, ?1, (SELECT max(x.run_id) FROM series "
+     "x JOIN "
+     "metric_name k USING(metric_id) WHERE x.points > 1 AND iif(?2 = '', k.name LIKE '%loss%' AND k.name NOT LIKE '%by_rate%', "
+     "k.name "
+     "= ?2))) AND iif(?2 = '', n.name LIKE '%loss%' AND n.name NOT LIKE '%by_rate%', n.name = ?2) GROUP BY 1, 2 ORDER BY 1, 2",
+     false, false, false, false},
+    {"error-m", "Error against exact attention by number of features m", "features m", "relative error",
+     "SELECT " SETTING " || ' n=' || n || iif(coalesce(r, 0) > 0, ' r=' || r, ''), m, avg(error_total), min(error_total), "
+     "max(error_total) FROM ladder WHERE m > 0 AND error_total > 0 AND (?1 = 0 OR run_id = ?1) AND ?2 = '' GROUP BY 1, 2 ORDER "
+     "BY 1, 2",
+     true, true, false, true},
+    {"error-r", "Error against exact attention by number of frequencies r", "frequencies r", "relative error",
+     "SELECT " SETTING
+     " || ' n=' || n || ' m=' || m, r, avg(error_total), min(error_total), max(error_total) FROM ladder WHERE r > 0 "
+     "AND error_total > 0 AND (?1 = 0 OR run_id = ?1) AND ?2 = '' GROUP BY 1, 2 ORDER BY 1, 2",
+     true, true, false, true},
+    {"time", "Time by length N", "length N", "seconds",
+     "SELECT " SETTING
+     " || ' m=' || m || iif(coalesce(r, 0) > 0, ' r=' || r, ''), n, min(seconds), min(seconds), max(seconds) FROM "
+     "ladder WHERE seconds > 0 AND (?1 = 0 OR run_id = ?1) AND ?2 = '' GROUP BY 1, 2 UNION ALL SELECT 'exact' || iif(causal, ' "
+     "causal', "
+     "''), n, min(seconds_exact), min(seconds_exact), max(seconds_exact) FROM ladder WHERE seconds_exact > 0 AND (?1 = 0 OR "
+     "run_id = ?1) "
+     "GROUP BY 1, 2 ORDER BY 1, 2",
+     true, true, false, true},
+    {"fidelity", "Fidelity: error against time; lower left is better", "seconds", "relative error",
+     "SELECT " SETTING
+     " || ' n=' || n, min(seconds), avg(error_total), avg(error_total), avg(error_total) FROM ladder WHERE seconds > 0 "
+     "AND error_total > 0 AND (?1 = 0 OR run_id = ?1) AND ?2 = '' GROUP BY mechanism, encoding, options, causal, n, m, r ORDER "
+     "BY 1, 2",
+     true, true, true, false},
+};
+enum { N_KINDS = sizeof kinds / sizeof *kinds };
+
+typedef struct loader {
+    flt_figure *f;
+    flt_err err;
+} loader;
+
+static flt_err add_series(flt_figure *f, const char *name) {
+    flt_figure_series *x = &f->series[f->n_series];
+    FLTX_TRY(flt_alloc(FLTX_FIGURE_POINTS, sizeof *x->points, &x->points));
+    f->n_series++;
+    snprintf(x->name, sizeof x->name, "%s", name);
+    return FLTE_OK;
+}
+
+// Beyond the room of a series each second point goes, so that long curves keep their shape.
+static void thin(flt_figure_series *x) {
+    for (size_t i = 0; 2 * i < x->n; i++) x->points[i] = x->points[2 * i];
+    x->n = (x->n + 1) / 2;
+    x->stride *= 2;
+}
+
+static bool add_point(void *user, size_t n, const char *const *names, const char *const *values) {
+    loader *l = user;
+    flt_figure *f = l->f;
+    (void)n, (void)names;
+    const char *name = values[0] == NULL ? "" : values[0];
+    if (f->n_series == 0 || strncmp(f->series[f->n_series - 1].name, name, sizeof f->series->name - 1) != 0) {
+        if (f->n_series == FLTX_FIGURE_SERIES) {
+            f->left_out = true;
+            return false;
+        }
+        l->err = add_series(f, name);
+        if (l->err != FLTE_OK) return false;
+        f->series[f->n_series - 1].stride = 1;
+    }
+    flt_figure_series *x = &f->series[f->n_series - 1];
+    if (x->seen++ % x->stride != 0) return true;
+    if (x->n == FLTX_FIGURE_POINTS) thin(x);
+    x->points[x->n++] =
+        (flt_figure_point){strtod(values[1], NULL), strtod(values[2], NULL), strtod(values[3], NULL), strtod(values[4], NULL)};
+    return true;
+}
+
+// Least squares through the logarithms.
+static double fitted_slope(const flt_figure_series *s) {
+    double mx = 0, my = 0, xy = 0, xx = 0;
+    for (size_t i = 0; i < s->n; i++) mx += log(s->points[i].x) / (double)s->n, my += log(s->points[i].y) / (double)s->n;
+    for (size_t i = 0; i < s->n; i++) {
+        xy += (log(s->points[i].x) - mx) * (log(s->points[i].y) - my);
+        xx += (log(s->points[i].x) - mx) * (log(s->points[i].x) - mx);
+    }
+    return s->n < 2 || xx <= 0 ? NAN : xy / xx;
+}
+
+// The least measured length from which on a series is faster than exact attention; 0: none.
+static double crossover(const flt_figure *f, const flt_figure_series *s) {
+    double from = 0;
+    const bool causal = strstr(s->name, " causal") != NULL;
+    for (size_t i = 0; i < f->n_series; i++) {
+        const flt_figure_series *exact = &f->series[i];
+        if (strcmp(exact->name, causal ? "exact causal" : "exact") != 0) continue;
+        for (size_t j = s->n; j-- > 0;)
+            for (size_t k = 0; k < exact->n; k++)
+                if (exact->points[k].x == s->points[j].x) {
+                    if (s->points[j].y >= exact->points[k].y) return from;
+                    from = s->points[j].x;
+                }
+    }
+    return from;
+}
+
+static void annotate(flt_figure *f, bool slope) {
+    for (size_t i = 0; i < f->n_series; i++) {
+        flt_figure_series *s = &f->series[i];
+        const double fit = slope ? fitted_slope(s) : NAN, from = strcmp(f->name, "time") == 0 ? crossover(f, s) : 0;
+        if (isfinite(fit)) snprintf(s->remark, sizeof s->remark, "slope %.2f", fit);
+        const size_t used = strlen(s->remark);
+        if (from > 0) snprintf(s->remark + used, sizeof s->remark - used, ", faster from N=%.0f", from);
+    }
+}
+
+flt_err flt_figure_create(flt_store *s, const char *name, long long run, const char *metric, flt_figure **out) {
+    const char *names[N_KINDS + 1] = {NULL};
+    size_t k = N_KINDS;
+    flt_query *q = NULL;
+    *out = NULL;
+    FLTX_TRY(flt_store_check(s, "plot", false));
+    for (size_t i = 0; i < N_KINDS; i++) {
+        names[i] = kinds[i].name;
+        if (strcmp(kinds[i].name, name) == 0) k = i;
+    }
+    if (k == N_KINDS) {
+        const char *near = flt_nearest(name, names);
+        return flt_fail(FLTE_NAME, "plot", "figure '%s' is unknown%s%s%s; there are curves, error-m, error-r, time, fidelity",
+                        name, near == NULL ? "" : "; did you mean '", near == NULL ? "" : near, near == NULL ? "" : "'?");
+    }
+    if (run > 0) FLTX_TRY(flt_find_run(s, &run));
+    FLTX_TRY(flt_alloc(1, sizeof **out, out));
+    loader l = {.f = *out};
+    **out = (flt_figure){.name = kinds[k].name,
+                         .title = kinds[k].title,
+                         .x = kinds[k].x,
+                         .y = kinds[k].y,
+                         .log_x = kinds[k].log_x,
+                         .log_y = kinds[k].log_y,
+                         .points = kinds[k].points};
+    flt_err err = flt_alloc(1, sizeof *q, &q);
+    if (err == FLTE_OK) {
+        flt_query_add(q, kinds[k].sql);
+        q->binds[0] = (flt_bind){.number = (double)run};
+        q->binds[1] = (flt_bind){.is_text = true, .text = metric == NULL ? "" : metric};
+        q->n_binds = 2;
+        err = flt_query_run(s, q, add_point, &l);
+    }
+    if (err == FLTE_OK) err = l.err;
+    if (q != NULL) flt_free(q->sql.data);
+    flt_free(q);
+    if (err == FLTE_OK) annotate(*out, kinds[k].slope);
+    if (err == FLTE_OK) return err;
+    flt_figure_destroy(*out);
+    *out = NULL;
+    return err;
+}
+
+void flt_figure_destroy(flt_figure *f) {
+    for (size_t i = 0; f != NULL && i < f->n_series; i++) flt_free(f->series[i].points);
+    flt_free(f);
+}
