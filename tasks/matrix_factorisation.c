@@ -10,8 +10,8 @@
 // Cost: O(batch factors
 // + (rows + columns) factors) a step.
 #include "engine/graph_task.h"
+#include "engine/noise.h"
 #include "flt/memory.h"
-#include "flt/random.h"
 #include "flt/tasks.h"
 
 #include <math.h>
@@ -24,6 +24,8 @@ typedef struct factorisation {
     uint64_t seed;
     double *a, *b;    // [rows, rank], [columns, rank]
     flt_real *matrix; // [rows, columns]
+    float *normal;    // [batch]
+    flt_real *grain;  // [batch]
 } factorisation;
 
 static const flt_param_spec params[] = {
@@ -46,6 +48,8 @@ static flt_err open(void *self, const flt_params *p) {
     s->instance = flt_params_int(p, "instance");
     FLTX_TRY(flt_alloc(s->rows * s->rank, sizeof *s->a, &s->a));
     FLTX_TRY(flt_alloc(s->columns * s->rank, sizeof *s->b, &s->b));
+    FLTX_TRY(flt_alloc(flt_params_size(p, "batch"), sizeof *s->normal, &s->normal));
+    FLTX_TRY(flt_alloc(flt_params_size(p, "batch"), sizeof *s->grain, &s->grain));
     return flt_alloc(s->rows * s->columns, sizeof *s->matrix, &s->matrix);
 }
 
@@ -54,6 +58,8 @@ static void close(void *self) {
     flt_free(s->a);
     flt_free(s->b);
     flt_free(s->matrix);
+    flt_free(s->normal);
+    flt_free(s->grain);
 }
 
 static void make_matrix(factorisation *s, uint64_t seed) {
@@ -98,9 +104,10 @@ static void batch(void *self, flt_batch which, size_t rows, flt_real *const *in)
     const flt_rng r = flt_rng_child(flt_rng_make(which.seed, "factorisation", (uint64_t)which.split), "step", which.step);
     const flt_rng entry = flt_rng_child(r, "entry", 0), noise = flt_rng_child(r, "noise", 0);
     make_matrix(s, which.seed);
+    flt_noise(noise, rows, s->normal, s->grain);
     for (size_t i = 0; i < rows; i++) {
         put(s, (size_t)flt_rng_below(entry, i, s->rows * s->columns), i, in);
-        in[2][i] += (flt_real)(s->noise * flt_rng_normal_at(noise, i));
+        in[2][i] += (flt_real)s->noise * s->grain[i];
     }
 }
 

@@ -4,6 +4,7 @@
 #include "engine/glyphs.h"
 
 #include <math.h>
+#include <string.h>
 
 enum { CELL = 8 };
 
@@ -49,29 +50,39 @@ static const unsigned char font[FLTX_GLYPHS][CELL] = {
 
 static const double middle_row = 3.0, middle_column = 3.0; // of a glyph within its cell
 
-static double ink(const unsigned char *glyph, int row, int column) {
-    if (row < 0 || row >= CELL || column < 0 || column >= CELL) return 0.0;
-    return (double)(glyph[row] >> (CELL - 1 - column) & 1);
+// The cell within a border of paper, wide enough that interpolation needs no tests: what lies further out is drawn as the border.
+enum { BORDER = 2, FRAME = CELL + 2 * BORDER };
+
+static void frame_glyph(size_t glyph, flt_real *frame /* [FRAME, FRAME] */) {
+    memset(frame, 0, FRAME * FRAME * sizeof *frame);
+    for (size_t row = 0; row < CELL; row++)
+        for (size_t column = 0; column < CELL; column++)
+            frame[(row + BORDER) * FRAME + column + BORDER] = (flt_real)(font[glyph][row] >> (CELL - 1 - column) & 1);
 }
 
-static double interpolate(const unsigned char *glyph, double row, double column) {
-    const double r0 = floor(row), c0 = floor(column), r = row - r0, c = column - c0;
-    const int i = (int)r0, j = (int)c0;
-    const double upper = (1.0 - c) * ink(glyph, i, j) + c * ink(glyph, i, j + 1);
-    const double lower = (1.0 - c) * ink(glyph, i + 1, j) + c * ink(glyph, i + 1, j + 1);
-    return (1.0 - r) * upper + r * lower;
+static double clamp(double x) {
+    return x < 0.0 ? 0.0 : x > FRAME - 1.5 ? FRAME - 1.5 : x;
+}
+
+static flt_real interpolate(const flt_real *frame, double row, double column) {
+    const double y = clamp(row + BORDER), x = clamp(column + BORDER);
+    const size_t i = (size_t)y, j = (size_t)x;
+    const flt_real r = (flt_real)(y - (double)i), c = (flt_real)(x - (double)j), *at = frame + i * FRAME + j;
+    const flt_real upper = at[0] + c * (at[1] - at[0]), lower = at[FRAME] + c * (at[FRAME + 1] - at[FRAME]);
+    return upper + r * (lower - upper);
 }
 
 void flt_glyph_draw(size_t glyph, const flt_glyph_place *at, size_t size, flt_real *image) {
     const double step = (double)CELL / (double)size / at->scale, back = cos(at->angle), turn = sin(at->angle);
     const double half = 0.5 * (double)size;
-    for (size_t y = 0; y < size; y++)
+    flt_real frame[FRAME * FRAME];
+    frame_glyph(glyph, frame);
+    for (size_t y = 0; y < size; y++) {
+        const double down = ((double)y + 0.5 - half) * step - at->down / at->scale;
         for (size_t x = 0; x < size; x++) {
-            const double down = ((double)y + 0.5 - half) * step - at->down / at->scale;
             const double right = ((double)x + 0.5 - half) * step - at->right / at->scale;
-            const double row = back * down - turn * right, column = turn * down + back * right;
-            // the cell is 10 wide at most, with its border: further out there is no ink, and casts stay defined
-            const bool near = fabs(row) < CELL && fabs(column) < CELL;
-            image[y * size + x] = (flt_real)(near ? interpolate(font[glyph], row + middle_row, column + middle_column) : 0.0);
+            const double row = back * down - turn * right + middle_row, column = turn * down + back * right + middle_column;
+            image[y * size + x] = interpolate(frame, row, column);
         }
+    }
 }
