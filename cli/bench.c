@@ -90,7 +90,7 @@ typedef struct watcher {
 
 typedef struct stored {
     long long run;
-    double median;
+    double value;
 } stored;
 
 static bool take_stored(void *user, size_t n, const char *const *names, const char *const *values) {
@@ -98,7 +98,7 @@ static bool take_stored(void *user, size_t n, const char *const *names, const ch
     (void)names;
     if (n < 2 || values[0] == NULL || values[1] == NULL) return false;
     s->run = strtoll(values[0], NULL, 10);
-    s->median = strtod(values[1], NULL);
+    s->value = strtod(values[1], NULL);
     return false;
 }
 
@@ -134,14 +134,32 @@ static flt_err find_stored(const watcher *w, const flt_bench_row *r, stored *out
     return flt_store_sql(flt_session_store(w->session), sql, take_stored, out);
 }
 
-// How long it took compared with the stored median; NaN where none is stored. Slower by more than 10 % is told, never punished.
+// The rate of matrix products now by that in an earlier run: how much of a difference is the machine's. NaN: not stored.
+static flt_err compare_machine(const watcher *w, const flt_bench_row *r, long long run, double *out) {
+    stored s = {0};
+    char sql[512];
+    snprintf(sql, sizeof sql,
+             "SELECT run, flops / median FROM timing_summary WHERE run = %lld AND subject = 'gemm' AND phase = 'probe' "
+             "AND threads = %d AND median > 0",
+             run, r->threads);
+    FLTX_TRY(flt_store_sql(flt_session_store(w->session), sql, take_stored, &s));
+    *out = s.value > 0.0 ? r->gemm_rate / s.value : NAN;
+    return FLTE_OK;
+}
+
+// How long it took by the stored median; NaN where none is stored. More than 10 % beyond it is told, never punished.
 static flt_err compare(const watcher *w, const flt_bench_row *r, double *out) {
+    double machine = NAN;
     stored s;
     FLTX_TRY(find_stored(w, r, &s));
-    *out = s.run > 0 && s.median > 0.0 ? r->median / s.median : NAN;
-    if (*out > 1.0 + TOLERANCE && !w->quiet)
-        fprintf(stderr, "flt bench: %s %s n=%zu on %d threads took %.0f %% more time than in run %lld (%s s, then %s s)\n",
-                r->subject, r->phase, r->n, r->threads, 100.0 * (*out - 1.0), s.run, flt_number(r->median), flt_number(s.median));
+    *out = s.run > 0 && s.value > 0.0 ? r->median / s.value : NAN;
+    if (!(*out > 1.0 + TOLERANCE) || w->quiet) return FLTE_OK;
+    FLTX_TRY(compare_machine(w, r, s.run, &machine));
+    fprintf(stderr,
+            "flt bench: %s %s n=%zu on %d threads: %s s, in run %lld %s s: %.0f %% more time; matrix products ran at %s times "
+            "their rate then\n",
+            r->subject, r->phase, r->n, r->threads, flt_number(r->median), s.run, flt_number(s.value), 100.0 * (*out - 1.0),
+            flt_number(machine));
     return FLTE_OK;
 }
 

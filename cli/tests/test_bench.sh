@@ -35,8 +35,8 @@ expect 0 'digits_mlp:width=8,batch=4' "$flt" bench task digits_mlp:width=8,batch
 
 # more time than stored is told on stderr, and is no failure
 if command -v sqlite3 >/dev/null; then
-    sqlite3 "$FLT_DB" "UPDATE timing SET seconds = 1e-12"
-    expect 0 'more time than in run' "$flt" bench optimizer adam --n 64 "${quick[@]}"
+    sqlite3 "$FLT_DB" "UPDATE timing SET seconds = 1e-12 WHERE phase = 'step'"
+    expect 0 'more time; matrix products' "$flt" bench optimizer adam --n 64 "${quick[@]}"
 fi
 
 # the scripts that stand on it

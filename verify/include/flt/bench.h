@@ -34,7 +34,7 @@ typedef struct flt_bench_row {
     double gemm_rate, memory_rate;   // medians of the probes, flop/s and bytes/s, on as many threads
     double gemm_share, memory_share; // medians of the quotients within a repetition
     double bytes;                    // workspace, or an optimizer's state
-    double peak_rss;                 // bytes of the process so far
+    double peak_rss;                 // bytes of the process while it ran, the probes' arrays among them
     double error;                    // relative Frobenius distance from exact attention
 } flt_bench_row;
 
