@@ -26,7 +26,8 @@ def load(path):
         header, blob = json.loads(f.read(size)), f.read()
     header.pop('__metadata__', None)
     kinds = {'F32': np.float32, 'F64': np.float64}
-    return {name: np.frombuffer(blob[slice(*h['data_offsets'])], kinds[h['dtype']]).reshape(h['shape']) for name, h in header.items()}
+    read = lambda h: np.frombuffer(blob[slice(*h['data_offsets'])], kinds[h['dtype']]).reshape(h['shape'])
+    return {name: read(h) for name, h in header.items()}
 
 
 def layers(rng, prefix, widths):
