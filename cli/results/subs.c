@@ -5,10 +5,10 @@
 #include <string.h>
 
 extern const flt_sub flt_sub_list, flt_sub_show, flt_sub_tail, flt_sub_tag, flt_sub_note, flt_sub_rm, flt_sub_gc, flt_sub_schema,
-    flt_sub_sql, flt_sub_export, flt_sub_import, flt_sub_compare, flt_sub_best, flt_sub_plot;
+    flt_sub_sql, flt_sub_export, flt_sub_import, flt_sub_compare, flt_sub_best, flt_sub_plot, flt_sub_report;
 const flt_sub *const flt_subs[] = {
-    &flt_sub_list, &flt_sub_show, &flt_sub_tail,   &flt_sub_compare, &flt_sub_best, &flt_sub_plot,   &flt_sub_tag,    &flt_sub_note,
-    &flt_sub_rm,   &flt_sub_gc,   &flt_sub_schema, &flt_sub_sql,     &flt_sub_export, &flt_sub_import, NULL};
+    &flt_sub_list, &flt_sub_show, &flt_sub_tail, &flt_sub_compare, &flt_sub_best, &flt_sub_plot,   &flt_sub_report, &flt_sub_tag,
+    &flt_sub_note, &flt_sub_rm,   &flt_sub_gc,   &flt_sub_schema,  &flt_sub_sql,  &flt_sub_export, &flt_sub_import, NULL};
 
 typedef struct context {
     flt_sub_input in; // first: its first member is what the child parser gets

@@ -80,5 +80,8 @@ typedef struct flt_figure {
 flt_err flt_figure_create(flt_store *s, const char *name, long long run, const char *metric /* NULL: any loss */,
                           flt_figure **out);
 void flt_figure_destroy(flt_figure *f);
+// One self-contained HTML file (no network; the only script sorts tables) of runs, verification, errors, times, optimizers,
+// curves and provenance. A file that is there is replaced at once, or stays.
+flt_err flt_store_report(flt_store *s, const char *path);
 
 #endif
