@@ -3,6 +3,7 @@
 #include "engine/session.h"
 #include "engine/verb.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,6 +38,15 @@ static int run_verb(const flt_verb_kind *verb, int argc, char **argv) {
     return status;
 }
 
+// Output that was lost is a failure. A reader that went away (`| head`) had enough, and hears nothing of it.
+static int flush(const flt_verb_kind *verb, int status) {
+    const bool failed = ferror(stdout) != 0;
+    if (fflush(stdout) == 0 && !failed) return status;
+    if (status != 0) return status;
+    if (errno != EPIPE) fprintf(stderr, "flt %s: standard output could not be written\n", verb->kind.name);
+    return 3;
+}
+
 int main(int argc, char **argv) {
     if (argc < 2) {
         print_help();
@@ -57,9 +67,5 @@ int main(int argc, char **argv) {
     }
     flt_signals_install();
     const int status = run_verb(verb, argc, argv);
-    if (fflush(stdout) != 0 && status == 0) {
-        fprintf(stderr, "flt %s: standard output could not be written\n", verb->kind.name);
-        return 3;
-    }
-    return status;
+    return flush(verb, status);
 }

@@ -106,18 +106,32 @@ static bool numeric_column(const flt_table *t, size_t column) {
 }
 
 static flt_err print_aligned(const flt_table *t, FILE *to) {
-    size_t *width = NULL;
-    FLTX_TRY(flt_alloc(t->columns, sizeof *width, &width));
-    for (size_t i = 0; i <= t->rows; i++)
-        for (size_t j = 0; j < t->columns; j++)
-            if (width_of(cell_at(t, i, j)) > width[j]) width[j] = width_of(cell_at(t, i, j));
+    struct {
+        size_t width;
+        bool numeric;
+    } *column = NULL;
+    FLTX_TRY(flt_alloc(t->columns, sizeof *column, &column));
+    for (size_t j = 0; j < t->columns; j++) {
+        column[j].numeric = numeric_column(t, j);
+        for (size_t i = 0; i <= t->rows; i++)
+            if (width_of(cell_at(t, i, j)) > column[j].width) column[j].width = width_of(cell_at(t, i, j));
+    }
     for (size_t i = 0; i <= t->rows; i++) {
         for (size_t j = 0; j < t->columns; j++)
-            print_cell(to, cell_at(t, i, j), width[j], numeric_column(t, j), j + 1 == t->columns);
+            print_cell(to, cell_at(t, i, j), column[j].width, column[j].numeric, j + 1 == t->columns);
         fputc('\n', to);
     }
-    flt_free(width);
+    flt_free(column);
     return FLTE_OK;
+}
+
+// JSON allows no leading zeros ("007", a commit in digits) and no bare point: such texts stay texts.
+static bool is_json_number(const char *text) {
+    double x = 0.0;
+    const char *digits = text + (text[0] == '-');
+    const size_t n = strspn(digits, "0123456789");
+    if (n == 0 || (n > 1 && digits[0] == '0') || !is_number(text, &x)) return false;
+    return digits[n] != '.' || strspn(digits + n + 1, "0123456789") > 0;
 }
 
 static void print_csv(const flt_table *t, FILE *to) {
@@ -143,11 +157,10 @@ static flt_err print_json(const flt_table *t, FILE *to) {
         cJSON *row = cJSON_CreateObject();
         for (size_t j = 0; j < t->columns; j++) {
             const char *text = t->cell[i * t->columns + j];
-            double x = 0.0;
             if (text == NULL)
                 cJSON_AddNullToObject(row, cell_at(t, 0, j));
-            else if (is_number(text, &x))
-                cJSON_AddRawToObject(row, cell_at(t, 0, j), text[0] == '+' || text[0] == '.' ? flt_number(x) : text);
+            else if (is_json_number(text))
+                cJSON_AddRawToObject(row, cell_at(t, 0, j), text);
             else
                 cJSON_AddStringToObject(row, cell_at(t, 0, j), text);
         }

@@ -22,4 +22,11 @@ missing x.db
 missing y.db
 expect 0 '^ *2' "$flt" results sql 'SELECT count(*) FROM run'
 "$flt" results sql 'WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x+1 FROM c) SELECT count(*) FROM c' >out.txt 2>&1 && fail 'an endless query was not stopped'
+
+# JSON that a strict reader takes, and long results in time that grows with their length alone
+expect 0 '"a":.*"007"' "$flt" results sql "SELECT '007' AS a" --json
+expect 0 '"a":.*"1."' "$flt" results sql "SELECT '1.' AS a" --json
+expect 0 '"a":.*-0.5e3,' "$flt" results sql "SELECT '-0.5e3' AS a, 2 AS b" --json
+rows='WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x+1 FROM c WHERE x < 20000) SELECT x, 2*x AS y FROM c'
+expect 0 '20000  40000' timeout 20 "$flt" results sql "$rows"
 finish

@@ -34,6 +34,21 @@ expect_sentence 2 'did you mean' "$flt" verify --mechanism perfomer
 expect 2 'allowed: quick, full' "$flt" verify --level medium
 missing w.safetensors
 
+# standard output closed, full or abandoned: never a success when something is missing
+"$flt" list >&- 2>err.txt
+[ $? -eq 3 ] || fail 'a closed stdout was no failure'
+grep -q 'standard output' err.txt || fail "closed stdout: $(cat err.txt)"
+status=0
+(
+    ulimit -f 4
+    exec "$flt" list --json >full.txt 2>err.txt
+) || status=$?
+[ $status -eq 3 ] || fail "a full disk behind stdout ended with $status"
+rows='WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x+1 FROM c WHERE x < 20000) SELECT x FROM c'
+expect 0 '' "$flt" verify --check fourier --quiet
+"$flt" results sql "$rows" 2>err.txt | head -n 1 >head.txt
+[ ! -s err.txt ] || fail "a reader that had enough: $(cat err.txt)"
+
 # a database that can't be written
 mkdir closed && chmod 500 closed
 if [ "$(id -u)" -ne 0 ]; then expect_sentence 3 'closed' "$flt" verify --db closed/x.db --check fourier; fi
