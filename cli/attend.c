@@ -29,6 +29,7 @@ typedef struct job {
     flt_attention_arg args[MAX_ARGS];
     double *arg_data[MAX_ARGS];
     flt_real *q, *k, *v, *result;
+    bool x;                  // one input in place of q, k, v
     const flt_tensor *shape; // of q
 } job;
 
@@ -68,8 +69,37 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
     }
 }
 
+static void take_shape(job *j, const flt_tensor *q, const flt_tensor *v) {
+    const size_t *tail = q->dim + q->rank - 2;
+    j->shape = q;
+    j->desc.B = q->rank == 4 ? q->dim[0] : 1;
+    j->desc.H = q->rank == 4 ? q->dim[1] : 1;
+    j->desc.N = tail[0];
+    j->desc.d = tail[1];
+    j->desc.dv = v->dim[v->rank - 1];
+}
+
+// One input in place of three.
+static flt_err read_x(job *j) {
+    const flt_tensor *x = NULL;
+    FLTX_TRY(flt_need_tensor("attend", j->input->in, j->file, "x", &x));
+    if (x->rank != 2 && x->rank != 4)
+        return flt_fail(FLTE_SHAPE, "attend", "x has rank %zu; it must be [N, d] or [B, H, N, d]", x->rank);
+    take_shape(j, x, x);
+    return flt_copy_real(x, &j->q);
+}
+
+// x is read by mechanisms that know it, always where they know nothing else, else where the file has it.
+static bool reads_x(const flt_attention_kind *kind, const flt_tensors *file) {
+    if ((kind->kind.caps & FLTX_ATT_X) == 0) return false;
+    for (size_t i = 0; i < flt_tensors_count(file); i++)
+        if (strcmp(flt_tensors_at(file, i)->name, "x") == 0) return true;
+    return (kind->kind.caps & FLTX_ATT_MIXING) != 0;
+}
+
 // q decides rank, B, H, N, d; k must equal it; v may differ in its last axis.
 static flt_err read_qkv(job *j) {
+    if (j->x) return read_x(j);
     const char *path = j->input->in;
     const flt_tensor *q = NULL, *k = NULL, *v = NULL;
     FLTX_TRY(flt_need_tensor("attend", path, j->file, "q", &q));
@@ -82,13 +112,7 @@ static flt_err read_qkv(job *j) {
     memcpy(expected, q->dim, sizeof expected);
     expected[q->rank - 1] = SIZE_MAX;
     FLTX_TRY(flt_tensor_expect("attend", v, q->rank, expected));
-    const size_t *tail = q->dim + q->rank - 2;
-    j->shape = q;
-    j->desc.B = q->rank == 4 ? q->dim[0] : 1;
-    j->desc.H = q->rank == 4 ? q->dim[1] : 1;
-    j->desc.N = tail[0];
-    j->desc.d = tail[1];
-    j->desc.dv = v->dim[v->rank - 1];
+    take_shape(j, q, v);
     FLTX_TRY(flt_copy_real(q, &j->q));
     FLTX_TRY(flt_copy_real(k, &j->k));
     return flt_copy_real(v, &j->v);
@@ -103,6 +127,7 @@ static const char *argument_name(const flt_tensor *t) {
 static flt_err read_args(job *j) {
     for (size_t i = 0; i < flt_tensors_count(j->file); i++) {
         const flt_tensor *t = flt_tensors_at(j->file, i);
+        if (j->x && strcmp(t->name, "x") == 0) continue;
         if (strcmp(t->name, "q") == 0 || strcmp(t->name, "k") == 0 || strcmp(t->name, "v") == 0) continue;
         const size_t n = j->desc.n_args;
         if (n == MAX_ARGS) return flt_fail(FLTE_FORMAT, "attend", "%s holds more than %d arguments", j->input->in, MAX_ARGS);
@@ -120,7 +145,8 @@ static flt_err read_args(job *j) {
 // Mechanisms that code queries and keys keep the codes here, so that OUT shows them.
 static flt_err keep_codes(const flt_attention_kind *kind, flt_params *params) {
     for (const flt_param_spec *s = kind->kind.params; s != NULL && s->name != NULL; s++) {
-        if (strcmp(s->name, "keep_codes") == 0 && !flt_params_is_set(params, s->name)) return flt_params_set(params, s->name, "true");
+        if (strcmp(s->name, "keep_codes") == 0 && !flt_params_is_set(params, s->name))
+            return flt_params_set(params, s->name, "true");
     }
     return FLTE_OK;
 }
@@ -139,6 +165,7 @@ static flt_err plan(job *j) {
                                    .params = j->params,
                                    .seed = j->input->common.seed,
                                    .threads = j->input->common.threads};
+    j->x = reads_x(kind, j->file);
     FLTX_TRY(read_qkv(j));
     FLTX_TRY(read_args(j));
     return flt_attention_create(&j->desc, &j->plan);
@@ -161,7 +188,8 @@ static flt_err save(job *j) {
     size_t dim[FLTX_MAX_RANK], bad = 0;
     memcpy(dim, j->shape->dim, sizeof dim);
     dim[j->shape->rank - 1] = j->desc.dv;
-    const size_t count = j->desc.B * j->desc.H * j->desc.N * j->desc.dv;
+    dim[j->shape->rank - 2] = flt_attention_rows(j->plan);
+    const size_t count = j->desc.B * j->desc.H * flt_attention_rows(j->plan) * j->desc.dv;
     for (size_t i = 0; i < count; i++)
         if (!__builtin_isfinite(j->result[i])) {
             bad = i;
@@ -179,7 +207,7 @@ static flt_err save(job *j) {
 static flt_err attend(job *j) {
     FLTX_TRY(plan(j));
     FLTX_TRY(flt_alloc(j->desc.B * j->desc.H * j->desc.N, j->desc.dv * sizeof(flt_real), &j->result));
-    flt_attention_forward(j->plan, j->q, j->k, j->v, j->result);
+    flt_attention_forward(j->plan, j->q, j->x ? j->q : j->k, j->x ? j->q : j->v, j->result);
     return save(j);
 }
 

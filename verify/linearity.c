@@ -45,6 +45,7 @@ static flt_err on_problem(flt_check_context *c, const flt_attention_kind *kind, 
 }
 
 static flt_err on_mechanism(flt_check_context *c, const flt_attention_kind *kind) {
+    if ((kind->kind.caps & FLTX_ATT_MIXING) != 0) return FLTE_OK; // there is no v
     return flt_each_problem(c, kind, on_problem);
 }
 static flt_err run(flt_check_context *c) {

@@ -15,12 +15,16 @@ for want in "$golden"/attend_*_want.safetensors; do
 done
 
 "$MAKE_TENSORS" qkv.safetensors 1 q:2x3x17x8 k:2x3x17x8 v:2x3x17x5
+"$MAKE_TENSORS" x.safetensors 1 x:2x3x17x8
+"$MAKE_TENSORS" small_x.safetensors 2 x:9x4
 "$MAKE_TENSORS" small.safetensors 2 q:9x4 k:9x4 v:9x4
 for mechanism in $("$flt" list attention --json | grep '"name"' | head -n 100 | sed 's/.*"name":[ \t]*"\([^"]*\)".*/\1/'); do
     "$flt" list attention "$mechanism" >/dev/null 2>&1 || continue
-    expect 0 '' "$flt" attend "$mechanism" --in small.safetensors --out "$mechanism.st"
-    expect 0 '' "$flt" attend "$mechanism" --in qkv.safetensors --out "$mechanism.1" --seed 3 --threads 1
-    expect 0 '' "$flt" attend "$mechanism" --in qkv.safetensors --out "$mechanism.2" --seed 3 --threads 2
+    small=small.safetensors in=qkv.safetensors
+    [ "$mechanism" = fftnet ] && small=small_x.safetensors in=x.safetensors
+    expect 0 '' "$flt" attend "$mechanism" --in "$small" --out "$mechanism.st"
+    expect 0 '' "$flt" attend "$mechanism" --in "$in" --out "$mechanism.1" --seed 3 --threads 1
+    expect 0 '' "$flt" attend "$mechanism" --in "$in" --out "$mechanism.2" --seed 3 --threads 2
     same "$mechanism.1" "$mechanism.2"
 done
 
@@ -57,6 +61,8 @@ refuse 2 "omega" performer --in extra.safetensors
 refuse 4 'xi' flt --in xinan.safetensors
 "$MAKE_TENSORS" empty.safetensors 1 q:0x4 k:0x4 v:0x4
 refuse 3 '' flt --in empty.safetensors
+refuse 3 "'x'" fftnet --in small.safetensors
+refuse 2 'these have: exact' fourier --in small.safetensors --causal
 refuse 2 'm' flt --in small.safetensors --set m=0
 refuse 2 'did you mean' flt --in small.safetensors --set mm=4
 expect_sentence 3 'nosuch' "$flt" attend flt --in small.safetensors --out nosuch/folder/o.safetensors

@@ -66,6 +66,10 @@ const char *flt_problem_label(const flt_problem *p, const char *extra) {
     return text;
 }
 
+size_t flt_problem_keep(const flt_problem *p) {
+    return (p->N + 2) / 3;
+}
+
 static bool declares(const flt_attention_kind *kind, const char *name) {
     for (const flt_param_spec *s = kind->kind.params; s != NULL && s->name != NULL; s++)
         if (strcmp(s->name, name) == 0) return true;
@@ -83,6 +87,7 @@ static flt_err make_params(const flt_problem *p, const flt_attention_kind *kind,
     FLTX_TRY(flt_params_create(kind->kind.name, kind->kind.params, out));
     FLTX_TRY(set_size(kind, *out, "m", p->m));
     FLTX_TRY(set_size(kind, *out, "r", p->r));
+    FLTX_TRY(set_size(kind, *out, "keep", flt_problem_keep(p)));
     FLTX_TRY(set_size(kind, *out, "R", 12));
     FLTX_TRY(set_size(kind, *out, "K", 3));
     FLTX_TRY(set_size(kind, *out, "width", 5));
@@ -147,7 +152,7 @@ flt_err flt_each_problem(flt_check_context *c, const flt_attention_kind *kind, f
                                        .H = shapes[s].heads,
                                        .N = c->config->full ? full[i] : quick[i],
                                        .d = shapes[s].d,
-                                       .dv = shapes[s].dv,
+                                       .dv = (kind->kind.caps & FLTX_ATT_MIXING) != 0 ? shapes[s].d : shapes[s].dv,
                                        .l = shapes[s].l,
                                        .m = shapes[s].m,
                                        .r = shapes[s].r,

@@ -22,6 +22,7 @@ typedef struct flt_problem {
 flt_err flt_problem_create(const flt_problem *shape, flt_problem **out);
 void flt_problem_destroy(flt_problem *p);      // NULL is fine
 size_t flt_problem_rows(const flt_problem *p); // B H N
+size_t flt_problem_keep(const flt_problem *p); // rows that a mechanism which shortens is asked to keep
 
 // "causal B=1 H=2 N=33 d=8": the label of a case. The text lives until the next call of this thread.
 const char *flt_problem_label(const flt_problem *p, const char *extra);

@@ -11,6 +11,7 @@ struct flt_attention {
     const flt_attention_kind *kind;
     void *self;
     bool causal;
+    size_t N;
 };
 
 // Names of the mechanisms that have all bits of `caps`.
@@ -77,6 +78,7 @@ flt_err flt_attention_create(const flt_attention_desc *desc, flt_attention **out
     FLTX_TRY(flt_alloc(1, sizeof *a, &a));
     a->kind = kind;
     a->causal = desc->causal;
+    a->N = desc->N;
     const flt_err err = create_kind(desc, kind, &a->self);
     if (err != FLTE_OK) {
         flt_attention_destroy(a);
@@ -116,6 +118,10 @@ void flt_attention_step(flt_attention *a, const flt_real *q, const flt_real *k, 
 
 size_t flt_attention_workspace(const flt_attention *a) {
     return a->kind->workspace(a->self);
+}
+
+size_t flt_attention_rows(const flt_attention *a) {
+    return a->kind->rows != NULL ? a->kind->rows(a->self) : a->N;
 }
 
 size_t flt_attention_draws(const flt_attention *a, size_t max, flt_attention_arg *out) {

@@ -42,6 +42,8 @@ enum { // capability bits
     FLTX_ATT_EXACT = 1u << 5,    // computes softmax attention itself: held against the oracle directly
     FLTX_ATT_NORMALISED = 1u << 6, // rows of weights sum to one: V of ones gives ones
     FLTX_ATT_PERMUTE = 1u << 7,  // without positions: invariant to permuting keys with values
+    FLTX_ATT_X = 1u << 8,        // takes one input x [B, H, N, d] as q, k and v at once
+    FLTX_ATT_MIXING = 1u << 9,   // takes x alone: forward reads q and ignores k and v; dv = d; need not be linear
 };
 
 typedef struct flt_attention_kind {
@@ -56,6 +58,7 @@ typedef struct flt_attention_kind {
     bool (*streams)(const void *self); // optional: false when this plan, by its parameters, has no streaming form after all
     void (*begin)(void *self);
     void (*step)(void *self, const flt_real *q, const flt_real *k, const flt_real *v, flt_real *out);
+    size_t (*rows)(const void *self); // optional: rows of out for each batch and head where they are not N
     size_t (*workspace)(const void *self);                                    // bytes of working memory, tables excluded
     size_t (*draws)(const void *self, size_t max, flt_attention_arg *out);    // arrays in use, for OUT files; returns their number
 } flt_attention_kind;
@@ -71,6 +74,7 @@ void flt_attention_forward(flt_attention *a, const flt_real *q, const flt_real *
 flt_err flt_attention_begin(flt_attention *a);  // FLTE_UNSUPPORTED: the plan is not causal, or the mechanism has no streaming form
 void flt_attention_step(flt_attention *a, const flt_real *q, const flt_real *k, const flt_real *v, flt_real *out);
 size_t flt_attention_workspace(const flt_attention *a);
+size_t flt_attention_rows(const flt_attention *a); // of out for each batch and head: N, unless the mechanism shortens
 // The arrays that the plan uses (given or drawn), by argument name, at most `max`; data is borrowed from the plan.
 size_t flt_attention_draws(const flt_attention *a, size_t max, flt_attention_arg *out);
 const flt_attention_kind *flt_attention_kind_of(const flt_attention *a);
