@@ -14,6 +14,7 @@
 #include "engine/encoding.h"
 #include "engine/features.h"
 #include "engine/linear.h"
+#include "engine/softmax_backward.h"
 
 #include <math.h>
 #include <string.h>
@@ -36,15 +37,19 @@ static const flt_param_spec params[] = {
 typedef struct plan {
     flt_att_positions pos;
     flt_att_encoding encoding;
+    bool mixture, derived; // rho = g/p at fixed frequencies; rho and xi come from the encoding together
     flt_att_array xi, rho, omega;
     flt_att_array rho_query, rho_key; // as they stand on the two sides; empty when split=one_sided
+    flt_att_snippets snippets;
     flt_att_features *features;
     flt_att_linear *linear;
+    flt_att_softmax_back *back;
 } plan;
 
 static void destroy(void *self) {
     plan *p = self;
     if (p == NULL) return;
+    flt_att_softmax_back_destroy(p->back);
     flt_att_linear_destroy(p->linear);
     flt_att_features_destroy(p->features);
     flt_att_drop(&p->omega);
@@ -140,9 +145,10 @@ static flt_err get_frequencies(const flt_attention_desc *desc, plan *p) {
     FLTX_TRY(check_sources(desc, p));
     FLTX_TRY(flt_att_size(desc, "r", dim[0].size == FLTX_ATT_FREE ? 0 : (size_t)dim[0].size, &r));
     const bool mixture = e->kind != NULL && strcmp(e->kind->kind.name, "gaussian_mixture") == 0;
-    if (e->kind != NULL && p->xi.data == NULL && (e->named || !mixture)) return draw_both(desc, p, r);
+    if (e->kind != NULL && p->xi.data == NULL && (e->named || !mixture)) return p->derived = true, draw_both(desc, p, r);
     if (p->xi.data == NULL) FLTX_TRY(draw_normal(desc, "xi", 2, (size_t[]){r, p->pos.l}, &p->xi));
     if (p->rho.data != NULL) return FLTE_OK;
+    p->mixture = mixture;
     return mixture ? gaussian_ratios(desc, p, r) : draw_normal(desc, "rho", 1, &r, &p->rho);
 }
 
@@ -180,9 +186,15 @@ static flt_err create(const flt_attention_desc *desc, void **self) {
     FLTX_GO(err, failed, split_ratio(desc, p));
     const flt_att_array *on_query = p->rho_query.data != NULL ? &p->rho_query : &p->rho;
     const size_t table = flt_params_size(desc->params, "table_mib") << 20;
-    const flt_att_snippets snippets = {&p->pos, &p->xi, on_query, &p->rho_key, table};
-    FLTX_GO(err, failed, flt_att_features_create(desc, &p->omega, &snippets, &p->features));
+    p->snippets = (flt_att_snippets){&p->pos, &p->xi, on_query, &p->rho_key, table};
+    FLTX_GO(err, failed, flt_att_features_create(desc, &p->omega, &p->snippets, &p->features));
     FLTX_GO(err, failed, flt_att_linear_create(desc, flt_att_features_map(p->features), &p->linear));
+    const flt_att_back_parts parts = {.omega = &p->omega,
+                                      .features = p->features,
+                                      .snippets = &p->snippets,
+                                      .ratio = p->mixture ? &p->encoding : NULL,
+                                      .derived = p->derived};
+    FLTX_GO(err, failed, flt_att_softmax_back_create(desc, &parts, &p->back));
     *self = p;
     return FLTE_OK;
 failed:
@@ -192,6 +204,10 @@ failed:
 
 static void forward(void *self, const flt_real *q, const flt_real *k, const flt_real *v, flt_real *out) {
     flt_att_linear_forward(((plan *)self)->linear, q, k, v, out);
+}
+
+static flt_err backward(void *self, const flt_attention_pass *pass) {
+    return flt_att_softmax_back_run(((plan *)self)->back, pass);
 }
 
 static void begin(void *self) {
@@ -204,7 +220,8 @@ static void step(void *self, const flt_real *q, const flt_real *k, const flt_rea
 
 static size_t workspace(const void *self) {
     const plan *p = self;
-    return flt_att_linear_workspace(p->linear) + flt_att_features_workspace(p->features);
+    return flt_att_linear_workspace(p->linear) + flt_att_features_workspace(p->features) +
+           flt_att_softmax_back_workspace(p->back);
 }
 
 static size_t draws(const void *self, size_t max, flt_attention_arg *out) {
@@ -229,12 +246,14 @@ const flt_attention_kind flt_attention_kind_flt = {
             .citation =
                 "Choromanski, Li et al., Learning a Fourier transform for linear relative positional encodings in Transformers, "
                 "AISTATS 2024, arXiv 2302.01925",
-            .caps = FLTX_ATT_CAUSAL | FLTX_ATT_STREAM | FLTX_ATT_RPE | FLTX_ATT_RANDOM | FLTX_ATT_LINEAR | FLTX_ATT_NORMALISED,
+            .caps = FLTX_ATT_CAUSAL | FLTX_ATT_STREAM | FLTX_ATT_RPE | FLTX_ATT_RANDOM | FLTX_ATT_LINEAR | FLTX_ATT_NORMALISED |
+                    FLTX_ATT_BACKWARD,
             .params = params,
         },
     .create = create,
     .destroy = destroy,
     .forward = forward,
+    .backward = backward,
     .begin = begin,
     .step = step,
     .workspace = workspace,

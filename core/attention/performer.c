@@ -11,6 +11,7 @@
 // needed).
 #include "engine/features.h"
 #include "engine/linear.h"
+#include "engine/softmax_backward.h"
 
 static const flt_param_spec params[] = {
     FLTX_ATT_M_PARAM,
@@ -30,11 +31,13 @@ typedef struct plan {
     flt_att_array omega;
     flt_att_features *features;
     flt_att_linear *linear;
+    flt_att_softmax_back *back;
 } plan;
 
 static void destroy(void *self) {
     plan *p = self;
     if (p == NULL) return;
+    flt_att_softmax_back_destroy(p->back);
     flt_att_linear_destroy(p->linear);
     flt_att_features_destroy(p->features);
     flt_att_drop(&p->omega);
@@ -53,6 +56,8 @@ static flt_err create(const flt_attention_desc *desc, void **self) {
     FLTX_GO(err, failed, flt_att_omega(desc, desc->d, &p->omega));
     FLTX_GO(err, failed, flt_att_features_create(desc, &p->omega, NULL, &p->features));
     FLTX_GO(err, failed, flt_att_linear_create(desc, flt_att_features_map(p->features), &p->linear));
+    const flt_att_back_parts parts = {.omega = &p->omega, .features = p->features};
+    FLTX_GO(err, failed, flt_att_softmax_back_create(desc, &parts, &p->back));
     *self = p;
     return FLTE_OK;
 failed:
@@ -64,6 +69,10 @@ static void forward(void *self, const flt_real *q, const flt_real *k, const flt_
     flt_att_linear_forward(((plan *)self)->linear, q, k, v, out);
 }
 
+static flt_err backward(void *self, const flt_attention_pass *pass) {
+    return flt_att_softmax_back_run(((plan *)self)->back, pass);
+}
+
 static void begin(void *self) {
     flt_att_linear_begin(((plan *)self)->linear);
 }
@@ -73,7 +82,8 @@ static void step(void *self, const flt_real *q, const flt_real *k, const flt_rea
 }
 
 static size_t workspace(const void *self) {
-    return flt_att_linear_workspace(((const plan *)self)->linear);
+    const plan *p = self;
+    return flt_att_linear_workspace(p->linear) + flt_att_softmax_back_workspace(p->back);
 }
 
 static size_t draws(const void *self, size_t max, flt_attention_arg *out) {
@@ -91,13 +101,14 @@ const flt_attention_kind flt_attention_kind_performer = {
             .formula = "A_ij = phi(q_i).phi(k_j), phi(x) = m^-1/2 exp(omega x - |x|^2/2), x scaled by d^-1/4",
             .cost = "time O(N m (d + dv)), memory O(m dv)",
             .citation = "Choromanski et al., Rethinking attention with Performers, ICLR 2021, arXiv 2009.14794",
-            .caps =
-                FLTX_ATT_CAUSAL | FLTX_ATT_STREAM | FLTX_ATT_RANDOM | FLTX_ATT_LINEAR | FLTX_ATT_NORMALISED | FLTX_ATT_PERMUTE,
+            .caps = FLTX_ATT_CAUSAL | FLTX_ATT_STREAM | FLTX_ATT_RANDOM | FLTX_ATT_LINEAR | FLTX_ATT_NORMALISED |
+                    FLTX_ATT_BACKWARD | FLTX_ATT_PERMUTE,
             .params = params,
         },
     .create = create,
     .destroy = destroy,
     .forward = forward,
+    .backward = backward,
     .begin = begin,
     .step = step,
     .workspace = workspace,

@@ -15,7 +15,7 @@ enum { GROWTH = 4, MAX_ARGS = 12 };
 typedef struct problem {
     const char *mechanism, *params; // params: "m=5,r=3", "" for the defaults
     size_t B, H, N, d, dv;
-    bool causal;
+    bool causal, backward;
     int threads;
     uint64_t seed;
     flt_real *q, *k, *v, *out;
@@ -78,7 +78,7 @@ static inline flt_err try_plan(const problem *p, flt_attention **out) {
     const flt_attention_kind *kind = NULL;
     flt_params *params = NULL;
     flt_attention_desc desc = {p->mechanism, p->B,      p->H,    p->N, p->d,    p->dv,
-                               p->causal,    p->n_args, p->args, NULL, p->seed, p->threads};
+                               p->causal,    p->n_args, p->args, NULL, p->seed, p->threads, p->backward};
     flt_err err = flt_attention_find(p->mechanism, &kind);
     *out = NULL;
     if (err == FLTE_OK) err = flt_params_create(p->mechanism, kind->kind.params, &params);

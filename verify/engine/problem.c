@@ -116,7 +116,8 @@ flt_err flt_problem_plan(const flt_problem *p, const flt_attention_kind *kind, i
                                      .args = args,
                                      .params = params,
                                      .seed = p->seed,
-                                     .threads = threads};
+                                     .threads = threads,
+                                     .backward = p->backward};
     if (err == FLTE_OK) err = flt_attention_create(&desc, out);
     flt_params_destroy(params);
     return err;

@@ -12,6 +12,7 @@ typedef struct flt_problem {
     bool causal;
     double scale; // standard deviation of q and k
     uint64_t seed;
+    bool backward;       // plans have a backward pass
     const char *options; // further parameters of the mechanism, "features=relu"; NULL: none
 
     flt_real *q, *k, *v, *out; // [B, H, N, d], .., [B, H, N, dv]

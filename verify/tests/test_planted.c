@@ -21,7 +21,7 @@ static flt_err run_check(const char *const *check, size_t n, flt_verify_report *
 }
 
 Test(planted, nothing_fails_without_a_bug) {
-    static const char *const checks[] = {"oracle", "causality", "fourier", "encoding", "translation", "permutation", "linearity", "batching", "streaming"};
+    static const char *const checks[] = {"oracle", "causality", "fourier", "encoding", "translation", "permutation", "linearity", "batching", "streaming", "gradient"};
     flt_verify_report report;
     flt_planted = FLTX_BUG_NONE;
     const flt_err err = run_check(checks, sizeof checks / sizeof *checks, &report);

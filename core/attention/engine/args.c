@@ -39,6 +39,22 @@ flt_err flt_att_args_known(const flt_attention_desc *desc, const char *const *na
     return FLTE_OK;
 }
 
+flt_err flt_att_gradients_known(const char *who, const flt_attention_pass *pass, const char *const *names) {
+    char list[128] = "";
+    for (size_t i = 0; names[i] != NULL; i++) {
+        const size_t used = strlen(list);
+        snprintf(list + used, sizeof list - used, "%s%s", i > 0 ? ", " : "", names[i]);
+    }
+    for (size_t i = 0; i < pass->n_args; i++) {
+        size_t k = 0;
+        while (names[k] != NULL && strcmp(names[k], pass->args[i].name) != 0) k++;
+        if (names[k] == NULL)
+            return flt_fail(FLTE_NAME, who, "this plan has no gradient with respect to '%.60s'; it has them for q, k, v%s%s",
+                            pass->args[i].name, names[0] != NULL ? ", " : "", list);
+    }
+    return FLTE_OK;
+}
+
 static void write_shape(size_t rank, const size_t *dim, char *text, size_t size) {
     size_t used = (size_t)snprintf(text, size, "[");
     for (size_t i = 0; i < rank && used < size; i++)

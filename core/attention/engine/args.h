@@ -25,6 +25,9 @@ typedef struct flt_att_array {
 // FLTE_NAME unless every argument of the description is one of `names` (ends with NULL); FLTE_USAGE when one is given twice.
 flt_err flt_att_args_known(const flt_attention_desc *desc, const char *const *names);
 
+// FLTE_NAME unless every gradient of the pass is one of `names` (ends with NULL).
+flt_err flt_att_gradients_known(const char *who, const flt_attention_pass *pass, const char *const *names);
+
 // Copies an argument. Absent: FLTE_OK with data NULL. Errors: FLTE_SHAPE, FLTE_NUMERIC (the first value that is not finite in
 // flt_real), FLTE_NOMEM.
 flt_err flt_att_take(const flt_attention_desc *desc, const char *name, size_t rank, flt_att_dim *dim, flt_att_array *out);

@@ -10,7 +10,7 @@
 struct flt_attention {
     const flt_attention_kind *kind;
     void *self;
-    bool causal;
+    bool causal, backward;
     size_t N;
 };
 
@@ -48,6 +48,10 @@ static flt_err check_desc(const flt_attention_desc *desc, const flt_attention_ki
         list_capable(FLTX_ATT_CAUSAL, list, sizeof list);
         return flt_fail(FLTE_UNSUPPORTED, desc->mechanism, "it has no causal form; these have: %s", list);
     }
+    if (desc->backward && kind->backward == NULL) {
+        list_capable(FLTX_ATT_BACKWARD, list, sizeof list);
+        return flt_fail(FLTE_UNSUPPORTED, desc->mechanism, "it has no backward pass; these have: %s", list);
+    }
     if (desc->params != NULL && flt_params_specs(desc->params) != kind->kind.params)
         return flt_fail(FLTE_USAGE, desc->mechanism, "the parameters given to it were made for another mechanism");
     return FLTE_OK;
@@ -79,6 +83,7 @@ flt_err flt_attention_create(const flt_attention_desc *desc, flt_attention **out
     a->kind = kind;
     a->causal = desc->causal;
     a->N = desc->N;
+    a->backward = desc->backward;
     const flt_err err = create_kind(desc, kind, &a->self);
     if (err != FLTE_OK) {
         flt_attention_destroy(a);
@@ -96,6 +101,12 @@ void flt_attention_destroy(flt_attention *a) {
 
 void flt_attention_forward(flt_attention *a, const flt_real *q, const flt_real *k, const flt_real *v, flt_real *out) {
     a->kind->forward(a->self, q, k, v, out);
+}
+
+flt_err flt_attention_backward(flt_attention *a, const flt_attention_pass *pass) {
+    if (!a->backward)
+        return flt_fail(FLTE_UNSUPPORTED, a->kind->kind.name, "the plan has no backward pass; set `backward` in its description");
+    return a->kind->backward(a->self, pass);
 }
 
 flt_err flt_attention_begin(flt_attention *a) {

@@ -29,7 +29,23 @@ typedef struct flt_attention_desc {
     const flt_params *params;      // NULL: defaults of the mechanism
     uint64_t seed;                 // draws what args do not give
     int threads;                   // over heads and blocks; 0: 1. The output's bits do not depend on it.
+    bool backward;                 // plan flt_attention_backward as well
 } flt_attention_desc;
+
+// The gradient with respect to an argument, by its name in flt_attention_draws and in that array's shape: summed over the batch,
+// and over the heads where the argument is shared. Overwritten.
+typedef struct flt_attention_gradient {
+    const char *name;
+    double *data;
+} flt_attention_gradient;
+
+// One backward pass: gradients of sum(dout o out) with respect to the inputs of the forward pass that gave `out`.
+typedef struct flt_attention_pass {
+    const flt_real *q, *k, *v, *out, *dout;
+    flt_real *dq, *dk, *dv; // overwritten; overlap nothing
+    size_t n_args;
+    const flt_attention_gradient *args;
+} flt_attention_pass;
 
 typedef struct flt_attention flt_attention; // opaque plan
 
@@ -44,6 +60,7 @@ enum { // capability bits
     FLTX_ATT_PERMUTE = 1u << 7,  // without positions: invariant to permuting keys with values
     FLTX_ATT_X = 1u << 8,        // takes one input x [B, H, N, d] as q, k and v at once
     FLTX_ATT_MIXING = 1u << 9,   // takes x alone: forward reads q and ignores k and v; dv = d; need not be linear
+    FLTX_ATT_BACKWARD = 1u << 10, // has a backward pass
 };
 
 typedef struct flt_attention_kind {
@@ -61,6 +78,9 @@ typedef struct flt_attention_kind {
     size_t (*rows)(const void *self); // optional: rows of out for each batch and head where they are not N
     size_t (*workspace)(const void *self);                                    // bytes of working memory, tables excluded
     size_t (*draws)(const void *self, size_t max, flt_attention_arg *out);    // arrays in use, for OUT files; returns their number
+    // NULL when the bit is clear. Stateless: recomputes what it needs from the pass. Allocates nothing; fails before it computes
+    // when a gradient's name is not one that the plan has.
+    flt_err (*backward)(void *self, const flt_attention_pass *pass);
 } flt_attention_kind;
 
 const flt_registry *flt_attention_registry(void);
@@ -73,6 +93,9 @@ void flt_attention_destroy(flt_attention *a);
 void flt_attention_forward(flt_attention *a, const flt_real *q, const flt_real *k, const flt_real *v, flt_real *out);
 flt_err flt_attention_begin(flt_attention *a);  // FLTE_UNSUPPORTED: the plan is not causal, or the mechanism has no streaming form
 void flt_attention_step(flt_attention *a, const flt_real *q, const flt_real *k, const flt_real *v, flt_real *out);
+// Allocates nothing; bits do not depend on threads. FLTE_UNSUPPORTED: the plan was made without `backward`; FLTE_NAME: no gradient
+// with respect to an argument of this name (with those that there are).
+flt_err flt_attention_backward(flt_attention *a, const flt_attention_pass *pass);
 size_t flt_attention_workspace(const flt_attention *a);
 size_t flt_attention_rows(const flt_attention *a); // of out for each batch and head: N, unless the mechanism shortens
 // The arrays that the plan uses (given or drawn), by argument name, at most `max`; data is borrowed from the plan.

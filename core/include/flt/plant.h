@@ -14,7 +14,10 @@
     X(LAG_OFF_BY_ONE, "a lag table is read one entry too far", "oracle")                           \
     X(DROPPED_KEY_NORM, "positive features of keys lack exp(-|k|^2 / 2)", "oracle")                \
     X(SHARED_OMEGA, "every head reads the projection of head 0", "oracle")                         \
-    X(STALE_STATE, "the running state is not rescaled when the key scale grows", "oracle")
+    X(STALE_STATE, "the running state is not rescaled when the key scale grows", "oracle")                           \
+    X(BACKWARD_STALE_STATE, "the reverse state is not rescaled when the key scale falls back", "gradient") \
+    X(BACKWARD_NO_ROW_TERM, "the backward pass forgets the gradient of the denominator", "gradient") \
+    X(BACKWARD_NO_KEY_NORM, "the backward pass forgets exp(-|k|^2 / 2)", "gradient")
 
 #define FLTX_BUG_ENUM(name, what, check) FLTX_BUG_##name,
 typedef enum flt_bug { FLTX_BUG_NONE, FLTX_BUGS(FLTX_BUG_ENUM) FLTX_N_BUGS } flt_bug;

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: MIT
+// Gradients of linear attention over positive features; see linear.h for the forward form. Private to core/attention.
+//
+//     out_i = sum_j A_ij v_j / den_i,  A_ij = sum_f phi_if psi_jf.      With g_i = [dout_i, -dout_i.out_i] / den_i, y_j = [v_j,
+//     1]: dlq_if = phi_if g_i.S_f,  S_f = sum_j psi_jf y_j        dlk_jf = psi_jf y_j.G_f,  G_f = sum_i phi_if g_i dv_j = sum_f
+//     psi_jf G_f (its first dv numbers)          causal: S_f over j <= i, G_f over i >= j
+//
+// Causal plans walk forward with S, then back with G; S is recomputed and nothing is ever subtracted (a state walked backwards by
+// subtraction drifts: attention.md, Choromanski et al. 2021 as published). The scales of the key features are those of the
+// forward pass, kept once a tile: they fall on the way back, so G shrinks with them and cannot overflow. Time O(N F (d + dv)),
+// memory O(F (dv + tile)) a thread, causal F N / tile and N beside it.
+#ifndef FLTX_ATTENTION_LINEAR_BACKWARD_H
+#define FLTX_ATTENTION_LINEAR_BACKWARD_H
+
+#include "linear.h"
+
+// The transposed feature map: du [count, F], the gradient of log features, becomes dx [count, d]; what a plan's own arguments get
+// is added to the sums of head `bh` of B H.
+typedef struct flt_att_back_map {
+    void *self;
+    void (*queries)(void *self, flt_att_rows rows, size_t bh, const flt_real *x, const flt_real *du, flt_real *dx);
+    void (*keys)(void *self, flt_att_rows rows, size_t bh, const flt_real *x, const flt_real *du, flt_real *dx);
+} flt_att_back_map;
+
+typedef struct flt_att_linear_back flt_att_linear_back;
+
+flt_err flt_att_linear_back_create(const flt_attention_desc *desc, flt_att_map map, flt_att_back_map back,
+                                   flt_att_linear_back **out);
+void flt_att_linear_back_destroy(flt_att_linear_back *a);
+void flt_att_linear_back_run(flt_att_linear_back *a, const flt_attention_pass *pass);
+size_t flt_att_linear_back_workspace(const flt_att_linear_back *a); // 0 for NULL
+
+#endif

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: MIT
+// The backward pass of linear attention with random softmax features, as mechanisms use it. Private to core/attention.
+#ifndef FLTX_ATTENTION_SOFTMAX_BACKWARD_H
+#define FLTX_ATTENTION_SOFTMAX_BACKWARD_H
+
+#include "encoding.h"
+#include "features_backward.h"
+
+// What a mechanism lends: the arrays it draws, and the encoding whose ratio g/p at fixed frequencies rho is (NULL: rho is its own
+// argument, or comes with its frequencies from a proposal).
+typedef struct flt_att_back_parts {
+    const flt_att_array *omega;
+    const flt_att_features *features;
+    const flt_att_snippets *snippets; // NULL: none
+    const flt_att_encoding *ratio;
+    bool derived; // rho and xi come from an encoding together: they and its arguments have no gradient
+} flt_att_back_parts;
+
+typedef struct flt_att_softmax_back flt_att_softmax_back;
+
+// *out stays NULL where the description asks for no backward pass.
+flt_err flt_att_softmax_back_create(const flt_attention_desc *desc, const flt_att_back_parts *parts, flt_att_softmax_back **out);
+void flt_att_softmax_back_destroy(flt_att_softmax_back *a);
+flt_err flt_att_softmax_back_run(flt_att_softmax_back *a, const flt_attention_pass *pass);
+size_t flt_att_softmax_back_workspace(const flt_att_softmax_back *a); // 0 for NULL
+
+#endif
