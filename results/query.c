@@ -29,8 +29,9 @@ static const struct {
      "FROM series x JOIN metric_name n USING(metric_id) WHERE x.run_id = ?1 ORDER BY x.metric_id"},
     {"sparklines",
      "SELECT n.name AS metric, nullif(n.subject, '') AS subject, nullif(n.task, '') AS task, nullif(n.seed, -1) AS seed, "
-     "x.points, x.last_step AS step, coalesce(x.last_value, x.last_special) AS last, x.least, x.most, flt_spark(x.run_id, "
-     "x.metric_id, x.points) AS curve "
+     "x.points, x.last_step AS step, coalesce(x.last_value, x.last_special) AS last, x.least, x.most, "
+     "flt_spark(x.run_id, x.metric_id, x.points, (SELECT min(m.step) FROM metric m WHERE m.run_id = x.run_id AND "
+     "m.metric_id = x.metric_id), x.last_step) AS curve "
      "FROM series x JOIN metric_name n USING(metric_id) WHERE x.run_id = ?1 ORDER BY x.metric_id"},
     {"curves",
      "SELECT n.name AS metric, n.subject, n.task, nullif(n.seed, -1) AS seed, m.step, coalesce(m.value, m.special) AS value, "

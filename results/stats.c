@@ -98,7 +98,7 @@ flt_err flt_stat_ratio(size_t na, const double *a, size_t nb, const double *b, d
 // ---- Mann-Whitney
 // The chance that U is at most u: subsets of na of the ranks 1 .. na + nb, counted by their sum.
 static double exact_tail(size_t na, size_t nb, size_t u) {
-    static _Thread_local double count[EXACT + 1][2 * EXACT * EXACT];
+    static _Thread_local double count[EXACT + 1][2 * EXACT * EXACT + 1];
     const size_t sums = na * (na + nb) + 1;
     double tail = 0, all = 0;
     memset(count, 0, sizeof count);

@@ -162,7 +162,7 @@ void flt_process_self(flt_process *out);
 flt_err flt_process_register(sqlite3 *db, const char *path);
 void flt_process_reap(sqlite3 *db); // marks the runs whose process is gone; what cannot be written stays
 
-// ---- spark.c: registers flt_spark(run_id, metric_id, points), a metric as a line of blocks
+// ---- spark.c: registers flt_spark(run_id, metric_id, points, first step, last step), a metric as a line of blocks
 flt_err flt_spark_register(sqlite3 *db, const char *path);
 
 // ---- rows.c: result sets as text

@@ -6,7 +6,7 @@
 
 #include "html.h"
 
-enum { WIDTH = 640, HEIGHT = 400, LEFT = 70, RIGHT = 15, TOP = 12, BOTTOM = 50, COLOURS = 8 };
+enum { WIDTH = 640, HEIGHT = 400, LEFT = 96, RIGHT = 15, TOP = 12, BOTTOM = 50, COLOURS = 8 };
 
 typedef struct axis {
     bool log;
