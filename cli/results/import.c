@@ -22,4 +22,5 @@ const flt_sub flt_sub_import = {.name = "import",
                                 .min_words = 1,
                                 .max_words = FLTX_SUB_WORDS,
                                 .mode = FLTX_STORE_WRITE,
+                                .creates = true,
                                 .run = run};

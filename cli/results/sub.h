@@ -44,7 +44,8 @@ typedef struct flt_sub {
     const char *name, *arguments, *summary, *example;
     const struct argp_option *options;
     size_t min_words, max_words;
-    int mode; // FLTX_STORE_READ, FLTX_STORE_WRITE
+    int mode;     // FLTX_STORE_READ, FLTX_STORE_WRITE
+    bool creates; // a store that is not there
     size_t limit;
     flt_err (*run)(const flt_sub_input *in, flt_store *store);
 } flt_sub;

@@ -89,6 +89,15 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
     }
 }
 
+// Only `import` makes a new store; for the others a name that is not there is a mistake.
+static flt_err open_store(const flt_sub *sub, const char *path, flt_store **store) {
+    if (sub->mode == FLTX_STORE_WRITE && !sub->creates) {
+        FLTX_TRY(flt_store_open(path, FLTX_STORE_READ, store));
+        flt_store_close(*store);
+    }
+    return flt_store_open(path, sub->mode, store);
+}
+
 int flt_sub_main(const flt_sub *sub, int argc, char **argv) {
     static const struct argp_child children[] = {{&flt_common_argp, 0, "Common options", 9}, {0}};
     char doc[2048];
@@ -98,7 +107,7 @@ int flt_sub_main(const flt_sub *sub, int argc, char **argv) {
     context c = {.in = {.common = flt_common_defaults(), .filter = {.limit = sub->limit}}, .sub = sub};
     flt_store *store = NULL;
     flt_parse(&argp, argc, argv, &c);
-    flt_err err = flt_store_open(c.in.common.db, sub->mode, &store);
+    flt_err err = open_store(sub, c.in.common.db, &store);
     if (err == FLTE_OK) err = sub->run(&c.in, store);
     const int status = flt_report("results", err);
     flt_store_close(store);

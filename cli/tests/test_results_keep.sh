@@ -33,4 +33,14 @@ expect 0 'became' "$flt" results gc --db copy.db
 expect 0 'done' "$flt" results tail
 expect 0 'run 1 .*done' "$flt" results tail 1
 expect 2 'RUN NAME' "$flt" results tag 1
+for verb in 'tag 1 x' 'note 1 x' 'rm --yes 1' gc; do
+    # shellcheck disable=SC2086
+    expect_sentence 3 'no such file' "$flt" results $verb --db typo.db
+done
+missing typo.db
+head -c 5000 /dev/zero >foreign.db
+for verb in list 'show 1' best 'compare 1 2' schema plot report tail 'export tag' 'tag 1 x' gc 'import test.db'; do
+    # shellcheck disable=SC2086
+    expect_sentence 3 'not a database' "$flt" results $verb --db foreign.db
+done
 finish
