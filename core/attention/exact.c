@@ -8,6 +8,7 @@
 // causal. On evenly spaced positions an encoding is a vector of 2N - 1 lags; elsewhere it is evaluated pair by pair, tile by
 // tile.
 #include "engine/encoding.h"
+#include "engine/exact_backward.h"
 #include "engine/tiles.h"
 
 #include "flt/memory.h"
@@ -42,6 +43,7 @@ typedef struct plan {
     bool points;                  // the encoding is evaluated tile by tile
     const flt_att_tiles *tiles;
     slot *slots;
+    flt_att_exact_back *back;
     flt_ws ws;
 } plan;
 
@@ -110,6 +112,15 @@ static void forward(void *self, const flt_real *q, const flt_real *k, const flt_
     }
 }
 
+static const flt_real *back_bias(const void *self, size_t thread, size_t head, const size_t at[4], ptrdiff_t *ldb) {
+    const plan *p = self;
+    return tile_bias(p, &p->slots[thread], head, at[0], at[1], at[2], at[3], ldb);
+}
+
+static flt_err backward(void *self, const flt_attention_pass *pass) {
+    return flt_att_exact_back_run(((plan *)self)->back, pass);
+}
+
 // ---- plan
 
 static void bind(void *self, flt_ws *ws) {
@@ -131,7 +142,8 @@ static flt_err to_reals(const flt_att_array *a, size_t *heads, flt_real **out) {
     const size_t lead = a->heads == 0 ? 1 : a->heads;
     *heads = lead;
     FLTX_TRY(flt_alloc(lead * a->count, sizeof **out, out));
-    for (size_t i = 0; i < lead * a->count; i++) (*out)[i] = (flt_real)a->data[(i + FLTX_BUG(LAG_OFF_BY_ONE)) % (lead * a->count)];
+    for (size_t i = 0; i < lead * a->count; i++)
+        (*out)[i] = (flt_real)a->data[(i + FLTX_BUG(LAG_OFF_BY_ONE)) % (lead * a->count)];
     return FLTE_OK;
 }
 
@@ -183,6 +195,7 @@ static flt_err read_bias(const flt_attention_desc *desc, plan *p) {
 static void destroy(void *self) {
     plan *p = self;
     if (p == NULL) return;
+    flt_att_exact_back_destroy(p->back);
     flt_ws_destroy(&p->ws);
     flt_free(p->slots);
     flt_free(p->lags);
@@ -216,6 +229,8 @@ static flt_err create(const flt_attention_desc *desc, void **self) {
     FLTX_GO(err, failed, read_bias(desc, p));
     FLTX_GO(err, failed, flt_alloc((size_t)p->threads, sizeof *p->slots, &p->slots));
     FLTX_GO(err, failed, flt_ws_create(bind, p, &p->ws));
+    const flt_att_exact_shape shape = {p->rows, p->cols, p->threads, p, back_bias, &p->bias, &p->lag_bias};
+    FLTX_GO(err, failed, flt_att_exact_back_create(desc, &shape, &p->back));
     *self = p;
     return FLTE_OK;
 failed:
@@ -224,7 +239,8 @@ failed:
 }
 
 static size_t workspace(const void *self) {
-    return ((const plan *)self)->ws.size;
+    const plan *p = self;
+    return p->ws.size + flt_att_exact_back_workspace(p->back);
 }
 
 static size_t draws(const void *self, size_t max, flt_attention_arg *out) {
@@ -247,12 +263,13 @@ const flt_attention_kind flt_attention_kind_exact = {
             .cost = "time O(N^2 (d + dv)), memory O(N d)",
             .citation =
                 "Vaswani et al., Attention is all you need, NeurIPS 2017; Rabe and Staats 2021, arXiv 2112.05682 (memory)",
-            .caps = FLTX_ATT_CAUSAL | FLTX_ATT_RPE | FLTX_ATT_EXACT | FLTX_ATT_NORMALISED | FLTX_ATT_PERMUTE,
+            .caps = FLTX_ATT_CAUSAL | FLTX_ATT_RPE | FLTX_ATT_EXACT | FLTX_ATT_NORMALISED | FLTX_ATT_PERMUTE | FLTX_ATT_BACKWARD,
             .params = params,
         },
     .create = create,
     .destroy = destroy,
     .forward = forward,
+    .backward = backward,
     .workspace = workspace,
     .draws = draws,
 };

@@ -274,6 +274,20 @@ Test(attention_backward, fourier) {
     cr_assert(eq(sz, flt_live_blocks(), 0));
 }
 
+// Without a bias, with lags, with a matrix; shared or not.
+Test(attention_backward, exact) {
+    for (size_t s = 0; s < SIZES; s++)
+        for (int causal = 0; causal < 2; causal++)
+            for (int form = 0; form < 3; form++) {
+                backward b = start("exact", "", sizes[s], s + (size_t)form, causal);
+                const size_t N = sizes[s], heads = s % 2 ? b.p.H : 0;
+                if (form == 1) add_arg(&b.p, "lag_bias", heads, 1, (size_t[]){2 * N - 1}, -1, 1);
+                if (form == 2) add_arg(&b.p, "bias", heads, 2, (size_t[]){N, N}, -1, 1);
+                check_all(&b);
+            }
+    cr_assert(eq(sz, flt_live_blocks(), 0));
+}
+
 // Keys whose log features climb far past the cap, or fall: the causal scale moves within tiles and between them.
 Test(attention_backward, moving_scales) {
     for (int grow = 0; grow < 2; grow++)
@@ -311,8 +325,8 @@ static void add_all(backward *b, bool exact, size_t N) {
 }
 
 Test(attention_backward, bits_do_not_depend_on_threads) {
-    static const char *const names[] = {"flt"};
-    for (size_t k = 0; k < 1 * 2; k++) {
+    static const char *const names[] = {"flt", "exact"};
+    for (size_t k = 0; k < 2 * 2; k++) {
         backward b = start(names[k / 2], "", 200, 1, k % 2);
         add_all(&b, k / 2, 200);
         prepare(&b);
@@ -331,9 +345,9 @@ Test(attention_backward, bits_do_not_depend_on_threads) {
 
 // Inputs times three and more, one huge key: gradients stay finite.
 Test(attention_backward, extreme_inputs) {
-    static const char *const names[] = {"flt", "performer"};
+    static const char *const names[] = {"flt", "performer", "exact"};
     static const double scales[] = {3, 30};
-    for (size_t k = 0; k < 2 * 2 * 2; k++) {
+    for (size_t k = 0; k < 3 * 2 * 2; k++) {
         backward b = {.p = {.mechanism = names[k / 4], .B = 1, .H = 2, .N = 130, .d = 16, .dv = 3, .seed = k}};
         b.p.causal = k % 2, b.p.params = "";
         inputs(&b.p, scales[k / 2 % 2]);

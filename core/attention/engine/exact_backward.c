@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: MIT
+// Gradients of exact attention, tile by tile; see exact_backward.h.
+#include "exact_backward.h"
+#include "tiles.h"
+
+#include "flt/memory.h"
+#include "flt/num.h"
+#include "flt/plant.h"
+
+#include <math.h>
+#include <omp.h>
+#include <string.h>
+
+typedef struct slot {           // one thread's room
+    flt_real *s, *ds;           // [rows, cols]: P, then dS
+    flt_real *top, *sum, *keep; // [rows]
+} slot;
+
+struct flt_att_exact_back {
+    size_t B, H, N, d, dv, row_tiles, col_tiles;
+    bool causal;
+    flt_att_exact_shape shape;
+    const char *who, *names[3];
+    const flt_att_tiles *tiles;
+    flt_real *top, *inverse, *term; // [B H, N]: row maxima, 1 / row sums, dout.out
+    double *dlags;                  // [B H, 2N - 1]
+    slot *slots;
+    flt_ws ws;
+};
+
+typedef struct work { // what one pass wants
+    const flt_attention_pass *pass;
+    double *dmatrix, *dlags; // the caller's, NULL: not wanted
+} work;
+
+typedef struct tile { // rows i .. i + n - 1 and columns j .. j + cols - 1 of one of B H
+    size_t bh, i, j, n, cols;
+} tile;
+
+static size_t smaller(size_t a, size_t b) {
+    return a < b ? a : b;
+}
+
+// The same tiles as in the forward pass, whichever way they are walked: their products then have the same bits.
+static tile tile_at(const flt_att_exact_back *a, size_t bh, size_t i, size_t j) {
+    const size_t n = smaller(a->shape.rows, a->N - i), keys = a->causal ? i + n : a->N;
+    return (tile){bh, i, j, n, j < keys ? smaller(a->shape.cols, keys - j) : 0};
+}
+
+static const flt_real *at(const flt_att_exact_back *a, const flt_real *x, size_t bh, size_t row, size_t width) {
+    return x + (bh * a->N + row) * width;
+}
+
+static size_t locate(const flt_att_exact_back *a, size_t bh, size_t row, size_t width) {
+    return (bh * a->N + row) * width;
+}
+
+// ---- one tile
+
+// s = exp(logits - top): online while w->top still rises, final once it holds the rows' maxima.
+static void weights(const flt_att_exact_back *a, slot *w, const work *k, tile t, size_t thread) {
+    const size_t d = a->d, where[4] = {t.i, t.j, t.n, t.cols};
+    const flt_real scale = (flt_real)(1.0 / sqrt((double)d));
+    flt_att_softmax_tile s = {.n = t.n, .cols = t.cols, .s = w->s, .causal = a->causal};
+    s.valid = (ptrdiff_t)t.i - (ptrdiff_t)t.j + 1;
+    s.top = w->top, s.sum = w->sum, s.keep = w->keep;
+    s.bias = a->shape.bias(a->shape.self, thread, t.bh % a->H, where, &s.ldb);
+    flt_gemm(false, true, t.n, t.cols, d, scale, at(a, k->pass->q, t.bh, t.i, d), d, at(a, k->pass->k, t.bh, t.j, d), d, 0, w->s,
+             t.cols);
+    a->tiles->softmax(&s);
+}
+
+// s = P, ds = dS of the tile
+static void gradients(const flt_att_exact_back *a, slot *w, const work *k, tile t, size_t thread) {
+    const size_t dv = a->dv, row = locate(a, t.bh, t.i, 1);
+    memcpy(w->top, a->top + row, t.n * sizeof *w->top);
+    weights(a, w, k, t, thread);
+    flt_gemm(false, true, t.n, t.cols, dv, 1, at(a, k->pass->dout, t.bh, t.i, dv), dv, at(a, k->pass->v, t.bh, t.j, dv), dv, 0,
+             w->ds, t.cols);
+    for (size_t x = 0; x < t.n; x++) {
+        const flt_real f = a->inverse[row + x], term = FLTX_BUG(BACKWARD_NO_ROW_TERM) ? 0 : a->term[row + x];
+        flt_real *p = w->s + x * t.cols, *ds = w->ds + x * t.cols;
+        for (size_t y = 0; y < t.cols; y++) {
+            p[y] *= f;
+            ds[y] = p[y] * (ds[y] - term);
+        }
+    }
+}
+
+static void add_lags(const flt_att_exact_back *a, const slot *w, tile t) {
+    for (size_t x = 0; x < t.n; x++) {
+        double *lags = a->dlags + t.bh * (2 * a->N - 1) + (t.j + a->N - 1 - t.i - x);
+        for (size_t y = 0; y < t.cols; y++) lags[y] += (double)w->ds[x * t.cols + y];
+    }
+}
+
+static void add_matrix(const flt_att_exact_back *a, const slot *w, tile t, double *matrix) {
+    const size_t N = a->N;
+    if (a->shape.matrix->heads != 0) matrix += t.bh % a->H * N * N;
+    for (size_t x = 0; x < t.n; x++) {
+        for (size_t y = 0; y < t.cols; y++) matrix[(t.i + x) * N + t.j + y] += (double)w->ds[x * t.cols + y];
+    }
+}
+
+// ---- rows and columns
+
+static void row_sums(const flt_att_exact_back *a, slot *w, const work *k, tile first, size_t thread) {
+    const size_t row = locate(a, first.bh, first.i, 1), dv = a->dv;
+    for (size_t x = 0; x < first.n; x++) w->top[x] = (flt_real)-INFINITY, w->sum[x] = 0;
+    for (size_t j = 0; j < a->N; j += a->shape.cols) {
+        const tile t = tile_at(a, first.bh, first.i, j);
+        if (t.cols > 0) weights(a, w, k, t, thread);
+    }
+    memcpy(a->top + row, w->top, first.n * sizeof *w->top);
+    for (size_t x = 0; x < first.n; x++) {
+        const size_t y = (row + x) * dv;
+        a->inverse[row + x] = 1 / w->sum[x];
+        a->term[row + x] = flt_dot(dv, k->pass->dout + y, k->pass->out + y);
+    }
+}
+
+// Row sums, dq and the biases' gradients of one tile of rows.
+static void run_rows(const flt_att_exact_back *a, slot *w, const work *k, size_t bh, size_t i, size_t thread) {
+    const size_t d = a->d;
+    const flt_real scale = (flt_real)(1.0 / sqrt((double)d));
+    row_sums(a, w, k, tile_at(a, bh, i, 0), thread);
+    for (size_t j = 0; j < a->N; j += a->shape.cols) {
+        const tile t = tile_at(a, bh, i, j);
+        if (t.cols == 0) break;
+        gradients(a, w, k, t, thread);
+        flt_gemm(false, false, t.n, d, t.cols, scale, w->ds, t.cols, at(a, k->pass->k, bh, j, d), d, j > 0,
+                 k->pass->dq + locate(a, bh, i, d), d);
+        if (k->dlags != NULL) add_lags(a, w, t);
+        if (k->dmatrix != NULL) add_matrix(a, w, t, k->dmatrix);
+    }
+}
+
+// dk and dv of one tile of columns.
+static void run_columns(const flt_att_exact_back *a, slot *w, const work *k, size_t bh, size_t j, size_t thread) {
+    const size_t d = a->d, dv = a->dv, cols = smaller(a->shape.cols, a->N - j);
+    const flt_real scale = (flt_real)(1.0 / sqrt((double)d));
+    flt_real *to_k = k->pass->dk + locate(a, bh, j, d), *to_v = k->pass->dv + locate(a, bh, j, dv);
+    memset(to_k, 0, cols * d * sizeof *to_k);
+    memset(to_v, 0, cols * dv * sizeof *to_v);
+    for (size_t i = 0; i < a->N; i += a->shape.rows) {
+        const tile t = tile_at(a, bh, i, j);
+        if (t.cols == 0) continue;
+        gradients(a, w, k, t, thread);
+        flt_gemm(true, false, t.cols, dv, t.n, 1, w->s, t.cols, at(a, k->pass->dout, bh, i, dv), dv, 1, to_v, dv);
+        flt_gemm(true, false, t.cols, d, t.n, scale, w->ds, t.cols, at(a, k->pass->q, bh, i, d), d, 1, to_k, d);
+    }
+}
+
+// One unit of the first loop: a tile of rows of one of B H; with lags all rows of one of B H; with a matrix a tile of rows of all
+// B H. What is summed then belongs to one thread, in a fixed order.
+static void run_unit(const flt_att_exact_back *a, slot *w, const work *k, size_t unit, size_t thread) {
+    const size_t heads = a->B * a->H, tiles = a->row_tiles, rows = a->shape.rows;
+    if (k->dmatrix != NULL) {
+        for (size_t bh = 0; bh < heads; bh++) run_rows(a, w, k, bh, unit * rows, thread);
+    } else if (k->dlags != NULL) {
+        for (size_t t = 0; t < tiles; t++) run_rows(a, w, k, unit, t * rows, thread);
+    } else {
+        run_rows(a, w, k, unit / tiles, (tiles - 1 - unit % tiles) * rows, thread); // causal: the longest rows first
+    }
+}
+
+static void run_all(flt_att_exact_back *a, const work *k) {
+    const size_t heads = a->B * a->H;
+    const size_t units = k->dmatrix != NULL ? a->row_tiles : k->dlags != NULL ? heads : heads * a->row_tiles;
+#pragma omp parallel num_threads(a->shape.threads)
+    {
+        const size_t thread = (size_t)omp_get_thread_num();
+        slot *w = &a->slots[thread];
+        const unsigned saved = flt_num_ftz();
+#pragma omp for schedule(dynamic)
+        for (size_t u = 0; u < units; u++) run_unit(a, w, k, u, thread);
+#pragma omp for schedule(dynamic)
+        for (size_t u = 0; u < heads * a->col_tiles; u++)
+            run_columns(a, w, k, u / a->col_tiles, u % a->col_tiles * a->shape.cols, thread);
+        flt_num_ftz_restore(saved);
+    }
+}
+
+// ---- one pass
+
+static void gather_lags(const flt_att_exact_back *a, double *to) {
+    const size_t lags = 2 * a->N - 1, heads = a->shape.lags->heads == 0 ? 1 : a->H;
+    memset(to, 0, heads * lags * sizeof *to);
+    for (size_t bh = 0; bh < a->B * a->H; bh++) {
+        double *head = to + (heads == 1 ? 0 : bh % a->H) * lags;
+        for (size_t i = 0; i < lags; i++) head[i] += a->dlags[bh * lags + i];
+    }
+}
+
+flt_err flt_att_exact_back_run(flt_att_exact_back *a, const flt_attention_pass *pass) {
+    work k = {.pass = pass};
+    FLTX_TRY(flt_att_gradients_known(a->who, pass, a->names));
+    for (size_t i = 0; i < pass->n_args; i++)
+        *(strcmp(pass->args[i].name, "bias") == 0 ? &k.dmatrix : &k.dlags) = pass->args[i].data;
+    if (k.dmatrix != NULL) memset(k.dmatrix, 0, (a->shape.matrix->heads == 0 ? 1 : a->H) * a->N * a->N * sizeof *k.dmatrix);
+    if (k.dlags != NULL) memset(a->dlags, 0, a->B * a->H * (2 * a->N - 1) * sizeof *a->dlags);
+    run_all(a, &k);
+    if (k.dlags != NULL) gather_lags(a, k.dlags);
+    return FLTE_OK;
+}
+
+// ---- plan
+
+static void bind(void *self, flt_ws *ws) {
+    flt_att_exact_back *a = self;
+    const size_t real = sizeof(flt_real), heads = a->B * a->H, cells = a->shape.rows * a->shape.cols;
+    a->top = flt_ws_take(ws, heads * a->N, real);
+    a->inverse = flt_ws_take(ws, heads * a->N, real);
+    a->term = flt_ws_take(ws, heads * a->N, real);
+    a->dlags = a->shape.lags->data != NULL ? flt_ws_take(ws, heads * (2 * a->N - 1), sizeof(double)) : NULL;
+    for (int t = 0; t < a->shape.threads; t++) {
+        slot *w = &a->slots[t];
+        w->s = flt_ws_take(ws, cells, real);
+        w->ds = flt_ws_take(ws, cells, real);
+        w->top = flt_ws_take(ws, a->shape.rows, real);
+        w->sum = flt_ws_take(ws, a->shape.rows, real);
+        w->keep = flt_ws_take(ws, a->shape.rows, real);
+    }
+}
+
+flt_err flt_att_exact_back_create(const flt_attention_desc *desc, const flt_att_exact_shape *shape, flt_att_exact_back **out) {
+    flt_att_exact_back *a = NULL;
+    flt_err err = FLTE_OK;
+    *out = NULL;
+    if (!desc->backward) return FLTE_OK;
+    FLTX_TRY(flt_alloc(1, sizeof *a, &a));
+    a->B = desc->B, a->H = desc->H, a->N = desc->N, a->d = desc->d, a->dv = desc->dv;
+    a->causal = desc->causal;
+    a->shape = *shape;
+    a->who = desc->mechanism;
+    a->row_tiles = (a->N + shape->rows - 1) / shape->rows;
+    a->col_tiles = (a->N + shape->cols - 1) / shape->cols;
+    a->tiles = FLTX_ISA_PICK(flt_att_tiles);
+    if (shape->matrix->data != NULL) a->names[0] = "bias";
+    if (shape->lags->data != NULL) a->names[0] = "lag_bias"; // never both
+    FLTX_GO(err, failed, flt_alloc((size_t)shape->threads, sizeof *a->slots, &a->slots));
+    FLTX_GO(err, failed, flt_ws_create(bind, a, &a->ws));
+    *out = a;
+    return FLTE_OK;
+failed:
+    flt_att_exact_back_destroy(a);
+    return err;
+}
+
+void flt_att_exact_back_destroy(flt_att_exact_back *a) {
+    if (a == NULL) return;
+    flt_ws_destroy(&a->ws);
+    flt_free(a->slots);
+    flt_free(a);
+}
+
+size_t flt_att_exact_back_workspace(const flt_att_exact_back *a) {
+    return a == NULL ? 0 : a->ws.size;
+}
