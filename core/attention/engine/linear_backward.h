@@ -5,10 +5,10 @@
 //     1]: dlq_if = phi_if g_i.S_f,  S_f = sum_j psi_jf y_j        dlk_jf = psi_jf y_j.G_f,  G_f = sum_i phi_if g_i dv_j = sum_f
 //     psi_jf G_f (its first dv numbers)          causal: S_f over j <= i, G_f over i >= j
 //
-// Causal plans walk forward with S, then back with G; S is recomputed and nothing is ever subtracted (a state that is walked back by
-// subtraction drifts in single precision). The scales of the key features are those of the
-// forward pass, kept once a tile: they fall on the way back, so G shrinks with them and cannot overflow. Time O(N F (d + dv)),
-// memory O(F (dv + tile)) a thread, causal F N / tile and N beside it.
+// Causal plans walk forward with S, then back with G; S is recomputed and nothing is ever subtracted (a state that is walked back
+// by subtraction drifts in single precision). The scales of the key features are those of the forward pass, kept once a tile:
+// they fall on the way back, so G shrinks with them and cannot overflow. Time O(N F (d + dv)), memory O(F (dv + tile)) a thread,
+// causal F N / tile and N beside it.
 #ifndef FLTX_ATTENTION_LINEAR_BACKWARD_H
 #define FLTX_ATTENTION_LINEAR_BACKWARD_H
 
