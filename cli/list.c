@@ -81,16 +81,16 @@ static void range_text(const flt_param_spec *p, char *out, size_t room) {
 
 static void print_kind(const flt_registry *r, const flt_kind *k, bool details) {
     char text[512];
-    printf("  %-18s %s\n", k->name, k->summary);
+    printf("  %-24s %s\n", k->name, k->summary);
     if (!details) return;
-    if (k->formula != NULL) printf("  %-18s   formula    %s\n", "", k->formula);
-    if (k->cost != NULL) printf("  %-18s   cost       %s\n", "", k->cost);
+    if (k->formula != NULL) printf("  %-24s   formula    %s\n", "", k->formula);
+    if (k->cost != NULL) printf("  %-24s   cost       %s\n", "", k->cost);
     caps_text(r, k->caps, text, sizeof text);
-    if (text[0] != '\0') printf("  %-18s   supports   %s\n", "", text);
-    if (k->citation != NULL) printf("  %-18s   reference  %s\n", "", k->citation);
+    if (text[0] != '\0') printf("  %-24s   supports   %s\n", "", text);
+    if (k->citation != NULL) printf("  %-24s   reference  %s\n", "", k->citation);
     for (const flt_param_spec *p = k->params; p != NULL && p->name != NULL; p++) {
         range_text(p, text, sizeof text);
-        printf("  %-18s   %-10s %s (%s; default %s)\n", "", p->name, p->help, text, p->initial == NULL ? "none" : p->initial);
+        printf("  %-24s   %-10s %s (%s; default %s)\n", "", p->name, p->help, text, p->initial == NULL ? "none" : p->initial);
     }
 }
 
