@@ -205,6 +205,7 @@ static flt_err save(job *j) {
 }
 
 static flt_err attend(job *j) {
+    FLTX_TRY(flt_check_output("attend", j->input->in, j->input->out));
     FLTX_TRY(plan(j));
     FLTX_TRY(flt_alloc(j->desc.B * j->desc.H * j->desc.N, j->desc.dv * sizeof(flt_real), &j->result));
     flt_attention_forward(j->plan, j->q, j->x ? j->q : j->k, j->x ? j->q : j->v, j->result);

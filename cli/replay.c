@@ -176,6 +176,7 @@ static flt_err check_finite(const job *j) {
 }
 
 static flt_err replay(job *j) {
+    FLTX_TRY(flt_check_output("replay", j->input->in, j->input->out));
     FLTX_TRY(plan(j));
     step_all(j);
     FLTX_TRY(check_finite(j));

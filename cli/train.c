@@ -7,6 +7,7 @@
 #include "flt/meta.h"
 #include "flt/random.h"
 #include "flt/tasks.h"
+#include "flt/tensorfile.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -228,6 +229,8 @@ static flt_err train(input *in, flt_session **s) {
     flt_weights w = {0};
     flt_meta_report report = {0};
     FLTX_TRY(choose_tasks(in));
+    FLTX_TRY(flt_write_possible(in->out));
+    if (in->config.checkpoint != NULL) FLTX_TRY(flt_write_possible(in->config.checkpoint));
     FLTX_TRY(load(in, &w));
     in->config.make = flt_task_create;
     in->config.seed = in->common.seed;

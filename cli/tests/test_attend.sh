@@ -66,5 +66,9 @@ refuse 2 'these have: exact' fourier --in small.safetensors --causal
 refuse 2 'm' flt --in small.safetensors --set m=0
 refuse 2 'did you mean' flt --in small.safetensors --set mm=4
 expect_sentence 3 'nosuch' "$flt" attend flt --in small.safetensors --out nosuch/folder/o.safetensors
+cp small.safetensors own.safetensors && ln -s own.safetensors link.safetensors
+expect_sentence 2 'own.safetensors' "$flt" attend flt --in own.safetensors --out own.safetensors
+expect_sentence 2 'link.safetensors' "$flt" attend flt --in own.safetensors --out link.safetensors
+same own.safetensors small.safetensors
 expect 2 'FILE' "$flt" attend flt --in small.safetensors
 finish

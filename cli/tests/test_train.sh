@@ -53,5 +53,10 @@ expect_sentence 3 'flipped.ckpt' "$flt" "${long[@]}" --checkpoint flipped.ckpt -
 expect_sentence 2 'window' "$flt" "${long[@]}" --window 6 --checkpoint killed.ckpt --resume --out x
 missing x
 expect_sentence 3 'nosuch' "$flt" "${long[@]}" --outer-steps 1 --out nosuch/w
+"$flt" results sql 'SELECT count(*) AS n FROM run' --csv >runs.before
+expect_sentence 3 'nosuch' timeout 10 "$flt" "${long[@]}" --outer-steps 1000000 --out nosuch/w # at once, not after the training
+expect_sentence 3 'nosuch' timeout 10 "$flt" "${long[@]}" --outer-steps 1000000 --checkpoint nosuch/c --out x
+"$flt" results sql 'SELECT count(*) AS n FROM run' --csv >runs.after
+same runs.before runs.after
 ls ./*.tmp* 2>/dev/null && fail 'temporary files were left behind'
 finish

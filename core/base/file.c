@@ -137,3 +137,13 @@ flt_err flt_write_atomic(const char *path, const void *bytes, size_t size) {
     }
     return sync_folder(&t) ? FLTE_OK : fail(path, "was written, but its folder could not be brought to the disk");
 }
+
+flt_err flt_write_possible(const char *path) {
+    target t = {0};
+    int fd = -1;
+    FLTX_TRY(resolve(path, &t));
+    FLTX_TRY(open_temporary(&t, &fd));
+    close(fd);
+    unlink(t.temporary);
+    return FLTE_OK;
+}

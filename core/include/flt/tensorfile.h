@@ -60,6 +60,9 @@ flt_err flt_tensor_writer_save(flt_tensor_writer *w, const char *path);
 // The same atomic replacement for any bytes. Links are followed, the mode of a file that was there is kept, and what is there but
 // is no regular file (a device, a folder) is refused: FLTE_IO.
 flt_err flt_write_atomic(const char *path, const void *bytes, size_t size);
+// Asks beforehand whether flt_write_atomic could start: tries a temporary file beside `path` and removes it. For programs that work
+// for an hour before they write. Errors: FLTE_IO.
+flt_err flt_write_possible(const char *path);
 // A whole regular file. *bytes is freed with flt_free. Errors: FLTE_IO, FLTE_NOMEM.
 flt_err flt_read_all(const char *path, unsigned char **bytes, size_t *size);
 
