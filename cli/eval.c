@@ -200,6 +200,14 @@ static flt_err check_names(const input *in) {
         FLTX_TRY(load(in, in->optimizers[i], &w));
         flt_weights_free(&w);
     }
+    bool learned = false;
+    for (size_t i = 0; i < in->n_optimizers; i++) {
+        const flt_optimizer_kind *kind = NULL;
+        FLTX_TRY(flt_optimizer_find(in->optimizers[i], &kind));
+        learned = learned || (kind->kind.caps & FLTX_OPT_LEARNED) != 0;
+    }
+    if (in->weights != NULL && !learned)
+        return flt_fail(FLTE_USAGE, "--weights", "'%s': none of the compared optimizers is learned", in->weights);
     if (in->baseline != NULL && strcmp(in->optimizers[baseline_of(in)], in->baseline) != 0)
         return flt_fail(FLTE_NAME, "--baseline", "'%s' is not among the compared optimizers", in->baseline);
     return check_settings(in);

@@ -164,8 +164,8 @@ static flt_err choose(const input *in, size_t *first, size_t *last) {
     }
     const char *near = flt_nearest(in->family, names);
     return flt_fail(FLTE_NAME, "family",
-                    "'%s' is unknown%s%s%s; valid names: attention, rpe, tasks, optimizers, estimators, checks, ops", in->family,
-                    near == NULL ? "" : "; did you mean '", near == NULL ? "" : near, near == NULL ? "" : "'?");
+                    "'%s' is unknown%s%s%s valid names: attention, rpe, tasks, optimizers, estimators, checks, ops", in->family,
+                    near == NULL ? "" : "; did you mean '", near == NULL ? "" : near, near == NULL ? ";" : "'?");
 }
 
 static int run(int argc, char **argv) {

@@ -37,9 +37,9 @@ static int unknown(const char *name) {
         snprintf(list + strlen(list), sizeof list - strlen(list), "%s%s", i == 0 ? "" : ", ", names[i]);
     }
     const char *near = flt_nearest(name, names);
-    return flt_report("results",
-                      flt_fail(FLTE_NAME, "results", "'%s' is unknown%s%s%s; valid names: %s", name,
-                               near == NULL ? "" : "; did you mean '", near == NULL ? "" : near, near == NULL ? "" : "'?", list));
+    return flt_report("results", flt_fail(FLTE_NAME, "results", "'%s' is unknown%s%s%s valid names: %s", name,
+                                          near == NULL ? "" : "; did you mean '", near == NULL ? "" : near,
+                                          near == NULL ? ";" : "'?", list));
 }
 
 static int run(int argc, char **argv) {

@@ -64,7 +64,8 @@ static const struct argp_option options[] = {
 static void parse_unroll(struct argp_state *state, const char *arg, flt_meta_config *c) {
     char low[32];
     const char *comma = strchr(arg, ',');
-    if (comma == NULL || (size_t)(comma - arg) >= sizeof low) argp_error(state, "--unroll: '%s' is not MIN,MAX", arg);
+    if (comma == NULL || (size_t)(comma - arg) >= sizeof low)
+        argp_error(state, "--unroll: '%s' is not MIN,MAX; allowed: two whole numbers from 1 to 100000000", arg);
     snprintf(low, sizeof low, "%.*s", (int)(comma - arg), arg);
     c->unroll_min = (size_t)flt_arg_int(state, "unroll", low, 1, 100000000);
     c->unroll_max = (size_t)flt_arg_int(state, "unroll", comma + 1, 1, 100000000);
@@ -143,6 +144,8 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
     case ARGP_KEY_END:
         if (in->config.resume && in->config.checkpoint == NULL) argp_error(state, "--resume needs --checkpoint FILE");
         if (in->out == NULL) argp_error(state, "--out FILE is needed: the trained weights go there");
+        if (in->config.checkpoint != NULL && strcmp(in->config.checkpoint, in->out) == 0)
+            argp_error(state, "--checkpoint and --out are the same file '%s'; allowed: two files", in->out);
         return 0;
     default:
         return parse_config(key, arg, state, in);
@@ -192,14 +195,16 @@ static void describe(const input *in, const flt_weights *w, flt_session *s) {
     }
 }
 
-// The weights are written after a clean stop too: nothing is lost on Ctrl-C.
+// The weights are written after a clean stop too, and when the store or the checkpoint fails on the way: what was trained is not
+// lost.
 static flt_err finish(const input *in, flt_weights *w, flt_session *s, flt_err trained) {
-    if (trained != FLTE_OK && trained != FLTE_INTERRUPTED) return trained;
     char sentence[1024];
+    const bool begun = trained == FLTE_OK || trained == FLTE_INTERRUPTED || trained == FLTE_DB || trained == FLTE_IO;
+    if (!begun) return trained;
     snprintf(sentence, sizeof sentence, "%s", flt_error());
     FLTX_TRY(flt_weights_save(w, in->out));
-    FLTX_TRY(flt_store_artifact(flt_session_store(s), "weights", in->out));
-    return trained == FLTE_OK ? FLTE_OK : flt_fail(trained, "stopped", "%s; weights so far are in %s", sentence, in->out);
+    if (trained != FLTE_OK) return flt_fail(trained, "stopped", "%s; weights so far are in %s", sentence, in->out);
+    return flt_store_artifact(flt_session_store(s), "weights", in->out);
 }
 
 static bool is_distribution(const char *spec) {
@@ -239,7 +244,7 @@ static flt_err train(input *in, flt_session **s) {
     if (err == FLTE_OK) {
         describe(in, &w, *s);
         err = flt_meta_train(&in->config, &w, flt_session_sink(*s), &report);
-        err = finish(in, &w, *s, err);
+        if (err != FLTE_IO || report.outer_steps > 0) err = finish(in, &w, *s, err);
     }
     if (err == FLTE_OK && !in->common.quiet)
         fprintf(

@@ -266,6 +266,9 @@ static flt_err verify(input *in, flt_session **s) {
     const flt_sink sink = {&w, on_metric, on_record, on_progress, on_stopped};
     flt_err err = make_tables(&w);
     if (err == FLTE_OK) err = flt_verify_run(&in->config, &sink, &report);
+    if (err == FLTE_OK && report.passed + report.marginal == 0)
+        err = flt_fail(FLTE_USAGE, "nothing was checked",
+                       "none of the checks that were named applies to the mechanisms that were named");
     if (err == FLTE_OK || err == FLTE_CHECK) {
         const flt_err filled = fill_ladder(&w);
         const flt_err printed = filled != FLTE_OK ? filled : in->common.json ? print_json(&w, &report) : print_text(&w);
@@ -298,6 +301,8 @@ static int run(int argc, char **argv) {
     input in = {.common = flt_common_defaults()};
     flt_session *s = NULL;
     flt_parse(&argp, argc, argv, &in);
+    if (in.common.n_set > 0)
+        return flt_report("verify", flt_fail(FLTE_USAGE, "--set", "'%s': verify has no parameters to set", in.common.set[0]));
     in.config.mechanisms = in.mechanisms;
     in.config.checks = in.checks;
     in.config.n = in.n;

@@ -47,6 +47,17 @@ static int flush(const flt_verb_kind *verb, int status) {
     return 3;
 }
 
+// A misspelt FLT_ISA would quietly run other kernels than the ones asked for.
+static bool isa_is_known(void) {
+    static const char *const names[] = {"portable", "avx2", "avx512"};
+    const char *isa = getenv("FLT_ISA");
+    for (size_t i = 0; isa != NULL && i < sizeof names / sizeof *names; i++)
+        if (strcmp(isa, names[i]) == 0) return true;
+    if (isa == NULL || isa[0] == '\0') return true;
+    fprintf(stderr, "flt: FLT_ISA: '%s' in the environment; allowed: portable, avx2, avx512\n", isa);
+    return false;
+}
+
 int main(int argc, char **argv) {
     if (argc < 2) {
         print_help();
@@ -65,6 +76,7 @@ int main(int argc, char **argv) {
         fprintf(stderr, "flt: %s\n", flt_error());
         return 2;
     }
+    if (!isa_is_known()) return 2;
     flt_signals_install();
     const int status = run_verb(verb, argc, argv);
     return flush(verb, status);

@@ -13,6 +13,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 struct flt_session {
     flt_store *store;
@@ -95,8 +96,12 @@ void flt_session_param(flt_session *s, const char *name, const char *format, ...
     if (s->deferred == FLTE_OK) s->deferred = flt_store_param(s->store, name, text);
 }
 
+// Sentences start with who speaks; the verb's own name is not said twice.
 int flt_report(const char *verb, flt_err err) {
-    if (err != FLTE_OK) fprintf(stderr, "flt %s: %s\n", verb, flt_error());
+    const char *sentence = flt_error();
+    const size_t n = strlen(verb);
+    if (strncmp(sentence, verb, n) == 0 && sentence[n] == ':') sentence += n + 1 + (sentence[n + 1] == ' ');
+    if (err != FLTE_OK) fprintf(stderr, "flt %s: %s\n", verb, sentence);
     return flt_err_status(err);
 }
 

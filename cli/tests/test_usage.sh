@@ -49,6 +49,12 @@ expect 0 '' "$flt" verify --check fourier --quiet
 "$flt" results sql "$rows" 2>err.txt | head -n 1 >head.txt
 [ ! -s err.txt ] || fail "a reader that had enough: $(cat err.txt)"
 
+expect_sentence 2 'no parameters' "$flt" verify --check fourier --set a=b
+expect_sentence 2 'nothing was checked' "$flt" verify --check streaming --mechanism exact
+expect_sentence 2 'is learned' "$flt" eval --optimizers adam --weights w.safetensors
+expect 2 'the same file' "$flt" train --checkpoint w --out w
+expect_sentence 2 'allowed: portable' env FLT_ISA=foo "$flt" list
+
 # a database that can't be written
 mkdir closed && chmod 500 closed
 if [ "$(id -u)" -ne 0 ]; then expect_sentence 3 'closed' "$flt" verify --db closed/x.db --check fourier; fi
