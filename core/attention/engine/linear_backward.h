@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 // Gradients of linear attention over positive features; see linear.h for the forward form. Private to core/attention.
 //
-//     out_i = sum_j A_ij v_j / den_i,  A_ij = sum_f phi_if psi_jf.      With g_i = [dout_i, -dout_i.out_i] / den_i, y_j = [v_j,
-//     1]: dlq_if = phi_if g_i.S_f,  S_f = sum_j psi_jf y_j        dlk_jf = psi_jf y_j.G_f,  G_f = sum_i phi_if g_i dv_j = sum_f
-//     psi_jf G_f (its first dv numbers)          causal: S_f over j <= i, G_f over i >= j
+//     out_i = sum_j A_ij v_j / den_i,  A_ij = sum_f phi_if psi_jf
+//     g_i = [dout_i, -dout_i.out_i] / den_i,  y_j = [v_j, 1]
+//     S_f = sum_j psi_jf y_j (causal: over j <= i),  dlq_if = phi_if g_i.S_f
+//     G_f = sum_i phi_if g_i (causal: over i >= j),  dlk_jf = psi_jf y_j.G_f
+//     dv_j = sum_f psi_jf G_f (its first dv numbers)
 //
 // Causal plans walk forward with S, then back with G; S is recomputed and nothing is ever subtracted (a state that is walked back
 // by subtraction drifts in single precision). The scales of the key features are those of the forward pass, kept once a tile:
