@@ -51,6 +51,12 @@ static size_t smaller(size_t a, size_t b) {
     return a < b ? a : b;
 }
 
+// A bias of minus infinity hides a key. As a number this low it does the same without a difference of infinities in a row that
+// sees nothing, whose output is then the plain mean.
+static flt_real closed(double bias) {
+    return (flt_real)fmax(bias, -1e30);
+}
+
 // ---- one tile
 
 // Bias of rows i.., columns j..: *ldb is the distance of rows. NULL: none.
@@ -70,7 +76,7 @@ static const flt_real *tile_bias(const plan *p, slot *w, size_t head, size_t i, 
         }
     }
     p->encoding.kind->closed_form(&args, n * cols, w->z, w->f);
-    for (size_t a = 0; a < n * cols; a++) w->bias[a] = (flt_real)w->f[a];
+    for (size_t a = 0; a < n * cols; a++) w->bias[a] = closed(w->f[a]);
     *ldb = (ptrdiff_t)cols;
     return w->bias;
 }
@@ -142,8 +148,7 @@ static flt_err to_reals(const flt_att_array *a, size_t *heads, flt_real **out) {
     const size_t lead = a->heads == 0 ? 1 : a->heads;
     *heads = lead;
     FLTX_TRY(flt_alloc(lead * a->count, sizeof **out, out));
-    for (size_t i = 0; i < lead * a->count; i++)
-        (*out)[i] = (flt_real)a->data[(i + FLTX_BUG(LAG_OFF_BY_ONE)) % (lead * a->count)];
+    for (size_t i = 0; i < lead * a->count; i++) (*out)[i] = closed(a->data[(i + FLTX_BUG(LAG_OFF_BY_ONE)) % (lead * a->count)]);
     return FLTE_OK;
 }
 
@@ -159,7 +164,7 @@ static flt_err encoding_lags(plan *p) {
     for (size_t h = 0; h < p->bias_heads; h++) {
         const flt_rpe_args args = flt_att_encoding_args(&p->encoding, h);
         p->encoding.kind->closed_form(&args, lags, z, f);
-        for (size_t i = 0; i < lags; i++) p->lags[h * lags + i] = (flt_real)f[i];
+        for (size_t i = 0; i < lags; i++) p->lags[h * lags + i] = closed(f[i]);
     }
     flt_free(z);
     return FLTE_OK;

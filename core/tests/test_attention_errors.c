@@ -104,9 +104,25 @@ Test(attention_errors, not_finite) {
         p = base("exact");
         double *bias = add_arg(&p, "bias", 0, 2, (size_t[]){6, 6}, 0, 1);
         bias[35] = bad[i];
-        refused(&p, FLTE_NUMERIC, "at index 35");
+        if (bad[i] != -INFINITY) refused(&p, FLTE_NUMERIC, "at index 35"); // minus infinity hides a key: see hidden_keys
         flt_free(bias);
     }
+}
+
+// Minus infinity in a bias of exact attention removes a key; a row that sees nothing is the plain mean, not a NaN.
+Test(attention_errors, hidden_keys) {
+    const flt_real q[3] = {1, 2, 3}, v[3] = {5, 7, 12};
+    const double table[9] = {0, -INFINITY, -INFINITY, -INFINITY, -INFINITY, 0, -INFINITY, -INFINITY, -INFINITY};
+    const flt_attention_arg bias = {.name = "bias", .rank = 2, .dim = {3, 3}, .data = table};
+    const flt_attention_desc desc = {.mechanism = "exact", .B = 1, .H = 1, .N = 3, .d = 1, .dv = 1, .n_args = 1, .args = &bias};
+    flt_attention *a = NULL;
+    flt_real out[3];
+    cr_assert(flt_attention_create(&desc, &a) == FLTE_OK, "%s", flt_error());
+    flt_attention_forward(a, q, q, v, out);
+    flt_attention_destroy(a);
+    cr_expect(out[0] == 5, "row 0 sees key 0 alone: %g", (double)out[0]);
+    cr_expect(out[1] == 12, "row 1 sees key 2 alone: %g", (double)out[1]);
+    cr_expect(fabs((double)out[2] - 8) <= 8 * 4 * FLTX_EPS, "row 2 sees nothing: %g", (double)out[2]);
 }
 
 Test(attention_errors, contradictions) {
