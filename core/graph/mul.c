@@ -26,35 +26,7 @@ static flt_node build(flt_graph *g, const flt_node *in) {
     return flt_mul(g, in[0], in[1]);
 }
 static const flt_op_example examples[] = {
-    {.label = "equal shapes",
-     .n = 2,
-     .in = {{.rank = 2, .dim = {2, 3}, .low = -1, .high = 1}, {.rank = 2, .dim = {2, 3}, .low = -1, .high = 1}},
-     .build = build},
-    {.label = "row",
-     .n = 2,
-     .in = {{.rank = 2, .dim = {3, 4}, .low = -1, .high = 1}, {.rank = 1, .dim = {4}, .low = -1, .high = 1}},
-     .build = build},
-    {.label = "column",
-     .n = 2,
-     .in = {{.rank = 2, .dim = {3, 4}, .low = -1, .high = 1}, {.rank = 2, .dim = {3, 1}, .low = -1, .high = 1}},
-     .build = build},
-    {.label = "scalar on the left",
-     .n = 2,
-     .in = {{.rank = 0, .low = -1, .high = 1}, {.rank = 2, .dim = {2, 3}, .low = -1, .high = 1}},
-     .build = build},
-    {.label = "outer",
-     .n = 2,
-     .in = {{.rank = 2, .dim = {3, 1}, .low = -1, .high = 1}, {.rank = 2, .dim = {1, 4}, .low = -1, .high = 1}},
-     .build = build},
-    {.label = "middle axis",
-     .n = 2,
-     .in = {{.rank = 3, .dim = {2, 1, 3}, .low = -1, .high = 1}, {.rank = 3, .dim = {2, 2, 3}, .low = -1, .high = 1}},
-     .build = build},
-    {.label = "four axes",
-     .n = 2,
-     .in = {{.rank = 4, .dim = {2, 1, 2, 1}, .low = -1, .high = 1}, {.rank = 4, .dim = {1, 3, 1, 2}, .low = -1, .high = 1}},
-     .build = build},
-    {0},
+    FLTX_BROADCAST_EXAMPLES(build){0},
 };
 
 const flt_op_kind flt_op_kind_mul = {

@@ -87,6 +87,37 @@ typedef struct flt_op_example {
     flt_node (*build)(flt_graph *g, const flt_node *in);
 } flt_op_example;
 
+// The ways in which two operands meet, for arithmetic that is smooth everywhere: rows of a table of examples.
+#define FLTX_BROADCAST_EXAMPLES(build_)                                                                                          \
+    {.label = "equal shapes",                                                                                                    \
+     .n = 2,                                                                                                                     \
+     .in = {{.rank = 2, .dim = {2, 3}, .low = -1, .high = 1}, {.rank = 2, .dim = {2, 3}, .low = -1, .high = 1}},                 \
+     .build = build_},                                                                                                           \
+        {.label = "row",                                                                                                         \
+         .n = 2,                                                                                                                 \
+         .in = {{.rank = 2, .dim = {3, 4}, .low = -1, .high = 1}, {.rank = 1, .dim = {4}, .low = -1, .high = 1}},                \
+         .build = build_},                                                                                                       \
+        {.label = "column",                                                                                                      \
+         .n = 2,                                                                                                                 \
+         .in = {{.rank = 2, .dim = {3, 4}, .low = -1, .high = 1}, {.rank = 2, .dim = {3, 1}, .low = -1, .high = 1}},             \
+         .build = build_},                                                                                                       \
+        {.label = "scalar on the left",                                                                                          \
+         .n = 2,                                                                                                                 \
+         .in = {{.rank = 0, .low = -1, .high = 1}, {.rank = 2, .dim = {2, 3}, .low = -1, .high = 1}},                            \
+         .build = build_},                                                                                                       \
+        {.label = "outer",                                                                                                       \
+         .n = 2,                                                                                                                 \
+         .in = {{.rank = 2, .dim = {3, 1}, .low = -1, .high = 1}, {.rank = 2, .dim = {1, 4}, .low = -1, .high = 1}},             \
+         .build = build_},                                                                                                       \
+        {.label = "middle axis",                                                                                                 \
+         .n = 2,                                                                                                                 \
+         .in = {{.rank = 3, .dim = {2, 1, 3}, .low = -1, .high = 1}, {.rank = 3, .dim = {2, 2, 3}, .low = -1, .high = 1}},       \
+         .build = build_},                                                                                                       \
+        {.label = "four axes",                                                                                                   \
+         .n = 2,                                                                                                                 \
+         .in = {{.rank = 4, .dim = {2, 1, 2, 1}, .low = -1, .high = 1}, {.rank = 4, .dim = {1, 3, 1, 2}, .low = -1, .high = 1}}, \
+         .build = build_},
+
 enum {
     FLTX_OP_COMMUTES = 1u << 0, // f(a, b) = f(b, a), bit for bit
     FLTX_OP_ALIAS = 1u << 1,    // the result is the input's memory under another shape
