@@ -2,6 +2,7 @@
 // The program: finds the verb and hands over.
 #include "engine/session.h"
 #include "engine/verb.h"
+#include "flt/isa.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -49,12 +50,8 @@ static int flush(const flt_verb_kind *verb, int status) {
 
 // A misspelt FLT_ISA would quietly run other kernels than the ones asked for.
 static bool isa_is_known(void) {
-    static const char *const names[] = {"portable", "avx2", "avx512"};
-    const char *isa = getenv("FLT_ISA");
-    for (size_t i = 0; isa != NULL && i < sizeof names / sizeof *names; i++)
-        if (strcmp(isa, names[i]) == 0) return true;
-    if (isa == NULL || isa[0] == '\0') return true;
-    fprintf(stderr, "flt: FLT_ISA: '%s' in the environment; allowed: portable, avx2, avx512\n", isa);
+    if (flt_isa_known()) return true;
+    fprintf(stderr, "flt: FLT_ISA: '%s' in the environment; allowed: portable, avx2, avx512\n", getenv("FLT_ISA"));
     return false;
 }
 

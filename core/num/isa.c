@@ -38,6 +38,14 @@ static void choose(void) {
         if (strcmp(asked, names[i]) == 0) chosen = (flt_isa)i;
 }
 
+bool flt_isa_known(void) {
+    const char *asked = getenv("FLT_ISA");
+    if (asked == NULL || asked[0] == '\0') return true;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(asked, names[i]) == 0) return true;
+    return false;
+}
+
 flt_isa flt_isa_current(void) {
     pthread_once(&once, choose);
     return chosen;

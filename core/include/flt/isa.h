@@ -8,10 +8,15 @@
 #ifndef FLTX_ISA_H
 #define FLTX_ISA_H
 
+#include <stdbool.h>
+
 typedef enum flt_isa { FLTX_ISA_PORTABLE, FLTX_ISA_AVX2, FLTX_ISA_AVX512 } flt_isa;
 
 // The set in use: the best this machine has, or what FLT_ISA=portable|avx2|avx512 asks for where the machine has it.
 flt_isa flt_isa_current(void);
+
+// False when FLT_ISA is set to something that is none of the three names: programs refuse that, libraries take the best set.
+bool flt_isa_known(void);
 
 #define FLTX_ISA_PASTE2(base, isa) base##_##isa
 #define FLTX_ISA_PASTE(base, isa) FLTX_ISA_PASTE2(base, isa)
