@@ -6,6 +6,7 @@
 #include "engine/verb.h"
 #include "flt/attention.h"
 #include "flt/memory.h"
+#include "flt/num.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -191,12 +192,9 @@ static flt_err save(job *j) {
     dim[j->shape->rank - 1] = j->desc.dv;
     dim[j->shape->rank - 2] = flt_attention_rows(j->plan);
     const size_t count = j->desc.B * j->desc.H * flt_attention_rows(j->plan) * j->desc.dv;
-    for (size_t i = 0; i < count; i++)
-        if (!__builtin_isfinite(j->result[i])) {
-            bad = i;
-            return flt_fail(FLTE_NUMERIC, "attend", "the output of %s is not finite from element %zu on; nothing was written",
-                            j->input->mechanism, bad);
-        }
+    if (!flt_all_finite(count, j->result, &bad))
+        return flt_fail(FLTE_NUMERIC, "attend", "the output of %s is not finite from element %zu on; nothing was written",
+                        j->input->mechanism, bad);
     FLTX_TRY(flt_tensor_writer_create(&j->writer));
     FLTX_TRY(flt_tensor_writer_real(j->writer, "out", j->shape->rank, dim, j->result));
     FLTX_TRY(add_draws(j));

@@ -13,7 +13,8 @@
 #include <string.h>
 
 enum { KEY_N = FLTX_KEY_VERB, KEY_M, KEY_R, KEY_REPS };
-#define TOLERANCE 0.1 // more time than this beyond the stored median is told
+enum { MAX_SIZE = 1 << 28 }; // of N, m, r
+#define TOLERANCE 0.1        // more time than this beyond the stored median is told
 
 typedef struct input {
     flt_common common;
@@ -29,13 +30,6 @@ static const struct argp_option options[] = {
     {"reps", KEY_REPS, "K", 0, "repetitions of each case (default 9)", 1},
     {0},
 };
-
-static size_t sizes(const struct argp_state *state, const char *option, const char *text, size_t *out) {
-    const char *items[FLTX_MAX_LIST];
-    const size_t n = flt_arg_list(state, option, text, items);
-    for (size_t i = 0; i < n; i++) out[i] = (size_t)flt_arg_int(state, option, items[i], 1, 1 << 28);
-    return n;
-}
 
 static void take_argument(struct argp_state *state, input *in, const char *arg) {
     flt_bench_config *c = &in->config;
@@ -57,13 +51,13 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
         state->child_inputs[0] = &in->common;
         return 0;
     case KEY_N:
-        c->n_n = sizes(state, "n", arg, in->n);
+        c->n_n = flt_arg_sizes(state, "n", arg, MAX_SIZE, in->n);
         return 0;
     case KEY_M:
-        c->n_m = sizes(state, "m", arg, in->m);
+        c->n_m = flt_arg_sizes(state, "m", arg, MAX_SIZE, in->m);
         return 0;
     case KEY_R:
-        c->n_r = sizes(state, "r", arg, in->r);
+        c->n_r = flt_arg_sizes(state, "r", arg, MAX_SIZE, in->r);
         return 0;
     case KEY_REPS:
         c->reps = (size_t)flt_arg_int(state, "reps", arg, 1, 100000);

@@ -71,29 +71,35 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
     }
 }
 
+// The parameter of `kind` that "key=value" names, NULL when it has none of this name.
+static const flt_param_spec *parameter_of(const flt_optimizer_kind *kind, const char *setting) {
+    const size_t n = strcspn(setting, "=");
+    const flt_param_spec *s = kind->kind.params;
+    while (s != NULL && s->name != NULL && !(strlen(s->name) == n && strncmp(s->name, setting, n) == 0)) s++;
+    return s != NULL && s->name != NULL ? s : NULL;
+}
+
 // --set applies to the optimizers that know the parameter; a name that none knows is an error.
 static flt_err apply_settings(const input *in, const flt_optimizer_kind *kind, flt_params *p) {
     for (size_t i = 0; i < in->common.n_set; i++) {
-        const size_t n = strcspn(in->common.set[i], "=");
-        for (const flt_param_spec *s = kind->kind.params; s != NULL && s->name != NULL; s++)
-            if (strlen(s->name) == n && strncmp(s->name, in->common.set[i], n) == 0)
-                FLTX_TRY(flt_params_set(p, s->name, in->common.set[i] + n + 1));
+        const flt_param_spec *s = parameter_of(kind, in->common.set[i]);
+        if (s != NULL) FLTX_TRY(flt_params_set(p, s->name, strchr(in->common.set[i], '=') + 1));
     }
     return FLTE_OK;
 }
 
 static flt_err check_settings(const input *in) {
     for (size_t i = 0; i < in->common.n_set; i++) {
-        const size_t n = strcspn(in->common.set[i], "=");
+        const char *setting = in->common.set[i];
         bool known = false;
         for (size_t k = 0; k < in->n_optimizers; k++) {
             const flt_optimizer_kind *kind = NULL;
             FLTX_TRY(flt_optimizer_find(in->optimizers[k], &kind));
-            for (const flt_param_spec *s = kind->kind.params; s != NULL && s->name != NULL; s++)
-                known = known || (strlen(s->name) == n && strncmp(s->name, in->common.set[i], n) == 0);
+            known = known || parameter_of(kind, setting) != NULL;
         }
         if (!known)
-            return flt_fail(FLTE_NAME, "--set", "no compared optimizer has the parameter '%.*s'", (int)n, in->common.set[i]);
+            return flt_fail(FLTE_NAME, "--set", "no compared optimizer has the parameter '%.*s'", (int)strcspn(setting, "="),
+                            setting);
     }
     return FLTE_OK;
 }

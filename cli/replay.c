@@ -5,6 +5,7 @@
 #include "engine/tensors.h"
 #include "engine/verb.h"
 #include "flt/memory.h"
+#include "flt/num.h"
 #include "flt/optimizer.h"
 
 #include <stdio.h>
@@ -169,9 +170,8 @@ static flt_err save(job *j) {
 }
 
 static flt_err check_finite(const job *j) {
-    for (size_t i = 0; i < j->layout.total * j->steps; i++)
-        if (!__builtin_isfinite(j->trajectory[i]))
-            return flt_fail(FLTE_NUMERIC, "replay", "%s left the finite numbers; nothing was written", j->input->optimizer);
+    if (!flt_all_finite(j->layout.total * j->steps, j->trajectory, NULL))
+        return flt_fail(FLTE_NUMERIC, "replay", "%s left the finite numbers; nothing was written", j->input->optimizer);
     return FLTE_OK;
 }
 

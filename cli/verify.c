@@ -12,6 +12,7 @@
 #include <string.h>
 
 enum { KEY_LEVEL = FLTX_KEY_VERB, KEY_MECHANISM, KEY_CHECK, KEY_N, KEY_M, KEY_R, KEY_SEEDS, MAX_CHECKS = 128 };
+enum { MAX_SIZE = 1 << 24 }; // of N, m, r
 
 typedef struct input {
     flt_common common;
@@ -31,13 +32,6 @@ static const struct argp_option options[] = {
     {0},
 };
 
-static size_t sizes(const struct argp_state *state, const char *option, const char *text, size_t *out) {
-    const char *items[FLTX_MAX_LIST];
-    const size_t n = flt_arg_list(state, option, text, items);
-    for (size_t i = 0; i < n; i++) out[i] = (size_t)flt_arg_int(state, option, items[i], 1, 1 << 24);
-    return n;
-}
-
 static error_t parse(int key, char *arg, struct argp_state *state) {
     input *in = state->input;
     flt_verify_config *c = &in->config;
@@ -56,13 +50,13 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
         c->n_checks = flt_arg_list(state, "check", arg, in->checks);
         return 0;
     case KEY_N:
-        c->n_n = sizes(state, "n", arg, in->n);
+        c->n_n = flt_arg_sizes(state, "n", arg, MAX_SIZE, in->n);
         return 0;
     case KEY_M:
-        c->n_m = sizes(state, "m", arg, in->m);
+        c->n_m = flt_arg_sizes(state, "m", arg, MAX_SIZE, in->m);
         return 0;
     case KEY_R:
-        c->n_r = sizes(state, "r", arg, in->r);
+        c->n_r = flt_arg_sizes(state, "r", arg, MAX_SIZE, in->r);
         return 0;
     case KEY_SEEDS:
         c->seeds = (size_t)flt_arg_int(state, "seeds", arg, 1, 100000);

@@ -126,6 +126,13 @@ size_t flt_arg_list(const struct argp_state *state, const char *option, const ch
     return n;
 }
 
+size_t flt_arg_sizes(const struct argp_state *state, const char *option, const char *text, long long max, size_t *out) {
+    const char *items[FLTX_MAX_LIST];
+    const size_t n = flt_arg_list(state, option, text, items);
+    for (size_t i = 0; i < n; i++) out[i] = (size_t)flt_arg_int(state, option, items[i], 1, max);
+    return n;
+}
+
 void flt_parse(const struct argp *argp, int argc, char **argv, void *input) {
     argp_err_exit_status = 2;
     if (argp_parse(argp, argc, argv, 0, NULL, input) != 0) exit(2);

@@ -41,6 +41,9 @@ double flt_arg_real(const struct argp_state *state, const char *option, const ch
 // spec string ("digits_mlp:width=8,batch=4") stay with it. Exits with status 2 beyond FLTX_MAX_LIST items or on an empty item.
 size_t flt_arg_list(const struct argp_state *state, const char *option, const char *text, const char **items);
 
+// The same for whole numbers from 1 to `max`; out has room for FLTX_MAX_LIST.
+size_t flt_arg_sizes(const struct argp_state *state, const char *option, const char *text, long long max, size_t *out);
+
 // Parses and exits with status 2 on bad usage, 0 on --help.
 void flt_parse(const struct argp *argp, int argc, char **argv, void *input);
 

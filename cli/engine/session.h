@@ -25,7 +25,8 @@ int flt_session_end(flt_session *s, const char *verb, flt_err err);
 // "flt VERB: sentence" on stderr; returns the exit status.
 int flt_report(const char *verb, flt_err err);
 
-// Ctrl-C, SIGTERM and a closed terminal ask for a clean stop (a second one ends at once); SIGPIPE and SIGXFSZ become errors of the write.
+// Ctrl-C, SIGTERM and a closed terminal ask for a clean stop (a second one ends at once); SIGPIPE and SIGXFSZ become errors of
+// the write.
 void flt_signals_install(void);
 bool flt_signals_stopped(void);
 
