@@ -109,6 +109,12 @@ flt_err flt_attention_backward(flt_attention *a, const flt_attention_pass *pass)
     return a->kind->backward(a->self, pass);
 }
 
+flt_err flt_attention_update(flt_attention *a, size_t n_args, const flt_attention_arg *args) {
+    if (a->kind->update == NULL)
+        return flt_fail(FLTE_UNSUPPORTED, a->kind->kind.name, "its arguments stay as they were at creation; make a new plan");
+    return a->kind->update(a->self, n_args, args);
+}
+
 flt_err flt_attention_begin(flt_attention *a) {
     const char *who = a->kind->kind.name;
     char list[256];

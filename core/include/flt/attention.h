@@ -51,16 +51,16 @@ typedef struct flt_attention flt_attention; // opaque plan
 
 enum { // capability bits
     FLTX_ATT_CAUSAL = 1u << 0,
-    FLTX_ATT_STREAM = 1u << 1,   // begin / step in constant state
-    FLTX_ATT_RPE = 1u << 2,      // takes a relative positional encoding
-    FLTX_ATT_RANDOM = 1u << 3,   // estimates by random features
-    FLTX_ATT_LINEAR = 1u << 4,   // O(N) time and memory
-    FLTX_ATT_EXACT = 1u << 5,    // computes softmax attention itself: held against the oracle directly
+    FLTX_ATT_STREAM = 1u << 1,     // begin / step in constant state
+    FLTX_ATT_RPE = 1u << 2,        // takes a relative positional encoding
+    FLTX_ATT_RANDOM = 1u << 3,     // estimates by random features
+    FLTX_ATT_LINEAR = 1u << 4,     // O(N) time and memory
+    FLTX_ATT_EXACT = 1u << 5,      // computes softmax attention itself: held against the oracle directly
     FLTX_ATT_NORMALISED = 1u << 6, // rows of weights sum to one: V of ones gives ones
-    FLTX_ATT_PERMUTE = 1u << 7,  // without positions: invariant to permuting keys with values
-    FLTX_ATT_X = 1u << 8,        // takes one input x [B, H, N, d] as q, k and v at once
-    FLTX_ATT_MIXING = 1u << 9,   // takes x alone: forward reads q and ignores k and v; dv = d; need not be linear
-    FLTX_ATT_BACKWARD = 1u << 10, // has a backward pass
+    FLTX_ATT_PERMUTE = 1u << 7,    // without positions: invariant to permuting keys with values
+    FLTX_ATT_X = 1u << 8,          // takes one input x [B, H, N, d] as q, k and v at once
+    FLTX_ATT_MIXING = 1u << 9,     // takes x alone: forward reads q and ignores k and v; dv = d; need not be linear
+    FLTX_ATT_BACKWARD = 1u << 10,  // has a backward pass
 };
 
 typedef struct flt_attention_kind {
@@ -75,12 +75,15 @@ typedef struct flt_attention_kind {
     bool (*streams)(const void *self); // optional: false when this plan, by its parameters, has no streaming form after all
     void (*begin)(void *self);
     void (*step)(void *self, const flt_real *q, const flt_real *k, const flt_real *v, flt_real *out);
-    size_t (*rows)(const void *self); // optional: rows of out for each batch and head where they are not N
-    size_t (*workspace)(const void *self);                                    // bytes of working memory, tables excluded
-    size_t (*draws)(const void *self, size_t max, flt_attention_arg *out);    // arrays in use, for OUT files; returns their number
+    size_t (*rows)(const void *self);      // optional: rows of out for each batch and head where they are not N
+    size_t (*workspace)(const void *self); // bytes of working memory, tables excluded
+    size_t (*draws)(const void *self, size_t max, flt_attention_arg *out); // arrays in use, for OUT files; returns their number
     // NULL when the bit is clear. Stateless: recomputes what it needs from the pass. Allocates nothing; fails before it computes
     // when a gradient's name is not one that the plan has.
     flt_err (*backward)(void *self, const flt_attention_pass *pass);
+    // Optional. Takes new values of arguments and computes the tables anew, with the bits of a plan that was made with them.
+    // Allocates nothing; when it fails the plan is as it was.
+    flt_err (*update)(void *self, size_t n_args, const flt_attention_arg *args);
 } flt_attention_kind;
 
 const flt_registry *flt_attention_registry(void);
@@ -91,11 +94,15 @@ flt_err flt_attention_find(const char *name, const flt_attention_kind **out);
 flt_err flt_attention_create(const flt_attention_desc *desc, flt_attention **out);
 void flt_attention_destroy(flt_attention *a);
 void flt_attention_forward(flt_attention *a, const flt_real *q, const flt_real *k, const flt_real *v, flt_real *out);
-flt_err flt_attention_begin(flt_attention *a);  // FLTE_UNSUPPORTED: the plan is not causal, or the mechanism has no streaming form
+flt_err flt_attention_begin(flt_attention *a); // FLTE_UNSUPPORTED: the plan is not causal, or the mechanism has no streaming form
 void flt_attention_step(flt_attention *a, const flt_real *q, const flt_real *k, const flt_real *v, flt_real *out);
-// Allocates nothing; bits do not depend on threads. FLTE_UNSUPPORTED: the plan was made without `backward`; FLTE_NAME: no gradient
-// with respect to an argument of this name (with those that there are).
+// Allocates nothing; bits do not depend on threads. FLTE_UNSUPPORTED: the plan was made without `backward`; FLTE_NAME: no
+// gradient with respect to an argument of this name (with those that there are).
 flt_err flt_attention_backward(flt_attention *a, const flt_attention_pass *pass);
+// New values for arguments that the plan uses, by their names and in their shapes of flt_attention_draws: what training of an
+// encoding does between two steps. What depends on them (tables, spectra, ratios) is computed anew; draws stay. Allocates
+// nothing. FLTE_UNSUPPORTED: the mechanism cannot; FLTE_NAME, FLTE_SHAPE, FLTE_RANGE, FLTE_NUMERIC: the plan is as it was.
+flt_err flt_attention_update(flt_attention *a, size_t n_args, const flt_attention_arg *args);
 size_t flt_attention_workspace(const flt_attention *a);
 size_t flt_attention_rows(const flt_attention *a); // of out for each batch and head: N, unless the mechanism shortens
 // The arrays that the plan uses (given or drawn), by argument name, at most `max`; data is borrowed from the plan.
