@@ -8,8 +8,8 @@
 // arXiv 2009.14794, its public code without projection. Time O(N d dv), memory O(d dv) a thread beside inputs and outputs.
 // Features go to the shared engine as logarithms, where they are exponentiated under moving scales: no epsilon in the
 // denominator, unlike the public codes, and no overflow whatever the size of the inputs.
-#include "engine/linear.h"
 #include "engine/args.h"
+#include "engine/linear_backward.h"
 
 #include "flt/num.h"
 
@@ -25,6 +25,7 @@ typedef struct plan {
     size_t d;
     flt_att_positions pos; // accepted so that one input file serves every mechanism; it changes nothing
     flt_att_linear *linear;
+    flt_att_linear_back *back;
 } plan;
 
 static void log_elu(const void *self, flt_att_rows rows, const flt_real *x, flt_real *u) {
@@ -40,9 +41,23 @@ static void log_relu(const void *self, flt_att_rows rows, const flt_real *x, flt
     flt_vlog(n, u, u);
 }
 
+// dx = du d log phi / dx, of elu + 1: 1 / (1 + x) for x > 0, else 1
+static void back_elu(void *self, flt_att_rows rows, size_t bh, const flt_real *x, const flt_real *du, flt_real *dx) {
+    (void)bh;
+    const size_t n = rows.count * ((const plan *)self)->d;
+    for (size_t i = 0; i < n; i++) dx[i] = du[i] / (1 + (x[i] > 0 ? x[i] : 0));
+}
+
+static void back_relu(void *self, flt_att_rows rows, size_t bh, const flt_real *x, const flt_real *du, flt_real *dx) {
+    (void)bh;
+    const size_t n = rows.count * ((const plan *)self)->d;
+    for (size_t i = 0; i < n; i++) dx[i] = x[i] > 0 ? du[i] / ((flt_real)1e-3 + x[i]) : 0;
+}
+
 static void destroy(void *self) {
     plan *p = self;
     if (p == NULL) return;
+    flt_att_linear_back_destroy(p->back);
     flt_att_linear_destroy(p->linear);
     flt_att_drop(&p->pos.array);
     flt_free(p);
@@ -61,6 +76,8 @@ static flt_err create(const flt_attention_desc *desc, void **self) {
         .features = desc->d, .self = p, .queries = relu ? log_relu : log_elu, .keys = relu ? log_relu : log_elu};
     FLTX_GO(err, failed, flt_att_positions_read(desc, &p->pos));
     FLTX_GO(err, failed, flt_att_linear_create(desc, map, &p->linear));
+    const flt_att_back_map back = {p, relu ? back_relu : back_elu, relu ? back_relu : back_elu};
+    if (desc->backward) FLTX_GO(err, failed, flt_att_linear_back_create(desc, map, back, &p->back));
     *self = p;
     return FLTE_OK;
 failed:
@@ -72,6 +89,19 @@ static void forward(void *self, const flt_real *q, const flt_real *k, const flt_
     flt_att_linear_forward(((plan *)self)->linear, q, k, v, out);
 }
 
+static flt_err backward(void *self, const flt_attention_pass *pass) {
+    static const char *const none[] = {NULL};
+    FLTX_TRY(flt_att_gradients_known("linear", pass, none));
+    flt_att_linear_back_run(((plan *)self)->back, pass);
+    return FLTE_OK;
+}
+
+static flt_err update(void *self, size_t n_args, const flt_attention_arg *args) {
+    flt_att_array *const none[] = {NULL};
+    (void)self;
+    return flt_att_update_check("linear", n_args, args, none);
+}
+
 static void begin(void *self) {
     flt_att_linear_begin(((plan *)self)->linear);
 }
@@ -81,7 +111,8 @@ static void step(void *self, const flt_real *q, const flt_real *k, const flt_rea
 }
 
 static size_t workspace(const void *self) {
-    return flt_att_linear_workspace(((const plan *)self)->linear);
+    const plan *p = self;
+    return flt_att_linear_workspace(p->linear) + flt_att_linear_back_workspace(p->back);
 }
 
 static size_t draws(const void *self, size_t max, flt_attention_arg *out) {
@@ -97,12 +128,15 @@ const flt_attention_kind flt_attention_kind_linear = {
             .formula = "A_ij = phi(q_i).phi(k_j), phi(x) = elu(x) + 1 or max(x, 0) + 1e-3",
             .cost = "time O(N d dv), memory O(d dv)",
             .citation = "Katharopoulos et al., Transformers are RNNs, ICML 2020, arXiv 2006.16236",
-            .caps = FLTX_ATT_CAUSAL | FLTX_ATT_STREAM | FLTX_ATT_LINEAR | FLTX_ATT_NORMALISED | FLTX_ATT_PERMUTE,
+            .caps =
+                FLTX_ATT_CAUSAL | FLTX_ATT_STREAM | FLTX_ATT_LINEAR | FLTX_ATT_NORMALISED | FLTX_ATT_PERMUTE | FLTX_ATT_BACKWARD,
             .params = params,
         },
     .create = create,
     .destroy = destroy,
     .forward = forward,
+    .backward = backward,
+    .update = update,
     .begin = begin,
     .step = step,
     .workspace = workspace,

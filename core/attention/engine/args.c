@@ -88,14 +88,13 @@ static bool fits(const size_t *given, size_t rank, const flt_att_dim *dim) {
 }
 
 // NaN and infinities are refused, but for the minus infinity that hides a key in a bias of exact attention.
-static flt_err check_finite(const flt_attention_desc *desc, const flt_attention_arg *arg, size_t count) {
+static flt_err check_finite(const char *who, const flt_attention_arg *arg, size_t count) {
     const bool bias = strcmp(arg->name, "bias") == 0 || strcmp(arg->name, "lag_bias") == 0;
-    const bool hides = bias && strcmp(desc->mechanism, "exact") == 0;
+    const bool hides = bias && strcmp(who, "exact") == 0;
     for (size_t i = 0; i < count; i++) {
         if (!isfinite((flt_real)arg->data[i]) && !(hides && arg->data[i] < 0))
-            return flt_fail(FLTE_NUMERIC, desc->mechanism,
-                            "argument '%s' holds %g at index %zu; finite " FLTX_REAL_NAME " values are wanted", arg->name,
-                            arg->data[i], i);
+            return flt_fail(FLTE_NUMERIC, who, "argument '%s' holds %g at index %zu; finite " FLTX_REAL_NAME " values are wanted",
+                            arg->name, arg->data[i], i);
     }
     return FLTE_OK;
 }
@@ -121,7 +120,7 @@ flt_err flt_att_take(const flt_attention_desc *desc, const char *name, size_t ra
     for (size_t i = 0; i < rank; i++) dim[i].size = (ptrdiff_t)(out->dim[i] = arg->dim[i + per_head]);
     FLTX_TRY(allocate(out));
     const size_t total = out->count * (per_head ? desc->H : 1);
-    FLTX_TRY(check_finite(desc, arg, total));
+    FLTX_TRY(check_finite(desc->mechanism, arg, total));
     memcpy(out->data, arg->data, total * sizeof *out->data);
     return FLTE_OK;
 }
@@ -157,6 +156,59 @@ flt_err flt_att_size(const flt_attention_desc *desc, const char *param, size_t f
         return flt_fail(FLTE_USAGE, desc->mechanism, "%s is set to %zu, but the arguments have %s = %zu; leave one of them out",
                         param, given, param, from_args);
     return FLTE_OK;
+}
+
+// ---- new values
+
+static flt_att_array *array_of(const char *name, flt_att_array *const *arrays) {
+    for (; *arrays != NULL; arrays++) {
+        if ((*arrays)->data != NULL && strcmp((*arrays)->name, name) == 0) return *arrays;
+    }
+    return NULL;
+}
+
+static flt_err no_such_array(const char *who, const char *name, flt_att_array *const *arrays) {
+    char list[256] = "none";
+    size_t used = 0;
+    for (; *arrays != NULL; arrays++) {
+        if ((*arrays)->data == NULL) continue;
+        used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", used > 0 ? ", " : "", (*arrays)->name);
+        if (used >= sizeof list) break;
+    }
+    return flt_fail(FLTE_NAME, who, "this plan has no argument '%.60s' that could take new values; it has: %s", name, list);
+}
+
+static flt_err check_shape(const char *who, const flt_attention_arg *arg, const flt_att_array *array) {
+    const size_t lead = array->heads != 0;
+    size_t dim[FLTX_MAX_RANK + 1] = {array->heads};
+    char given[128], wanted[128];
+    memcpy(dim + lead, array->dim, array->rank * sizeof *dim);
+    if (arg->rank == array->rank + lead && memcmp(arg->dim, dim, arg->rank * sizeof *dim) == 0) return FLTE_OK;
+    write_shape(arg->rank, arg->dim, given, sizeof given);
+    write_shape(array->rank + lead, dim, wanted, sizeof wanted);
+    return flt_fail(FLTE_SHAPE, who, "argument '%s' has shape %s; the plan's is %s", arg->name, given, wanted);
+}
+
+static size_t numbers(const flt_att_array *a) {
+    return a->count * (a->heads == 0 ? 1 : a->heads);
+}
+
+flt_err flt_att_update_check(const char *who, size_t n_args, const flt_attention_arg *args, flt_att_array *const *arrays) {
+    if (n_args > 0 && args == NULL) return flt_fail(FLTE_USAGE, who, "%zu arguments are announced, but the list is NULL", n_args);
+    for (size_t i = 0; i < n_args; i++) {
+        const flt_att_array *array = array_of(args[i].name, arrays);
+        if (array == NULL) return no_such_array(who, args[i].name, arrays);
+        FLTX_TRY(check_shape(who, &args[i], array));
+        FLTX_TRY(check_finite(who, &args[i], numbers(array)));
+    }
+    return FLTE_OK;
+}
+
+void flt_att_update_copy(size_t n_args, const flt_attention_arg *args, flt_att_array *const *arrays) {
+    for (size_t i = 0; i < n_args; i++) {
+        flt_att_array *array = array_of(args[i].name, arrays);
+        memmove(array->data, args[i].data, numbers(array) * sizeof *array->data);
+    }
 }
 
 // ---- positions

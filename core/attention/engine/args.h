@@ -41,6 +41,11 @@ double *flt_att_head(const flt_att_array *a, size_t head);
 // Appends the array to a list of draws when it is there.
 void flt_att_list(const flt_att_array *a, size_t max, flt_attention_arg *out, size_t *n);
 
+// New values for the arrays of a plan, a list that ends with NULL; those without data are not there. The check refuses a name
+// that is not among them, another shape and what is not finite; the copy must follow it.
+flt_err flt_att_update_check(const char *who, size_t n_args, const flt_attention_arg *args, flt_att_array *const *arrays);
+void flt_att_update_copy(size_t n_args, const flt_attention_arg *args, flt_att_array *const *arrays);
+
 // The size that an argument brought (0: none), or the parameter's. FLTE_USAGE when both were given and differ.
 flt_err flt_att_size(const flt_attention_desc *desc, const char *param, size_t from_args, size_t *out);
 
