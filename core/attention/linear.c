@@ -97,9 +97,9 @@ static flt_err backward(void *self, const flt_attention_pass *pass) {
 }
 
 static flt_err update(void *self, size_t n_args, const flt_attention_arg *args) {
-    flt_att_array *const none[] = {NULL};
+    const flt_att_arrays none = {.who = "linear"};
     (void)self;
-    return flt_att_update_check("linear", n_args, args, none);
+    return flt_att_arrays_check(&none, n_args, args);
 }
 
 static void begin(void *self) {

@@ -131,6 +131,13 @@ flt_err flt_att_make(const flt_attention_desc *desc, const char *name, size_t ra
     return allocate(out);
 }
 
+flt_err flt_att_number(const char *name, double value, flt_att_array *out) {
+    *out = (flt_att_array){.name = name};
+    FLTX_TRY(allocate(out));
+    out->data[0] = value;
+    return FLTE_OK;
+}
+
 void flt_att_drop(flt_att_array *a) {
     flt_free(a->data);
     a->data = NULL;
@@ -149,6 +156,66 @@ void flt_att_list(const flt_att_array *a, size_t max, flt_attention_arg *out, si
     memcpy(arg->dim + lead, a->dim, a->rank * sizeof *a->dim);
 }
 
+// ---- new values
+
+void flt_att_arrays_add(flt_att_arrays *to, flt_att_array *a) {
+    if (a->data != NULL && to->n < FLTX_ATT_MAX_ARRAYS) to->at[to->n++] = a;
+}
+
+const double *flt_att_new_values(const char *name, size_t n_args, const flt_attention_arg *args) {
+    for (size_t i = 0; i < n_args; i++) {
+        if (strcmp(args[i].name, name) == 0) return args[i].data;
+    }
+    return NULL;
+}
+
+static flt_att_array *named(const flt_att_arrays *have, const char *name) {
+    for (size_t i = 0; i < have->n; i++) {
+        if (strcmp(have->at[i]->name, name) == 0) return have->at[i];
+    }
+    return NULL;
+}
+
+static flt_err not_there(const flt_att_arrays *have, const char *name) {
+    char list[512] = "";
+    for (size_t i = 0; i < have->n; i++) {
+        const size_t used = strlen(list);
+        snprintf(list + used, sizeof list - used, "%s%s", i > 0 ? ", " : "", have->at[i]->name);
+    }
+    return flt_fail(FLTE_NAME, have->who, "this plan has no argument '%.60s' to update; it has: %s", name,
+                    have->n > 0 ? list : "none");
+}
+
+static flt_err check_shape(const flt_att_arrays *have, const flt_att_array *a, const flt_attention_arg *arg) {
+    char given[128], wanted[128];
+    size_t n = 0;
+    flt_attention_arg want;
+    flt_att_list(a, 1, &want, &n);
+    if (arg->rank == want.rank && memcmp(arg->dim, want.dim, want.rank * sizeof *want.dim) == 0) return FLTE_OK;
+    write_shape(arg->rank, arg->dim, given, sizeof given);
+    write_shape(want.rank, want.dim, wanted, sizeof wanted);
+    return flt_fail(FLTE_SHAPE, have->who, "the new value of '%s' has shape %s; the plan holds %s", arg->name, given, wanted);
+}
+
+flt_err flt_att_arrays_check(const flt_att_arrays *have, size_t n_args, const flt_attention_arg *args) {
+    for (size_t i = 0; i < n_args; i++) {
+        const flt_att_array *a = named(have, args[i].name);
+        if (a == NULL) return not_there(have, args[i].name);
+        if (flt_att_new_values(args[i].name, i, args) != NULL)
+            return flt_fail(FLTE_USAGE, have->who, "argument '%s' is given twice", args[i].name);
+        FLTX_TRY(check_shape(have, a, &args[i]));
+        FLTX_TRY(check_finite(have->who, &args[i], a->count * (a->heads == 0 ? 1 : a->heads)));
+    }
+    return FLTE_OK;
+}
+
+void flt_att_arrays_copy(const flt_att_arrays *have, size_t n_args, const flt_attention_arg *args) {
+    for (size_t i = 0; i < n_args; i++) {
+        const flt_att_array *a = named(have, args[i].name);
+        memmove(a->data, args[i].data, a->count * (a->heads == 0 ? 1 : a->heads) * sizeof *a->data);
+    }
+}
+
 flt_err flt_att_size(const flt_attention_desc *desc, const char *param, size_t from_args, size_t *out) {
     const size_t given = flt_params_size(desc->params, param);
     *out = from_args == 0 ? given : from_args;
@@ -156,59 +223,6 @@ flt_err flt_att_size(const flt_attention_desc *desc, const char *param, size_t f
         return flt_fail(FLTE_USAGE, desc->mechanism, "%s is set to %zu, but the arguments have %s = %zu; leave one of them out",
                         param, given, param, from_args);
     return FLTE_OK;
-}
-
-// ---- new values
-
-static flt_att_array *array_of(const char *name, flt_att_array *const *arrays) {
-    for (; *arrays != NULL; arrays++) {
-        if ((*arrays)->data != NULL && strcmp((*arrays)->name, name) == 0) return *arrays;
-    }
-    return NULL;
-}
-
-static flt_err no_such_array(const char *who, const char *name, flt_att_array *const *arrays) {
-    char list[256] = "none";
-    size_t used = 0;
-    for (; *arrays != NULL; arrays++) {
-        if ((*arrays)->data == NULL) continue;
-        used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", used > 0 ? ", " : "", (*arrays)->name);
-        if (used >= sizeof list) break;
-    }
-    return flt_fail(FLTE_NAME, who, "this plan has no argument '%.60s' that could take new values; it has: %s", name, list);
-}
-
-static flt_err check_shape(const char *who, const flt_attention_arg *arg, const flt_att_array *array) {
-    const size_t lead = array->heads != 0;
-    size_t dim[FLTX_MAX_RANK + 1] = {array->heads};
-    char given[128], wanted[128];
-    memcpy(dim + lead, array->dim, array->rank * sizeof *dim);
-    if (arg->rank == array->rank + lead && memcmp(arg->dim, dim, arg->rank * sizeof *dim) == 0) return FLTE_OK;
-    write_shape(arg->rank, arg->dim, given, sizeof given);
-    write_shape(array->rank + lead, dim, wanted, sizeof wanted);
-    return flt_fail(FLTE_SHAPE, who, "argument '%s' has shape %s; the plan's is %s", arg->name, given, wanted);
-}
-
-static size_t numbers(const flt_att_array *a) {
-    return a->count * (a->heads == 0 ? 1 : a->heads);
-}
-
-flt_err flt_att_update_check(const char *who, size_t n_args, const flt_attention_arg *args, flt_att_array *const *arrays) {
-    if (n_args > 0 && args == NULL) return flt_fail(FLTE_USAGE, who, "%zu arguments are announced, but the list is NULL", n_args);
-    for (size_t i = 0; i < n_args; i++) {
-        const flt_att_array *array = array_of(args[i].name, arrays);
-        if (array == NULL) return no_such_array(who, args[i].name, arrays);
-        FLTX_TRY(check_shape(who, &args[i], array));
-        FLTX_TRY(check_finite(who, &args[i], numbers(array)));
-    }
-    return FLTE_OK;
-}
-
-void flt_att_update_copy(size_t n_args, const flt_attention_arg *args, flt_att_array *const *arrays) {
-    for (size_t i = 0; i < n_args; i++) {
-        flt_att_array *array = array_of(args[i].name, arrays);
-        memmove(array->data, args[i].data, numbers(array) * sizeof *array->data);
-    }
 }
 
 // ---- positions

@@ -34,17 +34,27 @@ flt_err flt_att_take(const flt_attention_desc *desc, const char *name, size_t ra
 
 // A zeroed array with H leading, for draws.
 flt_err flt_att_make(const flt_attention_desc *desc, const char *name, size_t rank, const size_t *dim, flt_att_array *out);
+flt_err flt_att_number(const char *name, double value, flt_att_array *out); // one shared number
 void flt_att_drop(flt_att_array *a);
 
 double *flt_att_head(const flt_att_array *a, size_t head);
 
+// ---- new values for arrays of a plan
+enum { FLTX_ATT_MAX_ARRAYS = 64 };
+typedef struct flt_att_arrays { // those that an update may name
+    const char *who;            // the mechanism
+    flt_att_array *at[FLTX_ATT_MAX_ARRAYS];
+    size_t n;
+} flt_att_arrays;
+
+void flt_att_arrays_add(flt_att_arrays *to, flt_att_array *a); // when it is there
+// FLTE_NAME, FLTE_SHAPE, FLTE_NUMERIC, FLTE_USAGE (twice) unless every argument fits one of the arrays.
+flt_err flt_att_arrays_check(const flt_att_arrays *have, size_t n_args, const flt_attention_arg *args);
+void flt_att_arrays_copy(const flt_att_arrays *have, size_t n_args, const flt_attention_arg *args); // after the check
+const double *flt_att_new_values(const char *name, size_t n_args, const flt_attention_arg *args);   // NULL: stays
+
 // Appends the array to a list of draws when it is there.
 void flt_att_list(const flt_att_array *a, size_t max, flt_attention_arg *out, size_t *n);
-
-// New values for the arrays of a plan, a list that ends with NULL; those without data are not there. The check refuses a name
-// that is not among them, another shape and what is not finite; the copy must follow it.
-flt_err flt_att_update_check(const char *who, size_t n_args, const flt_attention_arg *args, flt_att_array *const *arrays);
-void flt_att_update_copy(size_t n_args, const flt_attention_arg *args, flt_att_array *const *arrays);
 
 // The size that an argument brought (0: none), or the parameter's. FLTE_USAGE when both were given and differ.
 flt_err flt_att_size(const flt_attention_desc *desc, const char *param, size_t from_args, size_t *out);
