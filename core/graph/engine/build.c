@@ -151,3 +151,31 @@ end:
         flt_graph_destroy(to);
     return err;
 }
+
+// ---- parts made elsewhere
+
+static void place_inputs(const flt_splice *s, flt_node *map) {
+    for (size_t i = 0; i < s->n_inputs; i++) map[s->take[i].id] = s->put[i];
+}
+
+flt_err flt_graph_splice(flt_graph *g, const flt_splice *s, flt_node *out) {
+    const flt_graph *from = s->from;
+    flt_node *map = NULL, *scratch = NULL;
+    bool *live = NULL;
+    flt_err err = FLTE_OK;
+    FLTX_GO(err, end, flt_graph_status(from));
+    FLTX_GO(err, end, flt_alloc(from->n, sizeof *map, &map));
+    FLTX_GO(err, end, flt_alloc(widest(from), sizeof *scratch, &scratch));
+    FLTX_GO(err, end, flt_alloc(from->n, sizeof *live, &live));
+    flt_graph_live(from, s->n, s->outputs, live);
+    place_inputs(s, map);
+    for (size_t i = 0; i < from->n; i++)
+        if (live[i] && from->vertex[i]->name == NULL) map[i] = replay(g, from->vertex[i], map, scratch);
+    for (size_t i = 0; i < s->n; i++) out[i] = map[s->outputs[i].id];
+    err = flt_graph_status(g);
+end:
+    flt_free(live);
+    flt_free(scratch);
+    flt_free(map);
+    return err;
+}

@@ -76,6 +76,7 @@ static void add_step(flt_exec *e, const flt_op_kind *k, const flt_op_use *u, con
     e->first[s + 1] = e->n_reads;
     e->step[s].in = e->in + e->first[s];
     e->step[s].count = e->count + e->first[s];
+    e->step[s].engine = u->attr->spec == NULL ? NULL : flt_exec_engine_of(e, u->attr->spec);
     k->plan(u, &e->step[s]);
 }
 
@@ -212,6 +213,7 @@ static flt_err make(maker *m, size_t n, const flt_node *outputs, unsigned flags)
     flt_graph_live(m->g, n, m->outputs, m->live);
     count(m, n, &reads);
     FLTX_TRY(allocate(m, n, reads));
+    FLTX_TRY(flt_exec_open_engines(m->e, m->g, m->live));
     FLTX_TRY(flatten(m));
     list_inputs(m);
     list_outputs(m, n);
@@ -245,8 +247,9 @@ flt_err flt_exec_create(const flt_graph *g, size_t n, const flt_node *outputs, f
 
 void flt_exec_destroy(flt_exec *e) {
     if (e == NULL) return;
+    flt_exec_close_engines(e);
     void *part[] = {e->step,  e->kind, e->in,    e->count,  e->read, e->first, e->made,
-                    e->value, e->slot, e->input, e->output, e->out,  e->block};
+                    e->value, e->slot, e->input, e->output, e->out,  e->block, e->engine};
     for (size_t i = 0; i < sizeof part / sizeof *part; i++) flt_free(part[i]);
     flt_free(e);
 }

@@ -28,6 +28,13 @@ typedef struct flt_exec_input {
     size_t value;
 } flt_exec_input;
 
+typedef struct flt_exec_engine { // what the steps with one spec share
+    const void *spec;            // a key, read only while the executor is made
+    const flt_op_engine *kind;
+    unsigned uses;
+    void *self;
+} flt_exec_engine;
+
 struct flt_exec {
     size_t n_steps, n_reads, n_values, n_inputs, n_outputs, n_unbound;
     flt_step *step;           // [n_steps], run in order
@@ -40,13 +47,20 @@ struct flt_exec {
     flt_value *value;         // [n_values]
     size_t *slot;             // [n_reads]: places in `in`, by value
     flt_exec_input *input;    // [n_inputs], by ascending id
-    size_t *output;           // [n_outputs]: which value
-    const flt_real **out;     // [n_outputs]: where it is
-    size_t bytes;             // of the block
-    unsigned char *block;     // shared buffers, then constants
+    size_t n_engines;
+    flt_exec_engine *engine; // [n_engines]
+    size_t *output;          // [n_outputs]: which value
+    const flt_real **out;    // [n_outputs]: where it is
+    size_t bytes;            // of the block
+    unsigned char *block;    // shared buffers, then constants
 };
 
 flt_err flt_exec_create_with(const flt_graph *g, size_t n, const flt_node *outputs, unsigned flags, flt_exec **out);
+
+// Opens the engines of the live nodes of g; what one node's steps share; closes them (engine/engines.c).
+flt_err flt_exec_open_engines(flt_exec *e, const flt_graph *g, const bool *live);
+void *flt_exec_engine_of(const flt_exec *e, const void *spec);
+void flt_exec_close_engines(flt_exec *e);
 
 // Gives each value and each step's scratch its place (engine/plan.c). scratch [n_steps]: offsets in bytes.
 flt_err flt_exec_plan(flt_exec *e, unsigned flags, size_t *scratch);

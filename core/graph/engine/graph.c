@@ -40,9 +40,26 @@ static void destroy_vertex(flt_vertex *v) {
 void flt_graph_destroy(flt_graph *g) {
     if (g == NULL) return;
     for (size_t i = 0; i < g->n; i++) destroy_vertex(g->vertex[i]);
+    for (size_t i = 0; i < g->n_owned; i++) g->owned[i].destroy(g->owned[i].data);
+    flt_free(g->owned);
     flt_free(g->vertex);
     flt_free(g->bucket);
     flt_free(g);
+}
+
+flt_err flt_graph_own(flt_graph *g, void *data, void (*destroy)(void *)) {
+    flt_owned *grown = NULL;
+    const flt_err err = flt_alloc(g->n_owned + 1, sizeof *grown, &grown);
+    if (err != FLTE_OK) {
+        destroy(data);
+        flt_graph_fail(g, err);
+        return err;
+    }
+    if (g->n_owned > 0) memcpy(grown, g->owned, g->n_owned * sizeof *grown);
+    grown[g->n_owned++] = (flt_owned){data, destroy};
+    flt_free(g->owned);
+    g->owned = grown;
+    return FLTE_OK;
 }
 
 flt_node flt_graph_fail(flt_graph *g, flt_err err) {
@@ -126,7 +143,7 @@ static uint64_t hash_of(const flt_vertex *v) {
 
 static bool attr_equal(const flt_op_attr *a, const flt_op_attr *b) {
     return a->value == b->value && a->axis == b->axis && a->start == b->start && a->length == b->length && a->rank == b->rank &&
-           memcmp(a->dim, b->dim, sizeof a->dim) == 0 && a->axes == b->axes && a->flags == b->flags;
+           memcmp(a->dim, b->dim, sizeof a->dim) == 0 && a->axes == b->axes && a->flags == b->flags && a->spec == b->spec;
 }
 
 static bool same(const flt_vertex *a, const flt_vertex *b) {

@@ -22,6 +22,7 @@ typedef struct flt_op_attr {
     size_t dim[FLTX_MAX_RANK];  // broadcast, reshape: the result's; transpose: axis of the input at each axis of the result
     unsigned axes;              // reduce_sum: bit i = axis i
     unsigned flags;             // reduce_sum: keep; matmul: FLTX_MATMUL_*
+    const void *spec;           // attention: a flt_attend_spec that the graph owns
 } flt_op_attr;
 
 enum { FLTX_MATMUL_TA = 1u << 0, FLTX_MATMUL_TB = 1u << 1, FLTX_REDUCE_KEEP = 1u << 0 };
@@ -66,6 +67,7 @@ struct flt_step {
     size_t n[8];       // sizes, as the op pleases
     flt_real *scratch; // [scratch_count], valid during the step
     size_t scratch_count;
+    void *engine; // of the op's spec
     flt_grid grid;
     flt_loop loop;
 };
@@ -124,6 +126,13 @@ enum {
     FLTX_OP_LAZY = 1u << 2,     // of constants stays a node: consumers read its input without unfolding it
 };
 
+// What plain memory cannot hold: made once for each spec and executor, out of all the executor's uses of it, and shared by its
+// steps. Must not refer to the spec afterwards: an executor outlives its graph.
+typedef struct flt_op_engine {
+    flt_err (*open)(const void *spec, unsigned uses, void **out);
+    void (*close)(void *engine);
+} flt_op_engine;
+
 typedef struct flt_op_kind {
     flt_kind kind;
     size_t inputs;     // 0: one or more
@@ -136,6 +145,8 @@ typedef struct flt_op_kind {
     // An equal node that is cheaper; flt_none: there is none. Used by executors on their own copy of the graph. May be NULL.
     flt_node (*simplify)(flt_graph *g, const flt_op_site *at);
     const flt_op_example *examples; // end with a row whose build is NULL
+    const flt_op_engine *engine;    // NULL: none
+    unsigned use;                   // this op's bit in the engine's uses
 } flt_op_kind;
 
 flt_err flt_op_find(const char *name, const flt_op_kind **out);
@@ -143,6 +154,8 @@ flt_err flt_op_find(const char *name, const flt_op_kind **out);
 static const flt_node flt_bad = {-1}, flt_none = {-2};
 
 // ---- nodes (engine/graph.c, engine/build.c)
+// The graph destroys `data` in its own end. When that cannot be arranged it is destroyed at once and the graph has failed.
+flt_err flt_graph_own(flt_graph *g, void *data, void (*destroy)(void *));
 flt_node flt_op_apply(flt_graph *g, const flt_op_kind *k, size_t n, const flt_node *in, const flt_op_attr *attr);
 flt_node flt_op_unary(flt_graph *g, const flt_op_kind *k, flt_node a);
 flt_node flt_op_binary(flt_graph *g, const flt_op_kind *k, flt_node a, flt_node b);
