@@ -125,23 +125,76 @@ static size_t baseline_of(const input *in) {
     return in->n_optimizers - 1;
 }
 
-static flt_err record(const input *in, const char *task, size_t i, const flt_eval_result *r, double steps_to,
+// What a row says of its optimizer and setting, beside its numbers.
+typedef struct subject {
+    const char *task, *optimizer, *weights, *baseline;
+    char options[512];
+} subject;
+
+static flt_err describe(const input *in, const char *task, size_t i, subject *out) {
+    const flt_optimizer_kind *kind = NULL;
+    *out = (subject){.task = task, .optimizer = in->optimizers[i], .baseline = in->optimizers[baseline_of(in)]};
+    FLTX_TRY(flt_optimizer_find(in->optimizers[i], &kind));
+    if ((kind->kind.caps & FLTX_OPT_LEARNED) != 0) out->weights = in->weights;
+    size_t used = 0;
+    for (size_t k = 0; k < in->common.n_set && used < sizeof out->options; k++)
+        if (parameter_of(kind, in->common.set[k]) != NULL)
+            used += (size_t)snprintf(out->options + used, sizeof out->options - used, "%s%s", used == 0 ? "" : ",",
+                                     in->common.set[k]);
+    return FLTE_OK;
+}
+
+static flt_err record(const input *in, const subject *of, const flt_field *own, size_t n_own, const flt_eval_result *r,
                       const flt_sink *sink) {
-    const flt_field fields[] = {flt_text_field("optimizer", in->optimizers[i]),
-                                flt_text_field("task", task),
-                                flt_num_field("seeds", (double)in->seeds),
-                                flt_num_field("tuned", in->tune),
-                                flt_num_field("steps", (double)in->steps),
-                                flt_num_field("lr", r->lr),
-                                flt_num_field("final_loss", r->final_loss),
-                                flt_num_field("test_loss", r->test_loss),
-                                flt_num_field("test_metric", r->test_metric),
-                                flt_num_field("steps_to_baseline", steps_to),
-                                flt_text_field("baseline", in->optimizers[baseline_of(in)]),
-                                flt_num_field("seconds", r->seconds),
-                                flt_num_field("ns_per_param", r->ns_per_step),
-                                flt_num_field("state_words", r->state_words)};
-    return flt_sink_record(sink, "evaluation", sizeof fields / sizeof *fields, fields);
+    enum { SHARED = 10 };
+    flt_field fields[SHARED + 10] = {
+        flt_text_field("optimizer", of->optimizer),    flt_text_field("task", of->task),
+        flt_text_field("weights", of->weights),        flt_text_field("options", of->options[0] == '\0' ? NULL : of->options),
+        flt_text_field("baseline", of->baseline),      flt_num_field("tuned", in->tune),
+        flt_num_field("steps", (double)in->steps),     flt_num_field("lr", r->lr),
+        flt_num_field("ns_per_param", r->ns_per_step), flt_num_field("state_words", r->state_words)};
+    for (size_t i = 0; i < n_own; i++) fields[SHARED + i] = own[i];
+    return flt_sink_record(sink, "evaluation", SHARED + n_own, fields);
+}
+
+static flt_err record_mean(const input *in, const subject *of, const flt_eval_result *r, double steps_to, double target,
+                           const flt_sink *sink) {
+    const flt_field own[] = {flt_num_field("seeds", (double)in->seeds),
+                             flt_num_field("final_loss", r->final_loss),
+                             flt_num_field("test_loss", r->test_loss),
+                             flt_num_field("test_metric", r->test_metric),
+                             flt_num_field("steps_to_baseline", steps_to),
+                             flt_num_field("baseline_loss", target),
+                             flt_num_field("loss_ratio", r->final_loss / target),
+                             flt_num_field("seconds", r->seconds)};
+    return record(in, of, own, sizeof own / sizeof *own, r, sink);
+}
+
+// A seed is measured against the baseline on the same seed: the same initialisation, the same minibatches.
+static flt_err record_seed(const input *in, const subject *of, const flt_eval_result *r, const flt_eval_seed *x, double target,
+                           const flt_sink *sink) {
+    const flt_field own[] = {flt_num_field("seed", flt_eval_seed_number(x->seed)),
+                             flt_num_field("seeds", 1),
+                             flt_num_field("final_loss", x->final_loss),
+                             flt_num_field("best_loss", x->best_loss),
+                             flt_num_field("test_loss", x->test_loss),
+                             flt_num_field("test_metric", x->test_metric),
+                             flt_num_field("steps_to_baseline", flt_steps_to_loss(x->curve, in->steps, target)),
+                             flt_num_field("baseline_loss", target),
+                             flt_num_field("loss_ratio", x->final_loss / target),
+                             flt_num_field("seconds", x->seconds)};
+    return record(in, of, own, sizeof own / sizeof *own, r, sink);
+}
+
+// One row of the means and one of each seed.
+static flt_err record_all(const input *in, const char *task, size_t i, const flt_eval_result *r, const flt_sink *sink) {
+    subject of;
+    const size_t b = baseline_of(in);
+    FLTX_TRY(describe(in, task, i, &of));
+    const double steps_to = flt_steps_to_loss(r[i].curve, in->steps, r[b].final_loss);
+    FLTX_TRY(record_mean(in, &of, &r[i], steps_to, r[b].final_loss, sink));
+    for (size_t s = 0; s < in->seeds; s++) FLTX_TRY(record_seed(in, &of, &r[i], &r[i].seed[s], r[b].seed[s].final_loss, sink));
+    return FLTE_OK;
 }
 
 // "inf" would be misread as a count: an optimizer that never got there says so.
@@ -165,7 +218,7 @@ static flt_err add_rows(const input *in, const char *task, const flt_eval_result
                                speed,
                                flt_number(r[i].ns_per_step),
                                flt_number(r[i].state_words)};
-        FLTX_TRY(record(in, task, i, &r[i], steps, sink));
+        FLTX_TRY(record_all(in, task, i, r, sink));
         FLTX_TRY(flt_table_row(t, cells));
     }
     return FLTE_OK;

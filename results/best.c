@@ -8,7 +8,7 @@
 #include "query.h"
 #include "stats.h"
 
-enum { MOST = 1024, KEYS = 8, CELL = 32 };
+enum { MOST = 1024, KEYS = 9, CELL = 32 };
 
 typedef struct entry {
     char *key[KEYS]; // NULL: not given
@@ -19,7 +19,7 @@ typedef struct entry {
 
 typedef struct board {
     size_t n, keys;
-    bool larger; // is better
+    bool larger, by_task; // larger is better; the first key groups
     flt_err err;
     entry entries[MOST];
 } board;
@@ -67,18 +67,30 @@ static bool add(void *user, size_t n, const char *const *names, const char *cons
     return b->err == FLTE_OK;
 }
 
-static int by_rank(const void *x, const void *y) {
-    const entry *a = x, *b = y;
+static int compare_rank(const entry *a, const entry *b, bool larger) {
     const double p = a->iqm.estimate, q = b->iqm.estimate;
     if (isnan(p) || isnan(q)) return isnan(p) - isnan(q);
-    return (p > q) - (p < q);
+    return larger ? (p < q) - (p > q) : (p > q) - (p < q);
+}
+
+static int by_rank(const void *x, const void *y) {
+    return compare_rank(x, y, false);
 }
 
 static int by_rank_down(const void *x, const void *y) {
-    const entry *a = x, *b = y;
-    const double p = a->iqm.estimate, q = b->iqm.estimate;
-    if (isnan(p) || isnan(q)) return isnan(p) - isnan(q);
-    return (p < q) - (p > q);
+    return compare_rank(x, y, true);
+}
+
+static const char *task_of(const entry *e) {
+    return e->key[0] == NULL ? "" : e->key[0];
+}
+
+// Entries come in the order of their keys, so that those of one task stand together.
+static void sort(board *b) {
+    for (size_t i = 0, j; i < b->n; i = j) {
+        for (j = i + 1; j < b->n && (!b->by_task || strcmp(task_of(&b->entries[i]), task_of(&b->entries[j])) == 0);) j++;
+        qsort(b->entries + i, j - i, sizeof *b->entries, b->larger ? by_rank_down : by_rank);
+    }
 }
 
 static const char *cell(char *out, double x) {
@@ -103,7 +115,7 @@ static bool emit(const board *b, const entry *e, const char *const *keys, flt_ro
 static flt_err finish(board *b, const char *const *keys, flt_row_fn row, void *user) {
     for (size_t i = 0; i < b->n; i++)
         FLTX_TRY(flt_stat_bootstrap(flt_stat_iqm, b->entries[i].n, b->entries[i].x, 0.95, &b->entries[i].iqm));
-    qsort(b->entries, b->n, sizeof *b->entries, b->larger ? by_rank_down : by_rank);
+    sort(b);
     for (size_t i = 0; i < b->n; i++)
         if (!emit(b, &b->entries[i], keys, row, user)) break;
     return FLTE_OK;
@@ -118,9 +130,9 @@ static void destroy(board *b) {
 }
 
 // ---- the questions
-static const char *const optimizer_keys[] = {"task", "optimizer", "options", "weights", "steps", "lr"};
-static const char *const mechanism_keys[] = {"mechanism", "encoding", "options", "n", "m", "r", "causal"};
-enum { N_OPTIMIZER_KEYS = 6, N_MECHANISM_KEYS = 7 };
+static const char *const optimizer_keys[] = {"task", "optimizer", "options", "weights", "steps", "lr", "precision", "code"};
+static const char *const mechanism_keys[] = {"mechanism", "encoding", "options", "n", "m", "r", "causal", "precision", "code"};
+enum { N_OPTIMIZER_KEYS = 8, N_MECHANISM_KEYS = 9 };
 
 static bool has_number(const flt_record_kind *k, const char *name) {
     for (size_t i = 0; i < k->n_columns; i++)
@@ -128,25 +140,35 @@ static bool has_number(const flt_record_kind *k, const char *name) {
     return false;
 }
 
-// The latest value of each seed, as in the view `leaderboard`.
+// The cost of a step is measured once per run and stands in the rows of all its seeds.
+static bool is_of_run(const char *metric) {
+    return strcmp(metric, "ns_per_param") == 0 || strcmp(metric, "state_words") == 0;
+}
+
+// The latest value of each seed, as in the view `leaderboard`; numbers of different code are not pooled.
 static void compile(flt_query *q, bool ladder, const char *task, const char *metric) {
-    const char *keys = ladder ? "mechanism, encoding, options, n, m, r, causal" : "task, optimizer, options, weights, steps, lr";
+    const char *keys = ladder ? "mechanism, encoding, options, n, m, r, causal, precision, code"
+                              : "task, optimizer, options, weights, steps, lr, precision, code";
     flt_query_add(q, "SELECT ");
     flt_query_add(q, keys);
     flt_query_add(q, ladder ? ", NULL, " : ", seeds, ");
     flt_query_identifier(q, metric);
     flt_query_add(q, " FROM (SELECT *, row_number() OVER (PARTITION BY ");
     flt_query_add(q, keys);
-    flt_query_add(q, ", seed ORDER BY run_id DESC, seq DESC) AS age FROM ");
-    flt_query_add(q, ladder ? "ladder" : "evaluation");
+    flt_query_add(q, ", seed ORDER BY run_id DESC, seq DESC) AS age, max(seed IS NOT NULL) OVER (PARTITION BY ");
+    flt_query_add(q, keys);
+    flt_query_add(q, ") AS seeded FROM (SELECT v.*, e.precision, "
+                     "substr(r.registry_hash, 1, 8) AS code FROM ");
+    flt_query_add(q, ladder ? "ladder" : "evaluation_by_seed");
+    flt_query_add(q, " v JOIN run r USING(run_id) JOIN env e USING(env_id)");
     if (task != NULL) {
         flt_query_add(q, " WHERE task = ");
         flt_query_bind_text(q, task);
         flt_query_add(q, " OR substr(task, 1, instr(task, ':') - 1) = ");
         flt_query_bind_text(q, task);
     }
-    flt_query_add(q, ")");
-    flt_query_add(q, " WHERE age = 1 ORDER BY ");
+    if (is_of_run(metric)) flt_query_add(q, " GROUP BY run_id, task, optimizer, options, weights, steps, lr");
+    flt_query_add(q, ")) WHERE age = 1 AND (seed IS NOT NULL) = seeded ORDER BY ");
     flt_query_add(q, keys);
 }
 
@@ -170,6 +192,7 @@ flt_err flt_store_best(flt_store *s, const char *task, const char *metric, flt_r
     if (err == FLTE_OK) {
         compile(q, ladder, task, name);
         b->keys = ladder ? N_MECHANISM_KEYS : N_OPTIMIZER_KEYS;
+        b->by_task = !ladder;
         b->larger = strstr(name, "_metric") != NULL;
         err = flt_query_run(s, q, add, b);
     }

@@ -46,9 +46,12 @@ static const char differences_sql[] =
 static const char metrics_sql[] =
     "WITH side(x, run) AS (SELECT 0, value FROM json_each(?1) UNION ALL SELECT 1, value FROM json_each(?2)), "
     "v(run_id, what, label, value) AS ("
-    "SELECT run_id, 'final_loss', optimizer || ' on ' || task || ', ' || steps || ' steps', final_loss FROM evaluation UNION ALL "
-    "SELECT run_id, 'test_loss', optimizer || ' on ' || task || ', ' || steps || ' steps', test_loss FROM evaluation UNION ALL "
-    "SELECT run_id, 'test_metric', optimizer || ' on ' || task || ', ' || steps || ' steps', test_metric FROM evaluation UNION "
+    "SELECT run_id, 'final_loss', optimizer || ' on ' || task || ', ' || steps || ' steps', final_loss FROM evaluation_by_seed "
+    "UNION ALL "
+    "SELECT run_id, 'test_loss', optimizer || ' on ' || task || ', ' || steps || ' steps', test_loss FROM evaluation_by_seed "
+    "UNION ALL "
+    "SELECT run_id, 'test_metric', optimizer || ' on ' || task || ', ' || steps || ' steps', test_metric FROM evaluation_by_seed "
+    "UNION "
     "ALL "
     "SELECT run_id, 'error_total', mechanism || ' ' || coalesce(encoding, '') || ' n=' || n || ' m=' || m || ' r=' || "
     "coalesce(r, '') "
@@ -56,7 +59,7 @@ static const char metrics_sql[] =
     "SELECT run_id, 'worst ratio', mechanism || ' ' || check_name, max(ratio) FROM check_result GROUP BY run_id, mechanism, "
     "check_name "
     "UNION ALL SELECT x.run_id, n.name, trim(n.subject || ' ' || n.task), x.last_value FROM series x JOIN metric_name n "
-    "USING(metric_id)) "
+    "USING(metric_id) WHERE " SEEDS_BEFORE_MEANS ") "
     "SELECT what, label, x, value FROM side JOIN v ON v.run_id = side.run WHERE value IS NOT NULL ORDER BY what, label, x";
 
 static const char timings_sql[] =
@@ -68,7 +71,7 @@ static const char timings_sql[] =
     "SELECT run_id, mechanism || ' attention', 'n=' || n || ' m=' || m || ' r=' || coalesce(r, '') || iif(causal, ' causal', "
     "''), "
     "seconds FROM ladder UNION ALL "
-    "SELECT run_id, optimizer || ' step', task, ns_per_param * 1e-9 FROM evaluation) "
+    "SELECT DISTINCT run_id, optimizer || ' step', task, ns_per_param * 1e-9 FROM evaluation) "
     "SELECT what, label, x, value FROM side JOIN v ON v.run_id = side.run WHERE value > 0 ORDER BY what, label, x";
 
 // ---- samples of one what and label, until the next begins

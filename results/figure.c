@@ -9,20 +9,50 @@
 
 #define SETTING "mechanism || iif(coalesce(encoding, 'none') = 'none', '', ' ' || encoding) || iif(causal, ' causal', '')"
 
-// Rows of series, x, y, low, high, ordered by series and x. ?1 is the run (0: all), ?2 the metric ('': any loss).
+// Losses by step: the seeds of each metric, or its mean where no seed was kept. Of a long metric a grid of steps is looked up.
+static const char curves_sql[] =
+    "WITH RECURSIVE grid(k) AS (VALUES(0) UNION ALL SELECT k + 1 FROM grid WHERE k < 399), "
+    "wanted AS (SELECT * FROM metric_name WHERE iif(?2 = '', name LIKE '%loss%' AND name NOT LIKE '%by_rate%', name = ?2)), "
+    "chosen(run) AS (SELECT iif(?1 > 0, ?1, (SELECT max(x.run_id) FROM series x JOIN wanted USING(metric_id) WHERE x.points > "
+    "1))), "
+    "s AS MATERIALIZED (SELECT x.run_id, x.metric_id, x.points, x.last_step AS last, (SELECT min(m.step) FROM metric m WHERE "
+    "m.run_id = x.run_id AND m.metric_id = x.metric_id) AS first, trim(n.name || ' ' || n.subject || ' ' || n.task) AS label "
+    "FROM chosen JOIN series x ON x.run_id = run JOIN wanted n USING(metric_id) WHERE " SEEDS_BEFORE_MEANS "), "
+    "v(label, step, value) AS (SELECT s.label, m.step, m.value FROM s JOIN metric m USING(run_id, metric_id) WHERE s.points <= "
+    "2000 UNION ALL SELECT s.label, m.step, m.value FROM s CROSS JOIN grid JOIN metric m ON m.run_id = s.run_id AND m.metric_id "
+    "= s.metric_id AND m.step = (SELECT min(q.step) FROM metric q WHERE q.run_id = s.run_id AND q.metric_id = s.metric_id AND "
+    "q.step >= s.first + (s.last - s.first) * k / 399) WHERE s.points > 2000) "
+    "SELECT label, step, avg(value), min(value), max(value) FROM v WHERE value IS NOT NULL GROUP BY 1, 2 ORDER BY 1, 2";
+
+// Dolan & More, Mathematical Programming 91 (2002): the share of problems (task, steps, seed) that an optimizer solves within x
+// times the cost of the best one. Never solved counts as unsolved. Each jump is two points.
+static const char profile_sql[] =
+    "WITH latest AS (SELECT optimizer || coalesce(' ' || options, '') || coalesce(' ' || replace(weights, rtrim(weights, "
+    "replace(weights, '/', '')), ''), '') AS s, json_array(task, steps, baseline, seed) AS p, CASE "
+    "?2 "
+    "WHEN '' THEN steps_to_baseline WHEN 'steps_to_baseline' THEN steps_to_baseline WHEN 'final_loss' THEN final_loss WHEN "
+    "'test_loss' THEN test_loss WHEN 'seconds_to_baseline' THEN seconds_to_baseline WHEN 'seconds' THEN seconds END AS t, "
+    "row_number() OVER (PARTITION BY optimizer, options, weights, task, steps, baseline, seed ORDER BY run_id DESC, seq DESC) AS "
+    "age FROM "
+    "evaluation_by_seed WHERE ?1 = 0 OR run_id = ?1), "
+    "cases AS (SELECT s, p, iif(t > 0, t, NULL) AS t FROM latest WHERE age = 1), "
+    "best AS (SELECT p, min(t) AS least FROM cases GROUP BY p HAVING count(*) > 1), "
+    "ratios AS (SELECT s, t / least AS x, (SELECT count(*) FROM best) AS total FROM cases JOIN best USING(p) WHERE least > 0), "
+    "solved AS (SELECT DISTINCT s, x, 1.0 * count(*) OVER (PARTITION BY s ORDER BY x) / total AS y FROM ratios WHERE x IS NOT "
+    "NULL), "
+    "tops AS (SELECT s, max(y) AS y FROM solved GROUP BY s), reach AS (SELECT max(1.1, 1.05 * max(x)) AS x FROM solved), "
+    "corners(s, x, y) AS (SELECT s, x, y FROM solved UNION SELECT s, x, lag(y, 1, 0) OVER (PARTITION BY s ORDER BY x) FROM "
+    "solved "
+    "UNION SELECT DISTINCT r.s, 1, coalesce((SELECT y FROM solved f WHERE f.s = r.s AND f.x = 1), 0) FROM ratios r "
+    "UNION SELECT DISTINCT r.s, reach.x, coalesce((SELECT y FROM tops f WHERE f.s = r.s), 0) FROM ratios r, reach) "
+    "SELECT s, x, y, y, y FROM corners WHERE x IS NOT NULL ORDER BY s, x, y";
+
+// Rows of series, x, y, low, high, ordered by series and x. ?1 is the run (0: all), ?2 the metric ('': the usual one).
 static const struct {
     const char *name, *title, *x, *y, *sql;
     bool log_x, log_y, points, slope;
 } kinds[] = {
-    {"curves", "Loss by step; the band spans the seeds", "step", "loss",
-     "SELECT trim(n.name || ' ' || n.subject || ' ' || n.task), m.step, avg(m.value), min(m.value), max(m.value) FROM metric m "
-     "JOIN "
-     "metric_name n USING(metric_id) WHERE m.value IS NOT NULL AND m.run_id = iif(?1 > 0, ?1, (SELECT max(x.run_id) FROM series "
-     "x JOIN "
-     "metric_name k USING(metric_id) WHERE x.points > 1 AND iif(?2 = '', k.name LIKE '%loss%' AND k.name NOT LIKE '%by_rate%', "
-     "k.name "
-     "= ?2))) AND iif(?2 = '', n.name LIKE '%loss%' AND n.name NOT LIKE '%by_rate%', n.name = ?2) GROUP BY 1, 2 ORDER BY 1, 2",
-     false, false, false, false},
+    {"curves", "Loss by step; the band spans the seeds", "step", "loss", curves_sql, false, false, false, false},
     {"error-m", "Error against exact attention by number of features m", "features m", "relative error",
      "SELECT " SETTING " || ' n=' || n || iif(coalesce(r, 0) > 0, ' r=' || r, ''), m, avg(error_total), min(error_total), "
      "max(error_total) FROM ladder WHERE m > 0 AND error_total > 0 AND (?1 = 0 OR run_id = ?1) AND ?2 = '' GROUP BY 1, 2 ORDER "
@@ -48,6 +78,8 @@ static const struct {
      "AND error_total > 0 AND (?1 = 0 OR run_id = ?1) AND ?2 = '' GROUP BY mechanism, encoding, options, causal, n, m, r ORDER "
      "BY 1, 2",
      true, true, true, false},
+    {"profile", "Performance profile: share of problems solved within a factor of the best optimizer's steps",
+     "factor of the least steps to the baseline's loss", "share of problems", profile_sql, true, false, false, false},
 };
 enum { N_KINDS = sizeof kinds / sizeof *kinds };
 
@@ -143,7 +175,9 @@ flt_err flt_figure_create(flt_store *s, const char *name, long long run, const c
     }
     if (k == N_KINDS) {
         const char *near = flt_nearest(name, names);
-        return flt_fail(FLTE_NAME, "plot", "figure '%s' is unknown%s%s%s; there are curves, error-m, error-r, time, fidelity",
+        return flt_fail(FLTE_NAME, "plot",
+                        "figure '%s' is unknown%s%s%s; there are curves, error-m, error-r, time, fidelity, "
+                        "profile",
                         name, near == NULL ? "" : "; did you mean '", near == NULL ? "" : near, near == NULL ? "" : "'?");
     }
     if (run > 0) FLTX_TRY(flt_find_run(s, &run));

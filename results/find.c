@@ -50,11 +50,11 @@ static flt_err since_us(flt_store *s, const char *text, double *out) {
 
 // ---- conditions
 static flt_err check_status(const char *status) {
-    static const char *const names[] = {"done", "failed", "interrupted", "killed", "running", NULL};
+    static const char *const names[] = {"done", "failed", "interrupted", "running", NULL};
     for (size_t i = 0; names[i] != NULL; i++)
         if (strcmp(names[i], status) == 0) return FLTE_OK;
     const char *near = flt_nearest(status, names);
-    return flt_fail(FLTE_NAME, "--status", "'%s' is unknown%s%s%s; valid: done, failed, interrupted, killed, running", status,
+    return flt_fail(FLTE_NAME, "--status", "'%s' is unknown%s%s%s; valid: done, failed, interrupted, running", status,
                     near == NULL ? "" : "; did you mean '", near == NULL ? "" : near, near == NULL ? "" : "'?");
 }
 

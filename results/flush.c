@@ -66,13 +66,13 @@ static flt_err write_row(flt_store *s, const flt_pending_row *row) {
     return row->record == FLTX_REC_PARAM ? write_param(s, row) : write_record(s, row);
 }
 
-// A run that another process took for killed (this one was stopped, or its clock jumped) comes back to life here.
+// A run that another process took for interrupted (this one was stopped, or its clock jumped) comes back to life here.
 static flt_err heartbeat(flt_store *s) {
     if (s->heartbeat == NULL)
         FLTX_TRY(
             flt_db_prepare(s->db, s->path,
                            "UPDATE run SET heartbeat_us = ?2, progress = ?3, progress_text = nullif(?4, ''), rows_lost = ?5, "
-                           "status = 'running', ended_us = NULL WHERE run_id = ?1",
+                           "status = 'running', message = NULL, ended_us = NULL WHERE run_id = ?1",
                            &s->heartbeat));
     sqlite3_bind_int64(s->heartbeat, 1, s->run_id);
     sqlite3_bind_int64(s->heartbeat, 2, flt_store_now_us());

@@ -35,8 +35,7 @@ static const char style[] =
     "table{border-collapse:collapse;font-size:.85rem;font-variant-numeric:tabular-nums}"
     "th,td{padding:.25rem .6rem;border-bottom:1px solid var(--line);text-align:left;white-space:nowrap}"
     "th{background:var(--soft)}th button{font:inherit;color:inherit;background:none;border:0;padding:0;cursor:pointer}"
-    "td.n{text-align:right}td.pass,td.done{color:var(--c2)}td.fail,td.failed{color:var(--c3);font-weight:700}td.marginal,td."
-    "killed,"
+    "td.n{text-align:right}td.pass,td.done{color:var(--c2)}td.fail,td.failed{color:var(--c3);font-weight:700}td.marginal,"
     "td.interrupted{color:var(--c1)}tbody tr:hover{background:var(--soft)}"
     "figure{margin:1rem 0}svg{width:100%;height:auto;max-width:46rem;display:block}svg text{fill:currentColor;font:12px "
     "system-ui,sans-serif}figcaption{font-weight:600}ul.key{list-style:none;padding:0;margin:.3rem 0;font-size:.85rem;columns:2 "
@@ -80,7 +79,7 @@ static bool is_number(const char *text, double *out) {
 }
 
 static bool is_verdict(const char *text) {
-    static const char *const words[] = {"pass", "fail", "marginal", "done", "failed", "killed", "interrupted"};
+    static const char *const words[] = {"pass", "fail", "marginal", "done", "failed", "interrupted"};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (strcmp(text, words[i]) == 0) return true;
     return false;

@@ -95,7 +95,7 @@ static void sql_status(sqlite3_context *context, int n, sqlite3_value **v) {
             gone = silent > (rebooted ? REBOOT_SECONDS : FLTX_STALE_SECONDS);
     }
     if (gone)
-        sqlite3_result_text(context, "killed", -1, SQLITE_STATIC);
+        sqlite3_result_text(context, "interrupted", -1, SQLITE_STATIC);
     else
         sqlite3_result_value(context, v[0]);
 }
@@ -121,7 +121,8 @@ void flt_process_reap(sqlite3 *db) {
     sqlite3_finalize(st);
     if (!any) return; // the common case writes nothing
     sqlite3_exec(db,
-                 "UPDATE run SET status = 'killed', ended_us = heartbeat_us WHERE status = 'running' AND "
+                 "UPDATE run SET status = 'interrupted', message = 'killed: its process was found gone', ended_us = "
+                 "heartbeat_us WHERE status = 'running' AND "
                  "flt_gone(boot_id, pid_space, pid, pid_started)",
                  NULL, NULL, NULL);
 }

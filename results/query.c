@@ -8,7 +8,8 @@
 // One value a line: forty columns in one row are not readable.
 static const char run_sql[] =
     "SELECT key AS name, value FROM json_each((SELECT json_object('run', r.run_id, 'uuid', r.uuid, 'parent', r.parent_id, "
-    "'kind', r.kind, 'status', " STATUS ", 'exit_code', r.exit_code, 'message', r.message, 'started', " STARTED ", "
+    "'kind', r.kind, 'status', " STATUS ", 'exit_code', r.exit_code, 'message', iif(r.message IS NULL AND r.status <> " STATUS
+    ", 'killed: its process is gone', r.message), 'started', " STARTED ", "
     "'seconds', " SECONDS ", 'command', r.command, 'folder', r.folder, 'seed', " SEED ", 'threads', r.threads, "
     "'progress', r.progress, 'progress_text', r.progress_text, 'rows_lost', nullif(r.rows_lost, 0), "
     "'registry_hash', r.registry_hash, 'version', e.version, 'git_commit', e.git_commit, "
@@ -27,12 +28,12 @@ static const struct {
      "SELECT n.name AS metric, nullif(n.subject, '') AS subject, nullif(n.task, '') AS task, nullif(n.seed, -1) AS seed, "
      "x.points, x.last_step AS step, coalesce(x.last_value, x.last_special) AS last, x.least, x.most "
      "FROM series x JOIN metric_name n USING(metric_id) WHERE x.run_id = ?1 ORDER BY x.metric_id"},
-    {"sparklines",
+    {"sparklines", // one line for the mean over seeds where there is one
      "SELECT n.name AS metric, nullif(n.subject, '') AS subject, nullif(n.task, '') AS task, nullif(n.seed, -1) AS seed, "
      "x.points, x.last_step AS step, coalesce(x.last_value, x.last_special) AS last, x.least, x.most, "
      "flt_spark(x.run_id, x.metric_id, x.points, (SELECT min(m.step) FROM metric m WHERE m.run_id = x.run_id AND "
      "m.metric_id = x.metric_id), x.last_step) AS curve "
-     "FROM series x JOIN metric_name n USING(metric_id) WHERE x.run_id = ?1 ORDER BY x.metric_id"},
+     "FROM series x JOIN metric_name n USING(metric_id) WHERE x.run_id = ?1 AND " MEANS_BEFORE_SEEDS " ORDER BY x.metric_id"},
     {"curves",
      "SELECT n.name AS metric, n.subject, n.task, nullif(n.seed, -1) AS seed, m.step, coalesce(m.value, m.special) AS value, "
      "m.t_ms FROM metric m JOIN metric_name n USING(metric_id) WHERE m.run_id = ?1 ORDER BY m.metric_id, m.step"},
@@ -44,11 +45,12 @@ static const struct {
                "coalesce(error_mask, special ->> 'error_mask') AS error_mask, "
                "coalesce(error_kernel, special ->> 'error_kernel') AS error_kernel, "
                "seconds, seconds_exact, bytes, bytes_exact FROM ladder WHERE run_id = ?1 ORDER BY seq"},
-    {"evaluations", "SELECT optimizer, task, seed, steps, lr, coalesce(final_loss, special ->> 'final_loss') AS final_loss, "
+    {"evaluations", "SELECT optimizer, task, coalesce(seed, 'mean of ' || seeds) AS seed, steps, lr, "
+                    "coalesce(final_loss, special ->> 'final_loss') AS final_loss, "
                     "coalesce(test_loss, special ->> 'test_loss') AS test_loss, "
                     "coalesce(test_metric, special ->> 'test_metric') AS test_metric, "
                     "coalesce(steps_to_baseline, special ->> 'steps_to_baseline') AS steps_to_baseline, baseline, seconds, "
-                    "ns_per_param, state_words FROM evaluation WHERE run_id = ?1 ORDER BY seq"},
+                    "ns_per_param, state_words, options, weights FROM evaluation WHERE run_id = ?1 ORDER BY seq"},
     {"timings",
      "SELECT subject, phase, label, n, d, m, r, threads, rep, warm, seconds FROM timing WHERE run_id = ?1 ORDER BY seq"},
     {"artifacts", "SELECT kind, path, bytes, checksum FROM artifact WHERE run_id = ?1 ORDER BY t_ms, path"},

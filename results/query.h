@@ -13,6 +13,13 @@
 #define STARTED "datetime(r.started_us / 1000000, 'unixepoch', 'localtime')"
 #define CODE    "substr(e.git_commit, 1, 10) || CASE e.git_dirty WHEN 1 THEN '+' ELSE '' END"
 
+// Of the metrics `n` of the runs `x`: the mean over seeds without the seeds, or the seeds without their mean.
+#define SAME_METRIC                                                                                                              \
+    "EXISTS(SELECT 1 FROM metric_name o JOIN series y ON y.metric_id = o.metric_id AND y.run_id = x.run_id WHERE "               \
+    "o.name = n.name AND o.subject = n.subject AND o.task = n.task AND o.seed "
+#define MEANS_BEFORE_SEEDS "(n.seed < 0 OR NOT " SAME_METRIC "< 0))"
+#define SEEDS_BEFORE_MEANS "(n.seed >= 0 OR NOT " SAME_METRIC ">= 0))"
+
 // The run of this number (0: the latest). FLTE_NAME when there is none.
 flt_err flt_find_run(flt_store *s, long long *run);
 

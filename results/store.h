@@ -14,8 +14,8 @@
 
 enum {
     FLTX_APPLICATION_ID = 0x464c5452, // 'FLTR', in the header of the file
-    FLTX_STALE_SECONDS = 600, // a run elsewhere without a heartbeat for so long counts as killed; also in the view run_summary
-    FLTX_BUSY_MS = 30000,     // the worst wait for a durable commit on a slow disk was measured at 4.3 s
+    FLTX_STALE_SECONDS = 600,         // a run elsewhere without a heartbeat for so long counts as interrupted; as in run_summary
+    FLTX_BUSY_MS = 30000,             // the worst wait for a durable commit on a slow disk was measured at 4.3 s
     FLTX_MAX_PATH = 4000,
     FLTX_MAX_COLUMNS = 32,
     FLTX_PENDING_ROWS = 2048,
@@ -158,7 +158,8 @@ typedef struct flt_process {
 } flt_process;
 void flt_process_self(flt_process *out);
 // Registers two SQL functions: flt_gone(boot_id, pid_space, pid, pid_started), 1 when that process ran on this machine and is no
-// more; flt_status(status, host, boot_id, pid_space, pid, pid_started, heartbeat_us), "killed" for a running one that is gone.
+// more; flt_status(status, host, boot_id, pid_space, pid, pid_started, heartbeat_us), "interrupted" for a running one that is
+// gone.
 flt_err flt_process_register(sqlite3 *db, const char *path);
 void flt_process_reap(sqlite3 *db); // marks the runs whose process is gone; what cannot be written stays
 

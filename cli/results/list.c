@@ -11,7 +11,7 @@ static const struct argp_option options[] = {
     {"optimizer", FLTX_SUB_OPTIMIZER, "NAME", 0, "runs with this optimizer", 1},
     {"mechanism", FLTX_SUB_MECHANISM, "NAME", 0, "runs with this attention mechanism", 1},
     {"since", FLTX_SUB_SINCE, "AGE", 0, "started at most 2d, 12h, 30m, 1w ago, or since a date", 1},
-    {"status", FLTX_SUB_STATUS, "STATUS", 0, "done, failed, interrupted, killed, running", 1},
+    {"status", FLTX_SUB_STATUS, "STATUS", 0, "done, failed, interrupted (also: killed), running", 1},
     {"tag", FLTX_SUB_TAG, "NAME", 0, "runs with this tag", 1},
     {"where", FLTX_SUB_WHERE, "EXPR", 0,
      "comparisons of fields, parameters and metrics with and, or, not: \"lr < 0.01 and (seed = 3 or optimizer ~ 'ad*')\"", 1},

@@ -25,7 +25,7 @@ expect 0 'eval' "$flt" results --db test.db list --limit 1
 expect 0 'eval' "$flt" results --where 'seeds = 2' --json
 expect_sentence 2 'letter' "$flt" results list --where "kind = 'x' ; DROP TABLE run"
 expect_sentence 2 'did you mean' "$flt" results list --where 'step < 3'
-expect_sentence 2 'killed' "$flt" results list --status "done' OR '1"
+expect_sentence 2 'interrupted' "$flt" results list --status "done' OR '1"
 expect_sentence 2 'age' "$flt" results list --since "0' OR 1"
 expect_sentence 2 'no run has' "$flt" results list --sort '1; DROP TABLE run'
 check '' --tag "x' OR 1=1 --"

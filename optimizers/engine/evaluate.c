@@ -20,7 +20,7 @@
 static const char who[] = "evaluation";
 static const char *const half_decades[] = {"1e-7", "3e-7", "1e-6", "3e-6", "1e-5", "3e-5", "1e-4", "3e-4",
                                            "1e-3", "3e-3", "1e-2", "3e-2", "1e-1", "3e-1", "1"};
-enum { RATES = sizeof half_decades / sizeof *half_decades, MOST_METRICS = 2000 };
+enum { RATES = sizeof half_decades / sizeof *half_decades, MOST_METRICS = 2000, MOST_OF_SEED = 200 };
 
 static double now(void) {
     struct timespec t;
@@ -180,17 +180,24 @@ static flt_err run_cells(evaluation *e) {
     return flt_fail(FLTE_INTERRUPTED, who, "stopped while %s ran on %s", e->weights->kind->kind.name, e->config->task);
 }
 
-// Mean over seeds, then smoothing, in place of the mean.
-static void smooth(const evaluation *e, size_t rate) {
-    const flt_eval_config *c = e->config;
-    double *curve = e->mean + rate * c->steps, sum = 0.0, weight = 0.0;
+static void smooth(const flt_eval_config *c, const double *loss, double *curve) {
+    double sum = 0.0, weight = 0.0;
     for (size_t t = 0; t < c->steps; t++) {
-        double mean = 0.0;
-        for (size_t s = 0; s < c->seeds; s++) mean += e->cell[rate * c->seeds + s].loss[t] / (double)c->seeds;
-        sum = c->ema * sum + mean;
+        sum = c->ema * sum + loss[t];
         weight = c->ema * weight + 1.0;
         curve[t] = sum / weight;
     }
+}
+
+// Mean over seeds, then smoothing, in place of the mean.
+static void smooth_mean(const evaluation *e, size_t rate) {
+    const flt_eval_config *c = e->config;
+    double *curve = e->mean + rate * c->steps;
+    for (size_t t = 0; t < c->steps; t++) {
+        curve[t] = 0.0;
+        for (size_t s = 0; s < c->seeds; s++) curve[t] += e->cell[rate * c->seeds + s].loss[t] / (double)c->seeds;
+    }
+    smooth(c, curve, curve);
 }
 
 // The rate with the least final loss; one whose curve is not finite never wins against one that is.
@@ -236,9 +243,29 @@ static double rate_of(const evaluation *e, size_t rate) {
     return (w->kind->kind.caps & FLTX_OPT_LR) != 0 && w->params != NULL ? flt_params_real(w->params, "lr") : NAN;
 }
 
+static flt_err summarise_seeds(const evaluation *e, size_t rate, flt_eval_result *out) {
+    const flt_eval_config *c = e->config;
+    FLTX_TRY(flt_alloc(c->seeds, sizeof *out->seed, &out->seed));
+    FLTX_TRY(flt_alloc(c->seeds, c->steps * sizeof *out->seed_curves, &out->seed_curves));
+    for (size_t s = 0; s < c->seeds; s++) {
+        const cell *x = &e->cell[rate * c->seeds + s];
+        double *curve = out->seed_curves + s * c->steps, best = INFINITY;
+        smooth(c, x->loss, curve);
+        for (size_t t = 0; t < c->steps; t++) best = fmin(best, curve[t]); // a NaN gives way
+        out->seed[s] = (flt_eval_seed){.seed = c->first_seed + s,
+                                       .curve = curve,
+                                       .final_loss = curve[c->steps - 1],
+                                       .best_loss = best,
+                                       .test_loss = x->test_loss,
+                                       .test_metric = x->test_metric,
+                                       .seconds = x->seconds};
+    }
+    return FLTE_OK;
+}
+
 static flt_err summarise(const evaluation *e, flt_eval_result *out) {
     const flt_eval_config *c = e->config;
-    for (size_t r = 0; r < e->rates; r++) smooth(e, r);
+    for (size_t r = 0; r < e->rates; r++) smooth_mean(e, r);
     const size_t best = best_rate(e);
     const bench *b = &e->bench[0];
     *out = (flt_eval_result){.lr = rate_of(e, best),
@@ -253,7 +280,7 @@ static flt_err summarise(const evaluation *e, flt_eval_result *out) {
         out->test_metric += x->test_metric / (double)c->seeds;
         out->seconds += x->seconds / (double)c->seeds;
     }
-    return FLTE_OK;
+    return summarise_seeds(e, best, out);
 }
 
 // ---- metrics
@@ -263,6 +290,24 @@ static flt_err record_curve(const evaluation *e, const flt_eval_result *r) {
     snprintf(name, sizeof name, "loss/%s/%s", e->weights->kind->kind.name, e->config->task);
     for (size_t t = 0; t < steps; t++)
         if ((t + 1) % stride == 0 || t == 0 || t + 1 == steps) FLTX_TRY(flt_sink_metric(e->sink, name, t + 1, r->curve[t]));
+    return FLTE_OK;
+}
+
+// The first and the last step and at most MOST_OF_SEED between them.
+static flt_err record_seed(const evaluation *e, const flt_eval_seed *x, const char *name) {
+    const size_t steps = e->config->steps, stride = (steps + MOST_OF_SEED - 1) / MOST_OF_SEED;
+    for (size_t t = 0; t < steps; t++) {
+        const flt_field fields[] = {flt_text_field("metric", name), flt_num_field("seed", flt_eval_seed_number(x->seed)),
+                                    flt_num_field("step", (double)(t + 1)), flt_num_field("value", x->curve[t])};
+        if ((t + 1) % stride == 0 || t == 0 || t + 1 == steps) FLTX_TRY(flt_sink_record(e->sink, "curve", 4, fields));
+    }
+    return FLTE_OK;
+}
+
+static flt_err record_seeds(const evaluation *e, const flt_eval_result *r) {
+    char name[352];
+    snprintf(name, sizeof name, "loss/%s/%s", e->weights->kind->kind.name, e->config->task);
+    for (size_t s = 0; s < e->config->seeds; s++) FLTX_TRY(record_seed(e, &r->seed[s], name));
     return FLTE_OK;
 }
 
@@ -295,6 +340,7 @@ flt_err flt_eval_optimizer(const flt_eval_config *c, const flt_weights *w, const
     if (err == FLTE_OK) err = run_cells(&e);
     if (err == FLTE_OK) err = summarise(&e, out);
     if (err == FLTE_OK) err = record_curve(&e, out);
+    if (err == FLTE_OK) err = record_seeds(&e, out);
     if (err == FLTE_OK) err = record_rates(&e);
     if (err != FLTE_OK) flt_eval_free(out);
     release(&e);
@@ -303,6 +349,8 @@ flt_err flt_eval_optimizer(const flt_eval_config *c, const flt_weights *w, const
 
 void flt_eval_free(flt_eval_result *r) {
     flt_free(r->curve);
+    flt_free(r->seed);
+    flt_free(r->seed_curves);
     *r = (flt_eval_result){0};
 }
 

@@ -230,6 +230,54 @@ Test(evaluate, curves_go_to_the_sink) {
     flt_eval_free(&r);
 }
 
+typedef struct seed_notes {
+    size_t points[8], others;
+    double last[8];
+} seed_notes;
+
+static flt_err note_seed(void *self, const char *kind, size_t n, const flt_field *fields) {
+    seed_notes *x = self;
+    const bool ours = strcmp(kind, "curve") == 0 && n == 4 && strcmp(fields[0].text, "loss/sgd/noisy") == 0;
+    if (!ours || fields[1].number >= 8) {
+        x->others++;
+        return FLTE_OK;
+    }
+    const size_t seed = (size_t)fields[1].number;
+    x->points[seed]++;
+    x->last[seed] = fields[3].number;
+    return FLTE_OK;
+}
+
+// Each seed has its own curve and numbers; smoothing is linear, so that their means are those of the mean curve.
+Test(evaluate, seeds_are_told_one_by_one) {
+    const flt_weights w = plain("sgd");
+    seed_notes notes = {0};
+    const flt_sink sink = {.self = &notes, .record = note_seed};
+    flt_eval_config c = config("noisy");
+    flt_eval_result r;
+    double final = 0.0, test = 0.0, metric = 0.0;
+    c.steps = 450; // beyond 200 points the curve is thinned
+    c.tune_lr = false;
+    cr_assert(eq(int, flt_eval_optimizer(&c, &w, &sink, &r), FLTE_OK), "%s", flt_error());
+    for (size_t s = 0; s < c.seeds; s++) {
+        const flt_eval_seed *x = &r.seed[s];
+        cr_assert(eq(u64, x->seed, c.first_seed + s), "seed %zu", s);
+        cr_assert(eq(dbl, x->final_loss, x->curve[c.steps - 1]), "seed %zu", s);
+        cr_assert(x->best_loss <= x->final_loss, "seed %zu", s);
+        cr_assert(notes.points[x->seed] >= 150 && notes.points[x->seed] <= 202, "seed %zu: %zu points", s, notes.points[x->seed]);
+        cr_assert(eq(dbl, notes.last[x->seed], x->final_loss), "seed %zu: the last step is there", s);
+        final += x->final_loss / (double)c.seeds, test += x->test_loss / (double)c.seeds;
+        metric += x->test_metric / (double)c.seeds;
+    }
+    cr_assert(eq(sz, notes.others, 0));
+    cr_assert(ne(dbl, r.seed[0].final_loss, r.seed[1].final_loss), "seeds differ");
+    cr_assert(fabs(final - r.final_loss) <= 30 * 450 * 2.3e-16 * fabs(r.final_loss), "%.17g is not %.17g", final, r.final_loss);
+    cr_assert(eq(dbl, test, r.test_loss));
+    cr_assert(isnan(metric) == isnan(r.test_metric));
+    flt_eval_free(&r);
+    cr_assert(eq(ptr, r.seed, NULL));
+}
+
 // The test split is judged at the last parameters, the metric only where the task has one.
 Test(evaluate, tests_are_means_over_seeds) {
     const flt_weights w = plain("sgd");

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // What is opened, what is refused with which sentence, and that a refused file keeps its bytes.
+#include "../store.h"
 #include "support.h"
 
 TestSuite(open, .init = enter, .fini = leave);
@@ -22,7 +23,7 @@ static void make_store(void) {
 Test(open, a_new_file_is_ours_and_stays) {
     make_store();
     cr_assert(plain_int(db_path, "PRAGMA application_id") == 0x464c5452, "application_id");
-    cr_assert(plain_int(db_path, "PRAGMA user_version") == 1, "user_version");
+    cr_assert(plain_int(db_path, "PRAGMA user_version") == flt_schema_version, "user_version");
     cr_assert(plain_int(db_path, "SELECT count(*) FROM pragma_journal_mode WHERE journal_mode = 'wal'") == 1, "journal_mode");
     cr_assert(plain_int(db_path, "SELECT count(*) FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND NOT strict "
                                  "AND name NOT LIKE 'sqlite_%'") == 0,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Runs whose process is gone show as killed; those that live, or may live elsewhere, as running.
+// Runs whose process is gone show as interrupted; those that live, or may live elsewhere, as running.
 #include <signal.h>
 
 #include "support.h"
@@ -41,15 +41,17 @@ Test(process, killed_is_seen_at_once_and_kept) {
     const pid_t pid = start_child();
     cr_assert(strcmp(status_of("alive"), "running") == 0, "alive: %s", status_of("alive"));
     cr_assert(kill(pid, SIGKILL) == 0, "kill");
-    for (int i = 0; i < 200 && strcmp(status_of("zombie"), "killed") != 0; i++) usleep(10000);
-    cr_assert(strcmp(status_of("zombie"), "killed") == 0, "not yet waited for: %s", status_of("zombie"));
+    for (int i = 0; i < 200 && strcmp(status_of("zombie"), "interrupted") != 0; i++) usleep(10000);
+    cr_assert(strcmp(status_of("zombie"), "interrupted") == 0, "not yet waited for: %s", status_of("zombie"));
     cr_assert(waitpid(pid, NULL, 0) == pid, "waitpid");
-    cr_assert(strcmp(status_of("dead"), "killed") == 0, "dead: %s", status_of("dead"));
+    cr_assert(strcmp(status_of("dead"), "interrupted") == 0, "dead: %s", status_of("dead"));
     cr_assert(plain_int(db_path, "SELECT status = 'running' FROM run") == 1, "reading writes nothing");
     flt_store *s = open_store(FLTX_STORE_WRITE);
-    cr_assert(strstr(show(s, 1, "run"), "\nstatus|killed\n") != NULL, "%s", show(s, 1, "run"));
+    cr_assert(strstr(show(s, 1, "run"), "\nstatus|interrupted\n") != NULL, "%s", show(s, 1, "run"));
     flt_store_close(s);
-    cr_assert(plain_int(db_path, "SELECT status = 'killed' AND ended_us = heartbeat_us FROM run") == 1, "writing marks it");
+    cr_assert(
+        plain_int(db_path, "SELECT status = 'interrupted' AND ended_us = heartbeat_us AND message LIKE 'killed%' FROM run") == 1,
+        "writing marks it");
     cr_assert(plain_int(db_path, "SELECT count(*) FROM metric") == 1, "what it had flushed is there");
 }
 
@@ -57,11 +59,11 @@ Test(process, who_cannot_be_asked_is_judged_by_heartbeat) {
     static const struct {
         const char *label, *change, *want;
     } cases[] = {
-        {"another process has the pid", "pid_started = pid_started + 1", "killed"},
+        {"another process has the pid", "pid_started = pid_started + 1", "interrupted"},
         {"another machine, fresh", "boot_id = 'other', pid = 999999999", "running"},
         {"another container, fresh", "pid_space = 'other', pid = 999999999", "running"},
-        {"another container, silent", "pid_space = 'other', heartbeat_us = heartbeat_us - 700000000", "killed"},
-        {"this machine before its reboot", "boot_id = 'other', heartbeat_us = heartbeat_us - 61000000", "killed"},
+        {"another container, silent", "pid_space = 'other', heartbeat_us = heartbeat_us - 700000000", "interrupted"},
+        {"this machine before its reboot", "boot_id = 'other', heartbeat_us = heartbeat_us - 61000000", "interrupted"},
         {"no start time known", "pid_started = 0", "running"},
         {"done long ago", "status = 'done', heartbeat_us = 0", "done"},
         {"interrupted", "status = 'interrupted', pid = 999999999", "interrupted"},
@@ -82,12 +84,12 @@ Test(process, who_cannot_be_asked_is_judged_by_heartbeat) {
 Test(process, a_run_taken_for_dead_comes_back_with_its_heartbeat) {
     flt_store *s = open_store(FLTX_STORE_WRITE);
     new_run(s);
-    plain(db_path, "UPDATE run SET status = 'killed', ended_us = 1");
+    plain(db_path, "UPDATE run SET status = 'interrupted', message = 'killed', ended_us = 1");
     flt_sink_progress(flt_store_sink(s), 0.25, "step 1 of 4");
     cr_assert(flt_store_flush(s) == FLTE_OK, "%s", flt_error());
-    cr_assert(plain_int(db_path,
-                        "SELECT status = 'running' AND ended_us IS NULL AND progress = 0.25 AND progress_text = 'step 1 of 4' "
-                        "FROM run") == 1,
+    cr_assert(plain_int(db_path, "SELECT status = 'running' AND message IS NULL AND ended_us IS NULL AND progress = 0.25 AND "
+                                 "progress_text = 'step 1 of 4' "
+                                 "FROM run") == 1,
               "running again");
     flt_store_close(s);
 }
@@ -97,6 +99,6 @@ Test(process, plain_sqlite_sees_silence) {
     new_run(s);
     cr_assert(plain_int(db_path, "SELECT status = 'running' FROM run_summary") == 1, "fresh");
     plain(db_path, "UPDATE run SET heartbeat_us = heartbeat_us - 700000000");
-    cr_assert(plain_int(db_path, "SELECT status = 'killed' FROM run_summary") == 1, "silent for ten minutes");
+    cr_assert(plain_int(db_path, "SELECT status = 'interrupted' FROM run_summary") == 1, "silent for ten minutes");
     flt_store_close(s);
 }

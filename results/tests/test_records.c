@@ -56,7 +56,7 @@ Test(records, every_kind_comes_back) {
     cr_assert(flt_store_flush(s) == FLTE_OK, "%s", flt_error());
     same("checks", show(s, 0, "checks"), "flt|causal|flt n=33|2.5|pass|NULL|NULL\nflt|causal|flt n=34|nan|fail|NULL|NULL\n");
     same("ladder", show(s, 0, "ladder"), "flt|window|NULL|64|8|16|4|1|1|0.25|0.125|inf|0.5|2.0|4096|1099511627776\n");
-    same("evaluations", show(s, 0, "evaluations"), "flt|digits_mlp|3|500|0.01|nan|-inf|NULL|inf|adam|NULL|NULL|NULL\n");
+    same("evaluations", show(s, 0, "evaluations"), "flt|digits_mlp|3|500|0.01|nan|-inf|NULL|inf|adam|NULL|NULL|NULL|NULL|NULL\n");
     same("special", ask(s, "SELECT special FROM evaluation"),
          "{\"final_loss\":\"nan\",\"test_loss\":\"-inf\",\"steps_to_baseline\":\"inf\"}\n");
     same("timings", show(s, 0, "timings"), "attend|fwd|NULL|64|NULL|NULL|NULL|NULL|0|NULL|0.001\n");
@@ -191,6 +191,24 @@ Test(records, the_leaderboard_pools_seeds_and_counts_divergence) {
          ask(s, "SELECT optimizer, seeds, loss_iqm, loss_mean, loss_best, loss_worst, not_finite, steps_to_baseline, reached "
                 "FROM leaderboard"),
          "flt|4|2.0|2.0|2.0|2.0|1|300.0|3\nadam|8|4.5|4.5|1.0|8.0|0|500.0|8\nsgd|2|NULL|NULL|NULL|NULL|2|NULL|0\n");
+}
+
+// Runs of today store the mean beside its seeds, runs of version 1 the mean alone: each seed counts once, the old mean not at
+// all.
+Test(records, the_leaderboard_counts_each_seed_once) {
+    for (int i = 0; i < 4; i++) evaluation("adam", 0.01, i, i + 1, 500);
+    cr_assert(RECORD("evaluation", TEXT("optimizer", "adam"), TEXT("task", "digits_mlp"), NUM("seeds", 4), NUM("steps", 500),
+                     NUM("lr", 0.01), NUM("final_loss", 2.5), TEXT("baseline", "adam")) == FLTE_OK,
+              "%s", flt_error());
+    same("one run", ask(s, "SELECT optimizer, seeds, loss_iqm, loss_worst FROM leaderboard"), "adam|4|2.5|4.0\n");
+    same("by seed", ask(s, "SELECT count(*), count(seed) FROM evaluation_by_seed"), "4|4\n");
+    cr_assert(flt_store_end(s, "done", 0, NULL) == FLTE_OK, "%s", flt_error());
+    new_run(s);
+    cr_assert(RECORD("evaluation", TEXT("optimizer", "adam"), TEXT("task", "digits_mlp"), NUM("seeds", 9), NUM("steps", 500),
+                     NUM("lr", 0.01), NUM("final_loss", 100)) == FLTE_OK,
+              "%s", flt_error());
+    same("an older mean", ask(s, "SELECT optimizer, seeds, loss_iqm, loss_worst FROM leaderboard"), "adam|4|2.5|4.0\n");
+    same("means alone stand for their seeds", ask(s, "SELECT run_id, count(*) FROM evaluation_by_seed GROUP BY 1"), "1|4\n2|1\n");
 }
 
 Test(records, views_answer_plain_sqlite) {

@@ -22,6 +22,17 @@ typedef struct flt_eval_config {
     int threads;         // over (rate, seed) cells; 0: all; results do not depend on it
 } flt_eval_config;
 
+typedef struct flt_eval_seed { // one run at the rate that was chosen
+    uint64_t seed;
+    double *curve; // [steps], smoothed; within the block of the result
+    double final_loss, best_loss, test_loss, test_metric, seconds;
+} flt_eval_seed;
+
+// The seed as records carry it: numbers there are doubles, so it is kept modulo 2^53.
+static inline double flt_eval_seed_number(uint64_t seed) {
+    return (double)(seed & ((UINT64_C(1) << 53) - 1));
+}
+
 typedef struct flt_eval_result {
     double lr;                     // the rate used (the best one when tuned)
     double *curve;                 // [steps], mean over seeds, smoothed; freed by flt_eval_free
@@ -30,12 +41,14 @@ typedef struct flt_eval_result {
     double ns_per_step;            // optimizer step alone, per parameter
     double state_words;            // per parameter
     double seconds;                // wall time of one run
+    flt_eval_seed *seed;           // [seeds], whose means these are: smoothing is linear
+    double *seed_curves;           // [seeds, steps]
 } flt_eval_result;
 
 // Tuning picks the least final loss; curves that end in a NaN or infinity never win. Metrics: loss/OPTIMIZER/TASK by step (at
-// most 2,000 points) and, when tuned, final_loss_by_rate/OPTIMIZER/TASK by index of the rate; the row of table "evaluation" is
-// the caller's, who knows the baseline. Errors: FLTE_RANGE, FLTE_NOMEM, FLTE_INTERRUPTED, those of the task, the optimizer and
-// the sink. *out is {0} then.
+// most 2,000 points), the same of each seed as records of kind "curve" (at most 200), and, when tuned,
+// final_loss_by_rate/OPTIMIZER/TASK by index of the rate; the rows of table "evaluation" are the caller's, who knows the
+// baseline. Errors: FLTE_RANGE, FLTE_NOMEM, FLTE_INTERRUPTED, those of the task, the optimizer and the sink. *out is {0} then.
 flt_err flt_eval_optimizer(const flt_eval_config *c, const flt_weights *w, const flt_sink *sink, flt_eval_result *out);
 void flt_eval_free(flt_eval_result *r);
 

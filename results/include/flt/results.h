@@ -13,8 +13,8 @@ typedef struct flt_store flt_store;
 
 // Opens or creates (FLTX_STORE_WRITE), or opens an existing file read-only. Migrates older schemas. Errors: FLTE_DB / FLTE_IO
 // naming the file and the reason (missing, not writable, not a database, not ours, newer than this program); a refused file is
-// left as it was. An empty file becomes a new database when opened for writing. Opening for writing also marks as killed the
-// runs whose process on this machine is gone.
+// left as it was. An empty file becomes a new database when opened for writing. Opening for writing also marks as
+// interrupted the runs whose process on this machine is gone.
 enum { FLTX_STORE_READ = 0, FLTX_STORE_WRITE = 1 };
 flt_err flt_store_open(const char *path, int mode, flt_store **out);
 void flt_store_close(flt_store *s); // flushes; ends a run still open as failed; NULL is fine
@@ -60,8 +60,8 @@ flt_err flt_store_artifact(flt_store *s, const char *kind, const char *path); //
 // Numbers may be NaN or infinite and come back as such. A later value of the same metric and step replaces the earlier one.
 const flt_sink *flt_store_sink(flt_store *s);
 flt_err flt_store_flush(flt_store *s); // when it fails (disk full), the rows not yet flushed are lost and counted in the run
-// status: "done", "failed", "interrupted". A killed process leaves "running"; readers see it as "killed" when its process is
-// gone.
+// status: "done", "failed", "interrupted". A killed process leaves "running"; readers see it as "interrupted" when its
+// process is gone.
 flt_err flt_store_end(flt_store *s, const char *status, int exit_code, const char *message /* may be NULL */);
 
 // ---- queries.  A result set as text; NULL cells are NULL, numbers have the digits that bring them back exactly, not finite

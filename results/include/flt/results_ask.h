@@ -76,7 +76,8 @@ typedef struct flt_figure {
 } flt_figure;
 // Figures: curves (losses of a run by step, or the metric; run 0: the latest that has any), error-m and error-r (error against
 // exact attention by features and frequencies, with fitted slopes), time (by length, with the crossover), fidelity (error by
-// time); run 0: all runs. A figure may have no series. FLTE_NAME when there is no such figure or run.
+// time), profile (performance profile of optimizers by steps to the baseline's loss, or the metric: final_loss, test_loss,
+// seconds, seconds_to_baseline); run 0: all runs. A figure may have no series. FLTE_NAME when there is no such figure or run.
 flt_err flt_figure_create(flt_store *s, const char *name, long long run, const char *metric /* NULL: any loss */,
                           flt_figure **out);
 void flt_figure_destroy(flt_figure *f);
