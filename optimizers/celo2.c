@@ -19,17 +19,7 @@ typedef struct celo2 {
     double lr;
 } celo2;
 
-static flt_err meta(const flt_params *p, flt_layout *theta) {
-    return flt_lopt_meta(&form, p, theta);
-}
-
-static void meta_init(const flt_params *p, uint64_t seed, flt_real *theta) {
-    flt_lopt_meta_init(&form, p, seed, theta);
-}
-
-static flt_err infer(const flt_tensors *weights, flt_params *p) {
-    return flt_mlp_infer("celo2", weights, p);
-}
+FLTX_LOPT_META("celo2", form)
 
 static flt_err create(const flt_params *p, const flt_layout *layout, void **self) {
     celo2 *s = NULL;

@@ -2,7 +2,7 @@
 // Coordinate-wise LSTM ("learning to learn by gradient descent by gradient descent"), the same small network for every
 // coordinate:
 //   x = [max(log(|g| + 2^-23) / k, -1), clip(g e^k, +-1)];   per cell, z = [x, h] W + b in four parts i, j, f, o:
-//   c = sigmoid(f + 1) c + sigmoid(i) tanh(j),  h = sigmoid(o) tanh(c), which is the next cell's x;   p += scale (h head.w +
+//   c = sigmoid(f + 1) c + sigmoid(i) tanh(j),  h = sigmoid(o) tanh(c), which is the next cell's x;   p += lr scale (h head.w +
 //   head.b).
 // Shapes: cells.0.w [2 + hidden, 4 hidden], cells.I.w [2 hidden, 4 hidden], cells.I.b [4 hidden], head.w [hidden, 1], head.b [1].
 // State: h and c of each cell, 2 layers hidden words per parameter. Reference: Andrychowicz et al., NeurIPS 2016, arXiv
@@ -127,7 +127,7 @@ static flt_err create(const flt_params *p, const flt_layout *layout, void **self
                             .layers = flt_params_size(p, "layers"),
                             .inverse_k = (flt_real)(1 / k),
                             .exp_k = (flt_real)exp(k),
-                            .scale = (flt_real)flt_params_real(p, "scale")};
+                            .scale = (flt_real)(flt_params_real(p, "lr") * flt_params_real(p, "scale"))};
     s->kernels = FLTX_ISA_PICK(flt_lstm);
     for (size_t i = 0; i < s->net.layers; i++) s->total += ((i == 0 ? 2 : s->net.hidden) + s->net.hidden + 1) * 4 * s->net.hidden;
     s->total += s->net.hidden + 1;
@@ -166,16 +166,17 @@ static const flt_param_spec params[] = {
     {"layers", FLTX_INT, "2", 1, FLTX_LSTM_LAYERS, NULL, "cells"},
     {"k", FLTX_REAL, "5", 0.1, 50, NULL, "gradients above e^-k are seen through their logarithm"},
     {"scale", FLTX_REAL, "0.01", 0.0, 1e6, NULL, "multiplies the output"},
+    {"lr", FLTX_REAL, "1", 0.0, 1e6, NULL, "multiplies the output once more: 1 as meta-trained, to be tuned at use"},
     {0},
 };
 
 const flt_optimizer_kind flt_optimizer_kind_lstm = {
     .kind = {.name = "lstm",
              .summary = "learned: a coordinate-wise LSTM on the logarithm and sign of the gradient",
-             .formula = "c = sig(f+1) c + sig(i) tanh(j); h = sig(o) tanh(c); p += scale (h w + b)",
+             .formula = "c = sig(f+1) c + sig(i) tanh(j); h = sig(o) tanh(c); p += lr scale (h w + b)",
              .cost = "2 layers hidden state words per parameter; time O(8 layers hidden^2)",
              .citation = "Andrychowicz et al., arXiv 1606.04474",
-             .caps = FLTX_OPT_LEARNED,
+             .caps = FLTX_OPT_LEARNED | FLTX_OPT_LR,
              .params = params},
     .meta = meta,
     .meta_init = meta_init,

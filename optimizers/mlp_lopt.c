@@ -2,7 +2,7 @@
 // MLPLOpt, one small network for every coordinate:
 //   m_k = b_k m_k + (1 - b_k) g,  b = 0.1, 0.5, 0.9, 0.99, 0.999, 0.9999;
 //   x = [g, p, m_1 .. m_6], each divided by sqrt(1e-5 + its mean square over the tensor),  then tanh(t / tau - 1) for eleven tau;
-//   [D, M] = network(x),  p -= step_mult D exp(0.001 M).
+//   [D, M] = network(x),  p -= lr step_mult D exp(0.001 M).
 // Shapes: layers.0.w [19, hidden], .., layers.L.w [hidden, 2]; ReLU between. State: m, 6 words per parameter. Reference: Metz,
 // Maheswaranathan, Nixon, Freeman, Sohl-Dickstein, arXiv 1810.10180, in the form of the learned_optimization library.
 // Cost: O(8 hidden + hidden^2) per coordinate. Untrained it moves along the mean of decay 0.9, rms-normalised.
@@ -10,50 +10,21 @@
 
 static const flt_lopt_form form = {.features = FLTX_MEANS, .count = 8, .times = true, .outputs = 2, .pass = 4, .eps = 1e-5};
 
-typedef struct mlp_lopt {
-    flt_lopt_base base;
-    double step_mult;
-} mlp_lopt;
-
-static flt_err meta(const flt_params *p, flt_layout *theta) {
-    return flt_lopt_meta(&form, p, theta);
-}
-
-static void meta_init(const flt_params *p, uint64_t seed, flt_real *theta) {
-    flt_lopt_meta_init(&form, p, seed, theta);
-}
-
-static flt_err infer(const flt_tensors *weights, flt_params *p) {
-    return flt_mlp_infer("mlp_lopt", weights, p);
-}
+FLTX_LOPT_META("mlp_lopt", form)
 
 static flt_err create(const flt_params *p, const flt_layout *layout, void **self) {
-    mlp_lopt *s = NULL;
-    FLTX_TRY(flt_lopt_create(&form, p, layout, sizeof *s, &s));
-    s->step_mult = flt_params_real(p, "step_mult");
-    *self = s;
-    return FLTE_OK;
+    return flt_lopt_classic_create(&form, p, layout, self);
 }
 
-static void step(void *self, uint64_t t, flt_real loss, const flt_real *grad, flt_real *param, flt_real *state) {
-    mlp_lopt *s = self;
-    (void)loss;
-    flt_lopt_classic_step(&s->base, s->step_mult, 1e-3, t, grad, param, state);
-}
-
-static const flt_param_spec params[] = {
-    FLTX_MLP_PARAMS("32"),
-    {"step_mult", FLTX_REAL, "0.001", 0.0, 1e6, NULL, "multiplies every step"},
-    {0},
-};
+static const flt_param_spec params[] = {FLTX_LOPT_CLASSIC_PARAMS, {0}};
 
 const flt_optimizer_kind flt_optimizer_kind_mlp_lopt = {
     .kind = {.name = "mlp_lopt",
              .summary = "learned: a network on the gradient, the parameter, six momenta and time",
-             .formula = "[D, M] = network([g, p, m 6] / rms, tanh(t / tau - 1)); p -= step_mult D exp(0.001 M)",
+             .formula = "[D, M] = network([g, p, m 6] / rms, tanh(t / tau - 1)); p -= lr step_mult D exp(0.001 M)",
              .cost = "6 state words per parameter; time O(8 hidden + hidden^2)",
              .citation = "Metz et al., ICML 2019, arXiv 1810.10180; learned_optimization, MLPLOpt",
-             .caps = FLTX_OPT_LEARNED,
+             .caps = FLTX_OPT_LEARNED | FLTX_OPT_LR,
              .params = params},
     .meta = meta,
     .meta_init = meta_init,
@@ -63,5 +34,5 @@ const flt_optimizer_kind flt_optimizer_kind_mlp_lopt = {
     .state_words = flt_lopt_words,
     .init = flt_lopt_init,
     .bind = flt_lopt_bind,
-    .step = step,
+    .step = flt_lopt_classic_step,
 };

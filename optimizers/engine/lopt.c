@@ -307,16 +307,29 @@ const flt_real *flt_lopt_outputs(flt_lopt_base *o, size_t i, uint64_t t, const f
     return o->out;
 }
 
-void flt_lopt_classic_step(flt_lopt_base *o, double step_mult, double exp_mult, uint64_t t, const flt_real *grad, flt_real *param,
-                           flt_real *state) {
+// ---- the classic rule
+
+flt_err flt_lopt_classic_create(const flt_lopt_form *form, const flt_params *p, const flt_layout *layout, void **self) {
+    flt_lopt_classic *s = NULL;
+    FLTX_TRY(flt_lopt_create(form, p, layout, sizeof *s, &s));
+    s->rate = flt_params_real(p, "lr") * flt_params_real(p, "step_mult");
+    *self = s;
+    return FLTE_OK;
+}
+
+void flt_lopt_classic_step(void *self, uint64_t t, flt_real loss, const flt_real *grad, flt_real *param, flt_real *state) {
+    flt_lopt_classic *s = self;
+    flt_lopt_base *o = &s->base;
+    const flt_real rate = (flt_real)s->rate, exp_mult = (flt_real)1e-3;
+    (void)loss;
     for (size_t i = 0; i < o->layout.n; i++) {
         const flt_lopt_plan *p = &o->plans[i];
         const flt_real *out = flt_lopt_outputs(o, i, t, grad, param, state);
         if (out == NULL) continue;
         const size_t n = p->shape.n, ld = (n + 15) / 16 * 16;
         flt_real *gain = o->f; // its features have been used
-        for (size_t k = 0; k < n; k++) gain[k] = (flt_real)exp_mult * out[ld + k];
+        for (size_t k = 0; k < n; k++) gain[k] = exp_mult * out[ld + k];
         flt_vexp(n, gain, gain);
-        for (size_t k = 0; k < n; k++) param[p->offset + k] -= (flt_real)step_mult * out[k] * gain[k];
+        for (size_t k = 0; k < n; k++) param[p->offset + k] -= rate * out[k] * gain[k];
     }
 }

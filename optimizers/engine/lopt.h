@@ -62,8 +62,31 @@ void flt_lopt_bind(void *self, const flt_real *theta);
 // Updates the state of tensor i and returns the network's first two outputs [2, ld]; NULL where the tensor is empty.
 const flt_real *flt_lopt_outputs(flt_lopt_base *o, size_t i, uint64_t t, const flt_real *grad, const flt_real *param,
                                  flt_real *state);
-// p -= step_mult direction exp(exp_mult magnitude), for every tensor.
-void flt_lopt_classic_step(flt_lopt_base *o, double step_mult, double exp_mult, uint64_t t, const flt_real *grad, flt_real *param,
-                           flt_real *state);
+// ---- the classic rule, p -= lr step_mult D exp(0.001 M): mlp_lopt and small_fc_lopt
+
+typedef struct flt_lopt_classic {
+    flt_lopt_base base;
+    double rate; // lr step_mult
+} flt_lopt_classic;
+
+// A kind's own form, behind the signatures of flt_optimizer_kind.
+#define FLTX_LOPT_META(name, form)                                                                                               \
+    static flt_err meta(const flt_params *p, flt_layout *theta) {                                                                \
+        return flt_lopt_meta(&(form), p, theta);                                                                                 \
+    }                                                                                                                            \
+    static void meta_init(const flt_params *p, uint64_t seed, flt_real *theta) {                                                 \
+        flt_lopt_meta_init(&(form), p, seed, theta);                                                                             \
+    }                                                                                                                            \
+    static flt_err infer(const flt_tensors *weights, flt_params *p) {                                                            \
+        return flt_mlp_infer(name, weights, p);                                                                                  \
+    }
+
+#define FLTX_LOPT_CLASSIC_PARAMS                                                                                                 \
+    FLTX_MLP_PARAMS("32"), {"step_mult", FLTX_REAL, "0.001", 0.0, 1e6, NULL, "multiplies every step (0.01 in later work)"}, {    \
+        "lr", FLTX_REAL, "1", 0.0, 1e6, NULL, "multiplies every step once more: 1 as meta-trained, to be tuned at use"           \
+    }
+
+flt_err flt_lopt_classic_create(const flt_lopt_form *form, const flt_params *p, const flt_layout *layout, void **self);
+void flt_lopt_classic_step(void *self, uint64_t t, flt_real loss, const flt_real *grad, flt_real *param, flt_real *state);
 
 #endif

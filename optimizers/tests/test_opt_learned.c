@@ -162,3 +162,34 @@ Test(opt_learned, sizes_come_with_the_weights) {
     }
     cr_assert_eq(flt_live_blocks(), 0u);
 }
+
+// lr multiplies a step and nothing else: what a tuning grid turns.
+Test(opt_learned, lr_multiplies_the_step) {
+    for (size_t k = 0; k < KINDS; k++) {
+        flt_layout layout = opt_layout(opt_mixed);
+        const size_t P = layout.total;
+        flt_real *zero = opt_array(P), *grads = opt_normal(81, P, 0.1);
+        memset(zero, 0, P * sizeof *zero);
+        char set[32];
+        flt_weights one = opt_weights(kinds[k], "");
+        snprintf(set, sizeof set, "lr=%.17g", 4 * flt_params_real(one.params, "lr"));
+        flt_weights four = opt_weights(kinds[k], set);
+        opt_run a = opt_start(&one, &layout, zero), b = opt_start(&four, &layout, zero);
+        opt_steps(&a, 0, 1, grads);
+        opt_steps(&b, 0, 1, grads);
+        for (size_t i = 0; i < P; i++) {
+            const double want = 4 * (double)a.param[i];
+            cr_assert_leq(fabs((double)b.param[i] - want), 8 * FLTX_EPS * fabs(want), "%s: %zu: %g, not %g", kinds[k], i,
+                          (double)b.param[i], want);
+        }
+        cr_assert_eq(memcmp(a.state, b.state, a.words * sizeof *a.state), 0, "%s", kinds[k]);
+        opt_stop(&a);
+        opt_stop(&b);
+        flt_free(zero);
+        flt_free(grads);
+        flt_layout_free(&layout);
+        flt_weights_free(&one);
+        flt_weights_free(&four);
+    }
+    cr_assert_eq(flt_live_blocks(), 0u);
+}
