@@ -7,7 +7,7 @@
 // p, g, b [P]; state: b for matrices, m and v for the rest. Reference: Jordan et al., kellerjordan.github.io/posts/muon, 2024, in
 // PyTorch's form (defaults too), but X stays in the working precision, not bfloat16. Cost: O(min(r, c) r c) per step; 1 state
 // word per parameter of a matrix, 2 of the rest. Limits: every matrix is treated as hidden, embeddings and heads too.
-#include "engine/hand.h"
+#include "engine/matrix.h"
 #include "flt/num.h"
 
 #include <math.h>
@@ -22,20 +22,8 @@ typedef struct muon {
     size_t largest, shortest; // coordinates of the largest matrix; largest min(r, c)
 } muon;
 
-typedef struct matrix {
-    size_t r, c;
-} matrix;
-
-static bool is_matrix(const flt_tensor_spec *a) {
-    return a->rank >= 2 && a->count > 0;
-}
-
-static matrix shape_of(const flt_tensor_spec *a) {
-    return (matrix){a->dim[0], a->count / a->dim[0]};
-}
-
 static size_t state_of(const flt_tensor_spec *a) {
-    return is_matrix(a) ? a->count : 2 * a->count;
+    return flt_is_matrix(a) ? a->count : 2 * a->count;
 }
 
 static flt_err create(const flt_params *p, const flt_layout *layout, void **self) {
@@ -44,8 +32,8 @@ static flt_err create(const flt_params *p, const flt_layout *layout, void **self
     for (size_t i = 0; i < layout->n; i++) {
         const flt_tensor_spec *a = &layout->tensor[i];
         words += state_of(a);
-        if (!is_matrix(a)) continue;
-        const matrix x = shape_of(a);
+        if (!flt_is_matrix(a)) continue;
+        const flt_matrix x = flt_matrix_of(a);
         const size_t least = x.r < x.c ? x.r : x.c;
         FLTX_TRY(flt_gemm_check("muon", x.r, x.c, x.r));
         if (a->count > sizes.largest) sizes.largest = a->count;
@@ -64,7 +52,7 @@ static flt_err create(const flt_params *p, const flt_layout *layout, void **self
 }
 
 // x [r, c] towards U V^T of its singular value decomposition; products on the shorter side. other [r, c], a and b [min(r, c)]^2.
-static flt_real *orthogonalise(matrix d, flt_real *x, flt_real *other, flt_real *a, flt_real *b) {
+static flt_real *orthogonalise(flt_matrix d, flt_real *x, flt_real *other, flt_real *a, flt_real *b) {
     const bool wide = d.r <= d.c;
     const size_t n = wide ? d.r : d.c;
     const double norm = sqrt(flt_sum_squares(d.r * d.c, x));
@@ -87,7 +75,7 @@ static flt_real *orthogonalise(matrix d, flt_real *x, flt_real *other, flt_real 
 }
 
 static void step_matrix(const muon *s, const flt_tensor_spec *a, double lr, const flt_real *g, flt_real *p, flt_real *buf) {
-    const matrix d = shape_of(a);
+    const flt_matrix d = flt_matrix_of(a);
     const flt_real mu = (flt_real)s->mu, write = (flt_real)(1 - s->mu), look = s->nesterov ? write : 0;
     flt_real *x = s->base.work, *other = x + s->largest, *gram = other + s->largest;
     for (size_t i = 0; i < a->count; i++) {
@@ -101,27 +89,15 @@ static void step_matrix(const muon *s, const flt_tensor_spec *a, double lr, cons
     for (size_t i = 0; i < a->count; i++) p[i] = shrink * p[i] - rate * x[i];
 }
 
-static adam_rates rates_of_rest(const muon *s, uint64_t t, double lr) {
-    const double n = (double)t + 1, beta1 = 0.9, beta2 = 0.95;
-    return (adam_rates){.keep_m = (flt_real)beta1,
-                        .keep_v = (flt_real)beta2,
-                        .write_m = (flt_real)(1 - beta1),
-                        .write_v = (flt_real)(1 - beta2),
-                        .step = (flt_real)(s->adam_ratio * lr / (1 - pow(beta1, n))),
-                        .scale = (flt_real)(1 / sqrt(1 - pow(beta2, n))),
-                        .eps = (flt_real)1e-10,
-                        .shrink = (flt_real)(1 - s->adam_ratio * lr * s->base.decay)};
-}
-
 static void step(void *self, uint64_t t, flt_real loss, const flt_real *grad, flt_real *param, flt_real *state) {
     const muon *s = self;
     const double lr = flt_hand_rate(&s->base, t);
-    const adam_rates rest = rates_of_rest(s, t, lr);
+    const adam_rates rest = flt_adam_rates(t, s->adam_ratio * lr, 0.9, 0.95, 1e-10, s->base.decay);
     (void)loss;
     for (size_t i = 0; i < s->base.layout.n; i++) {
         const flt_tensor_spec *a = &s->base.layout.tensor[i];
         const flt_real *g = grad + a->offset;
-        if (is_matrix(a))
+        if (flt_is_matrix(a))
             step_matrix(s, a, lr, g, param + a->offset, state);
         else
             s->base.kernels->adam(a->count, &rest, g, param + a->offset, state, state + a->count);

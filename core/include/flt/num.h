@@ -28,14 +28,22 @@ void flt_num_ftz_restore(unsigned saved);
 // beta = 0 overwrites C whatever it holds. Sizes are checked against int by debug assertions only: callers check at creation.
 void flt_gemm(bool ta, bool tb, size_t m, size_t n, size_t k, flt_real alpha, const flt_real *a, size_t lda, const flt_real *b,
               size_t ldb, flt_real beta, flt_real *c, size_t ldc);
-flt_real flt_dot(size_t n, const flt_real *x, const flt_real *y);      // fixed order: see flt_sum
-void flt_axpy(size_t n, flt_real a, const flt_real *x, flt_real *y);   // y += a x
+flt_real flt_dot(size_t n, const flt_real *x, const flt_real *y);    // fixed order: see flt_sum
+void flt_axpy(size_t n, flt_real a, const flt_real *x, flt_real *y); // y += a x
 // FLTE_RANGE unless every size fits BLAS's int.
 flt_err flt_gemm_check(const char *who, size_t m, size_t n, size_t k);
 
-// ---- vector functions, element-wise, in place allowed.  Largest relative error in float: exp 1e-7 (results below the smallest normal
-// number are 0, arguments above 88.72 give +inf), log 1e-7, tanh 2e-7; sin and cos 1.2e-7 absolute for |x| <= 1e4, beyond by libm. In double:
-// 4e-16 each. NaN stays NaN. An element's result does not depend on its place in the array.
+// ---- symmetric matrices, in double
+// a [n, n], of which both triangles are read, is overwritten; w [n]: eigenvalues in ascending order, v [n, n]: row i is the i-th
+// eigenvector; work [3 n]. False where a is not finite; w and v are then unspecified.
+bool flt_eigen_symmetric(size_t n, double *a, double *w, double *v, double *work);
+// Rows of x [n, n] -> an orthonormal basis whose first i rows span what the first i rows of x do (any, where those are
+// dependent); x = L Q with L_ii >= 0. work [3 n].
+void flt_orthonormal_rows(size_t n, double *x, double *work);
+
+// ---- vector functions, element-wise, in place allowed.  Largest relative error in float: exp 1e-7 (results below the smallest
+// normal number are 0, arguments above 88.72 give +inf), log 1e-7, tanh 2e-7; sin and cos 1.2e-7 absolute for |x| <= 1e4, beyond
+// by libm. In double: 4e-16 each. NaN stays NaN. An element's result does not depend on its place in the array.
 void flt_vexp(size_t n, const flt_real *x, flt_real *y);
 void flt_vlog(size_t n, const flt_real *x, flt_real *y);
 void flt_vtanh(size_t n, const flt_real *x, flt_real *y);
@@ -46,8 +54,8 @@ void flt_turns(size_t n, const double *u, flt_real *cosine, flt_real *sine);
 
 // ---- reductions in a fixed order (blocks of 64 lanes, then pairwise): the same bits for any number of threads
 flt_real flt_sum(size_t n, const flt_real *x);
-double flt_sum_squares(size_t n, const flt_real *x); // accumulated in double
-flt_real flt_max(size_t n, const flt_real *x);       // -inf for n = 0; NaN when any element is NaN
+double flt_sum_squares(size_t n, const flt_real *x);             // accumulated in double
+flt_real flt_max(size_t n, const flt_real *x);                   // -inf for n = 0; NaN when any element is NaN
 bool flt_all_finite(size_t n, const flt_real *x, size_t *first); // *first: index of the first NaN or infinity; may be NULL
 
 // ---- real Fourier transforms, batched, contiguous rows.  forward: X_k = sum_n x_n e^{-2 pi i k n / N}, k = 0 .. N/2;
@@ -58,7 +66,7 @@ flt_err flt_fft_create(size_t n, size_t batch, flt_fft **out); // FLTE_RANGE: n 
 void flt_fft_destroy(flt_fft *p);
 void flt_fft_forward(flt_fft *p, const flt_real *x /* [batch, n] */, flt_real *spectrum /* [batch, n/2+1, 2] */);
 void flt_fft_inverse(flt_fft *p, const flt_real *spectrum, flt_real *x); // inputs are preserved
-size_t flt_fft_good_size(size_t at_least);                     // next 2^a 3^b 5^c
+size_t flt_fft_good_size(size_t at_least);                               // next 2^a 3^b 5^c
 
 // ---- random features
 // omega [m, d]: rows orthogonal within each block of d, norms chi_d (Performer's ORF); drawn in double from `r`.
