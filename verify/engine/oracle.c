@@ -48,13 +48,25 @@ void flt_oracle_logits(const flt_problem *p, const flt_real *q, const flt_real *
     }
 }
 
-void flt_oracle_kernel(const flt_problem *p, size_t m, const long double *lq, const long double *lk, long double *x) {
+// Rows of logarithms become exponentials relative to the row's top.
+static void exponentiate(size_t m, long double *row, long double *top) {
+    *top = row[0];
+    for (size_t f = 1; f < m; f++) *top = fmaxl(*top, row[f]);
+    for (size_t f = 0; f < m; f++) row[f] = expl(row[f] - *top);
+}
+
+void flt_oracle_kernel(const flt_problem *p, size_t m, long double *lq, long double *lk, long double *x) {
+    long double top = 0.0L;
+    for (size_t j = 0; j < p->N; j++) { // x holds the tops of the keys until its rows come
+        exponentiate(m, lk + j * m, &top);
+        for (size_t i = 0; i < p->N; i++) x[i * p->N + j] = top;
+    }
     for (size_t i = 0; i < p->N; i++) {
+        exponentiate(m, lq + i * m, &top);
         for (size_t j = 0; j < p->N; j++) {
-            long double top = -INFINITY, sum = 0.0L;
-            for (size_t f = 0; f < m; f++) top = fmaxl(top, lq[i * m + f] + lk[j * m + f]);
-            for (size_t f = 0; f < m; f++) sum += expl(lq[i * m + f] + lk[j * m + f] - top);
-            x[i * p->N + j] = top + logl(sum);
+            long double sum = 0.0L;
+            for (size_t f = 0; f < m; f++) sum += lq[i * m + f] * lk[j * m + f];
+            x[i * p->N + j] += top + logl(sum);
         }
     }
 }

@@ -21,13 +21,29 @@ flt_verdict flt_judge(double ratio) {
     return ratio <= PASS_RATIO ? FLTX_PASS : FLTX_MARGINAL;
 }
 
-static flt_err report(flt_check_context *c, const char *mechanism, const char *label, double value, flt_verdict verdict) {
+static const char *count_verdict(flt_check_context *c, flt_verdict verdict) {
     static const char *const names[] = {"pass", "marginal", "fail"};
+    *(verdict == FLTX_PASS ? &c->report->passed : verdict == FLTX_MARGINAL ? &c->report->marginal : &c->report->failed) += 1;
+    return names[verdict];
+}
+
+static flt_err report(flt_check_context *c, const char *mechanism, const char *label, double value, flt_verdict verdict) {
     const flt_field fields[] = {flt_text_field("mechanism", mechanism), flt_text_field("check", c->check),
                                 flt_text_field("label", label), flt_num_field("ratio", value),
-                                flt_text_field("verdict", names[verdict])};
-    *(verdict == FLTX_PASS ? &c->report->passed : verdict == FLTX_MARGINAL ? &c->report->marginal : &c->report->failed) += 1;
+                                flt_text_field("verdict", count_verdict(c, verdict))};
     return flt_sink_record(c->sink, "check", sizeof fields / sizeof *fields, fields);
+}
+
+flt_err flt_check_statistic(flt_check_context *c, const char *mechanism, const char *label, const flt_statistic *s) {
+    const flt_field fields[] = {flt_text_field("mechanism", mechanism),
+                                flt_text_field("check", c->check),
+                                flt_text_field("label", label),
+                                flt_num_field("ratio", s->value),
+                                flt_text_field("verdict", count_verdict(c, s->holds ? FLTX_PASS : FLTX_FAIL)),
+                                flt_num_field("value", s->value),
+                                flt_num_field("threshold", s->threshold),
+                                flt_text_field("detail", s->detail)};
+    return flt_sink_record(c->sink, "check", (s->detail == NULL ? 7 : 8), fields);
 }
 
 flt_err flt_check_case(flt_check_context *c, const char *mechanism, const char *label, double ratio) {

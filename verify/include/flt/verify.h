@@ -56,5 +56,12 @@ flt_verdict flt_judge(double ratio);
 flt_err flt_check_case(flt_check_context *c, const char *mechanism, const char *label, double ratio);
 // A case that is judged by a yes or no, with the number that was looked at.
 flt_err flt_check_claim(flt_check_context *c, const char *mechanism, const char *label, bool holds, double value);
+// A statistic with the bound it was held against (a number of standard errors, half an interval); detail may be NULL.
+typedef struct flt_statistic {
+    double value, threshold;
+    const char *detail;
+    bool holds;
+} flt_statistic;
+flt_err flt_check_statistic(flt_check_context *c, const char *mechanism, const char *label, const flt_statistic *s);
 
 #endif
