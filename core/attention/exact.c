@@ -39,6 +39,7 @@ typedef struct plan {
     flt_att_array bias, lag_bias; // as given
     flt_real *matrix;             // [heads, N, N]
     flt_real *lags;               // [heads, 2N - 1]
+    double *f;                    // [2N - 1]: room for an encoding on evenly spaced positions
     size_t bias_heads;            // 1: shared
     bool points;                  // the encoding is evaluated tile by tile
     const flt_att_tiles *tiles;
@@ -69,13 +70,12 @@ static const flt_real *tile_bias(const plan *p, slot *w, size_t head, size_t i, 
     if (!p->points) return NULL;
     const size_t l = p->pos.l;
     const double *pos = p->pos.array.data;
-    const flt_rpe_args args = flt_att_encoding_args(&p->encoding, head);
     for (size_t a = 0; a < n; a++) {
         for (size_t b = 0; b < cols; b++) {
             for (size_t x = 0; x < l; x++) w->z[(a * cols + b) * l + x] = pos[(i + a) * l + x] - pos[(j + b) * l + x];
         }
     }
-    p->encoding.kind->closed_form(&args, n * cols, w->z, w->f);
+    flt_att_encoding_closed_form(&p->encoding, head, n * cols, w->z, w->f);
     for (size_t a = 0; a < n * cols; a++) w->bias[a] = closed(w->f[a]);
     *ldb = (ptrdiff_t)cols;
     return w->bias;
@@ -144,30 +144,42 @@ static void bind(void *self, flt_ws *ws) {
     }
 }
 
-static flt_err to_reals(const flt_att_array *a, size_t *heads, flt_real **out) {
-    const size_t lead = a->heads == 0 ? 1 : a->heads;
-    *heads = lead;
-    FLTX_TRY(flt_alloc(lead * a->count, sizeof **out, out));
-    for (size_t i = 0; i < lead * a->count; i++) (*out)[i] = closed(a->data[(i + FLTX_BUG(LAG_OFF_BY_ONE)) % (lead * a->count)]);
-    return FLTE_OK;
+static size_t lead(const flt_att_array *a) {
+    return a->heads == 0 ? 1 : a->heads;
+}
+
+static void to_reals(const flt_att_array *a, flt_real *out) {
+    const size_t count = lead(a) * a->count;
+    for (size_t i = 0; i < count; i++) out[i] = closed(a->data[(i + FLTX_BUG(LAG_OFF_BY_ONE)) % count]);
 }
 
 // The encoding on evenly spaced positions: f at the 2N - 1 lags.
-static flt_err encoding_lags(plan *p) {
+static void fill_lags(const plan *p) {
     const size_t lags = 2 * p->N - 1;
-    double *z = NULL;
-    p->bias_heads = flt_att_encoding_shared(&p->encoding) ? 1 : p->H;
-    FLTX_TRY(flt_alloc(p->bias_heads * lags, sizeof *p->lags, &p->lags));
-    FLTX_TRY(flt_alloc(2 * lags, sizeof *z, &z));
-    double *f = z + lags;
-    for (size_t i = 0; i < lags; i++) z[i] = ((double)(p->N - 1) - (double)i) * p->pos.step;
     for (size_t h = 0; h < p->bias_heads; h++) {
-        const flt_rpe_args args = flt_att_encoding_args(&p->encoding, h);
-        p->encoding.kind->closed_form(&args, lags, z, f);
-        for (size_t i = 0; i < lags; i++) p->lags[h * lags + i] = closed(f[i]);
+        flt_att_encoding_lags(&p->encoding, h, p->N, p->pos.step, p->f);
+        for (size_t i = 0; i < lags; i++) p->lags[h * lags + i] = closed(p->f[i]);
     }
-    flt_free(z);
-    return FLTE_OK;
+}
+
+// What the tiles read, from the arguments.
+static void fill_tables(const plan *p) {
+    if (p->bias.data != NULL) to_reals(&p->bias, p->matrix);
+    if (p->lag_bias.data != NULL) to_reals(&p->lag_bias, p->lags);
+    if (p->f != NULL) fill_lags(p);
+}
+
+static flt_err make_tables(plan *p) {
+    const size_t lags = 2 * p->N - 1;
+    p->bias_heads = p->bias.data != NULL ? lead(&p->bias) : p->lag_bias.data != NULL ? lead(&p->lag_bias) : 1;
+    if (p->bias.data != NULL) return flt_alloc(p->bias_heads * p->bias.count, sizeof *p->matrix, &p->matrix);
+    if (p->lag_bias.data != NULL) return flt_alloc(p->bias_heads * lags, sizeof *p->lags, &p->lags);
+    if (flt_att_encoding_zero(&p->encoding)) return FLTE_OK;
+    p->points = !p->pos.spaced;
+    if (p->points) return FLTE_OK;
+    p->bias_heads = flt_att_encoding_shared(&p->encoding) ? 1 : p->H;
+    FLTX_TRY(flt_alloc(lags, sizeof *p->f, &p->f));
+    return flt_alloc(p->bias_heads * lags, sizeof *p->lags, &p->lags);
 }
 
 // `lag_bias` alone, without an encoding's name, goes by index, whatever the positions are.
@@ -182,19 +194,27 @@ static bool by_index(const flt_attention_desc *desc) {
 static flt_err read_bias(const flt_attention_desc *desc, plan *p) {
     const ptrdiff_t N = (ptrdiff_t)desc->N;
     flt_att_dim square[2] = {{"N", N}, {"N", N}}, lags[1] = {{"2N - 1", 2 * N - 1}};
-    if (by_index(desc)) {
-        FLTX_TRY(flt_att_take(desc, "lag_bias", 1, lags, &p->lag_bias));
-        return to_reals(&p->lag_bias, &p->bias_heads, &p->lags);
-    }
+    if (by_index(desc)) return flt_att_take(desc, "lag_bias", 1, lags, &p->lag_bias);
     FLTX_TRY(flt_att_take(desc, "bias", 2, square, &p->bias));
     FLTX_TRY(flt_att_encoding_read(desc, &p->pos, &p->encoding));
-    if (p->bias.data != NULL && p->encoding.kind != NULL)
+    if (p->bias.data != NULL && p->encoding.terms > 0)
         return flt_fail(FLTE_USAGE, desc->mechanism, "bias is given and so is the encoding %s; leave one of them out",
-                        p->encoding.kind->kind.name);
-    if (p->bias.data != NULL) return to_reals(&p->bias, &p->bias_heads, &p->matrix);
-    if (p->encoding.kind == NULL || strcmp(p->encoding.kind->kind.name, "none") == 0) return FLTE_OK;
-    p->points = !p->pos.spaced;
-    return p->points ? FLTE_OK : encoding_lags(p);
+                        p->encoding.name);
+    return FLTE_OK;
+}
+
+static flt_err update(void *self, size_t n_args, const flt_attention_arg *args) {
+    plan *p = self;
+    flt_att_arrays have = {.who = "exact"};
+    flt_att_arrays_add(&have, &p->bias);
+    flt_att_arrays_add(&have, &p->lag_bias);
+    flt_att_encoding_arrays(&p->encoding, &have);
+    FLTX_TRY(flt_att_arrays_check(&have, n_args, args));
+    const flt_att_encoding with = flt_att_encoding_with(&p->encoding, n_args, args);
+    FLTX_TRY(flt_att_encoding_check(&with));
+    flt_att_arrays_copy(&have, n_args, args);
+    fill_tables(p);
+    return FLTE_OK;
 }
 
 static void destroy(void *self) {
@@ -203,6 +223,7 @@ static void destroy(void *self) {
     flt_att_exact_back_destroy(p->back);
     flt_ws_destroy(&p->ws);
     flt_free(p->slots);
+    flt_free(p->f);
     flt_free(p->lags);
     flt_free(p->matrix);
     flt_att_drop(&p->lag_bias);
@@ -219,9 +240,9 @@ static void choose_tile(plan *p) {
 }
 
 static flt_err create(const flt_attention_desc *desc, void **self) {
-    static const char *const names[] = {"bias", "pos", FLTX_ATT_RPE_ARGS, NULL};
+    static const char *const names[] = {"bias", "pos", NULL};
     plan *p = NULL;
-    flt_err err = flt_att_args_known(desc, names);
+    flt_err err = flt_att_encoding_args_known(desc, names);
     *self = NULL;
     if (err != FLTE_OK) return err;
     FLTX_TRY(flt_alloc(1, sizeof *p, &p));
@@ -232,6 +253,8 @@ static flt_err create(const flt_attention_desc *desc, void **self) {
     p->threads = (int)smaller((size_t)desc->threads, p->B * p->H * p->row_tiles);
     FLTX_GO(err, failed, flt_att_positions_read(desc, &p->pos));
     FLTX_GO(err, failed, read_bias(desc, p));
+    FLTX_GO(err, failed, make_tables(p));
+    fill_tables(p);
     FLTX_GO(err, failed, flt_alloc((size_t)p->threads, sizeof *p->slots, &p->slots));
     FLTX_GO(err, failed, flt_ws_create(bind, p, &p->ws));
     const flt_att_exact_shape shape = {p->rows, p->cols, p->threads, p, back_bias, &p->bias, &p->lag_bias};
@@ -268,13 +291,15 @@ const flt_attention_kind flt_attention_kind_exact = {
             .cost = "time O(N^2 (d + dv)), memory O(N d)",
             .citation =
                 "Vaswani et al., Attention is all you need, NeurIPS 2017; Rabe and Staats 2021, arXiv 2112.05682 (memory)",
-            .caps = FLTX_ATT_CAUSAL | FLTX_ATT_RPE | FLTX_ATT_EXACT | FLTX_ATT_NORMALISED | FLTX_ATT_PERMUTE | FLTX_ATT_BACKWARD,
+            .caps = FLTX_ATT_CAUSAL | FLTX_ATT_RPE | FLTX_ATT_EXACT | FLTX_ATT_NORMALISED | FLTX_ATT_PERMUTE | FLTX_ATT_BACKWARD |
+                    FLTX_ATT_CLOSED_FORM,
             .params = params,
         },
     .create = create,
     .destroy = destroy,
     .forward = forward,
     .backward = backward,
+    .update = update,
     .workspace = workspace,
     .draws = draws,
 };

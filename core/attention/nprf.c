@@ -121,17 +121,9 @@ static flt_err read_lags(const flt_attention_desc *desc, plan *p, size_t *heads,
             FLTE_UNSUPPORTED, desc->mechanism,
             "positions are not evenly spaced on a line, so that the encoding is no Toeplitz matrix; exact and flt take "
             "any positions");
-    *heads = p->encoding.kind == NULL || flt_att_encoding_shared(&p->encoding) ? 1 : p->H;
+    *heads = flt_att_encoding_shared(&p->encoding) ? 1 : p->H;
     FLTX_TRY(flt_alloc(*heads * n, sizeof **lags, lags));
-    if (p->encoding.kind == NULL) return FLTE_OK;
-    double *z = NULL;
-    FLTX_TRY(flt_alloc(n, sizeof *z, &z));
-    for (size_t i = 0; i < n; i++) z[i] = ((double)(p->N - 1) - (double)i) * p->pos.step;
-    for (size_t h = 0; h < *heads; h++) {
-        const flt_rpe_args args = flt_att_encoding_args(&p->encoding, h);
-        p->encoding.kind->closed_form(&args, n, z, *lags + h * n);
-    }
-    flt_free(z);
+    for (size_t h = 0; h < *heads; h++) flt_att_encoding_lags(&p->encoding, h, p->N, p->pos.step, *lags + h * n);
     return FLTE_OK;
 }
 
@@ -150,11 +142,11 @@ static void destroy(void *self) {
 }
 
 static flt_err create(const flt_attention_desc *desc, void **self) {
-    static const char *const names[] = {"omega", "pos", FLTX_ATT_RPE_ARGS, NULL};
+    static const char *const names[] = {"omega", "pos", NULL};
     plan *p = NULL;
     double *lags = NULL;
     size_t heads = 1;
-    flt_err err = flt_att_args_known(desc, names);
+    flt_err err = flt_att_encoding_args_known(desc, names);
     *self = NULL;
     if (err != FLTE_OK) return err;
     FLTX_TRY(flt_alloc(1, sizeof *p, &p));
@@ -205,7 +197,7 @@ const flt_attention_kind flt_attention_kind_nprf = {
             .cost = "time O(m dv N log N), causal O(m dv N log^2 N), memory O(N (m + dv)); quadratic up to `crossover` tokens",
             .citation = "Luo et al., Stable, fast and accurate: kernelized attention with relative positional encoding, NeurIPS "
                         "2021, arXiv 2106.12566",
-            .caps = FLTX_ATT_CAUSAL | FLTX_ATT_NORMALISED | FLTX_ATT_PERMUTE,
+            .caps = FLTX_ATT_CAUSAL | FLTX_ATT_NORMALISED | FLTX_ATT_PERMUTE | FLTX_ATT_CLOSED_FORM,
             .params = params,
         },
     .create = create,

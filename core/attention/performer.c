@@ -65,6 +65,17 @@ failed:
     return err;
 }
 
+static flt_err update(void *self, size_t n_args, const flt_attention_arg *args) {
+    plan *p = self;
+    flt_att_arrays have = {.who = "performer"};
+    flt_att_arrays_add(&have, &p->omega);
+    FLTX_TRY(flt_att_arrays_check(&have, n_args, args));
+    flt_att_arrays_copy(&have, n_args, args);
+    flt_att_features_update(p->features, &p->omega);
+    flt_att_softmax_back_update(p->back);
+    return FLTE_OK;
+}
+
 static void forward(void *self, const flt_real *q, const flt_real *k, const flt_real *v, flt_real *out) {
     flt_att_linear_forward(((plan *)self)->linear, q, k, v, out);
 }
@@ -109,6 +120,7 @@ const flt_attention_kind flt_attention_kind_performer = {
     .destroy = destroy,
     .forward = forward,
     .backward = backward,
+    .update = update,
     .begin = begin,
     .step = step,
     .workspace = workspace,

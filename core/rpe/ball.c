@@ -52,6 +52,12 @@ static flt_err draw(const flt_rpe_args *a, flt_rng rng, size_t r, double *xi, do
     return flt_rpe_draw_cube(&flt_rpe_kind_ball, a, rng, r, xi, rho);
 }
 
+static void weigh(const flt_rpe_args *a, size_t r, const double *xi, const double *rho, double *weight) {
+    const flt_rpe_envelope e = flt_rpe_envelope_of(a->l, a->v, a->band);
+    (void)rho;
+    for (size_t m = 0; m < r; m++) weight[m] = flt_rpe_envelope_weight(&e, flt_rpe_norm(a->l, xi + m * a->l));
+}
+
 const flt_rpe_kind flt_rpe_kind_ball = {
     .kind =
         {
@@ -69,4 +75,5 @@ const flt_rpe_kind flt_rpe_kind_ball = {
     .spectrum = spectrum,
     .coordinates = coordinates,
     .place = place,
+    .weigh = weigh,
 };

@@ -57,6 +57,15 @@ static flt_err draw(const flt_rpe_args *a, flt_rng rng, size_t r, double *xi, do
     return flt_rpe_draw_cube(&flt_rpe_kind_box, a, rng, r, xi, rho);
 }
 
+static void weigh(const flt_rpe_args *a, size_t r, const double *xi, const double *rho, double *weight) {
+    const flt_rpe_envelope e = flt_rpe_envelope_of(1, a->v, a->band);
+    (void)rho;
+    for (size_t m = 0; m < r; m++) {
+        weight[m] = 1.0;
+        for (size_t k = 0; k < a->l; k++) weight[m] *= flt_rpe_envelope_weight(&e, fabs(xi[m * a->l + k]));
+    }
+}
+
 const flt_rpe_kind flt_rpe_kind_box = {
     .kind =
         {
@@ -74,4 +83,5 @@ const flt_rpe_kind flt_rpe_kind_box = {
     .spectrum = spectrum,
     .coordinates = coordinates,
     .place = place,
+    .weigh = weigh,
 };

@@ -47,6 +47,11 @@ static flt_err draw(const flt_rpe_args *a, flt_rng rng, size_t r, double *xi, do
     return flt_rpe_draw_cube(&flt_rpe_kind_gaussian, a, rng, r, xi, rho);
 }
 
+static void weigh(const flt_rpe_args *a, size_t r, const double *xi, const double *rho, double *weight) {
+    (void)rho;
+    flt_rpe_kernel_weigh(&flt_rpe_kind_gaussian, a, r, xi, weight);
+}
+
 const flt_rpe_kind flt_rpe_kind_gaussian = {
     .kind =
         {
@@ -64,4 +69,5 @@ const flt_rpe_kind flt_rpe_kind_gaussian = {
     .spectrum = spectrum,
     .coordinates = coordinates,
     .place = place,
+    .weigh = weigh,
 };

@@ -58,6 +58,26 @@ static void spectrum(const flt_rpe_args *a, size_t n, const double *xi, double *
     }
 }
 
+// What component t has of the proposal, times C; all alike while every weight is 0, so that training can start there.
+static double share(const flt_rpe_args *a, bool none, size_t t) {
+    return none ? pow(pi * a->s2[t], 0.5 * (double)a->l) : fabs(amplitude(a, t));
+}
+
+static double total_share(const flt_rpe_args *a, bool *none) {
+    double total = 0.0;
+    *none = true;
+    for (size_t t = 0; t < a->t; t++) *none &= a->w[t] == 0.0;
+    for (size_t t = 0; t < a->t; t++) total += share(a, *none, t);
+    return total;
+}
+
+// The component at this level of the shares.
+static size_t choose(const flt_rpe_args *a, bool none, double level) {
+    size_t t = 0;
+    for (double sum = share(a, none, 0); t + 1 < a->t && sum <= level; sum += share(a, none, t)) t++;
+    return t;
+}
+
 // rho = g/p at one frequency: C times the average sign of the weights under the components' responsibilities, which is formed
 // in the log domain since far from every component g and p both underflow.
 static double ratio(const flt_rpe_args *a, double total, const double *xi) {
@@ -83,13 +103,11 @@ static double ratio(const flt_rpe_args *a, double total, const double *xi) {
 // rounding, which keeps the estimate unbiased and takes the variance of the choice away.
 static flt_err draw(const flt_rpe_args *a, flt_rng rng, size_t r, double *xi, double *rho) {
     const flt_rng choice = flt_rng_child(rng, "component", 0), normal = flt_rng_child(rng, "normal", 0);
-    double total = 0.0;
-    for (size_t t = 0; t < a->t; t++) total += fabs(amplitude(a, t));
+    bool none = false;
+    const double total = total_share(a, &none);
     flt_rng_normal_double(normal, 0, r * a->l, xi);
     for (size_t m = 0; m < r; m++) {
-        const double u = total * ((double)m + flt_rng_uniform_at(choice, m)) / (double)r;
-        size_t t = 0;
-        for (double sum = fabs(amplitude(a, 0)); t + 1 < a->t && sum <= u; sum += fabs(amplitude(a, t))) t++;
+        const size_t t = choose(a, none, total * ((double)m + flt_rng_uniform_at(choice, m)) / (double)r);
         for (size_t k = 0; k < a->l; k++) xi[m * a->l + k] = a->mu[t * a->l + k] + sqrt(0.5 * a->s2[t]) * xi[m * a->l + k];
         rho[m] = ratio(a, total, xi + m * a->l);
     }
@@ -102,15 +120,30 @@ static size_t coordinates(const flt_rpe_args *a) {
 
 // The last coordinate chooses the component.
 static void place(const flt_rpe_args *a, size_t r, const double *u, double *xi, double *rho) {
-    double total = 0.0;
-    for (size_t t = 0; t < a->t; t++) total += fabs(amplitude(a, t));
+    bool none = false;
+    const double total = total_share(a, &none);
     for (size_t m = 0; m < r; m++) {
-        const double *point = u + m * (a->l + 1), level = total * point[a->l];
-        size_t t = 0;
-        for (double sum = fabs(amplitude(a, 0)); t + 1 < a->t && sum <= level; sum += fabs(amplitude(a, t))) t++;
+        const double *point = u + m * (a->l + 1);
+        const size_t t = choose(a, none, total * point[a->l]);
         for (size_t k = 0; k < a->l; k++)
             xi[m * a->l + k] = a->mu[t * a->l + k] + sqrt(0.5 * a->s2[t]) * flt_rpe_normal_quantile(point[k]);
         rho[m] = ratio(a, total, xi + m * a->l);
+    }
+}
+
+// 1/p = C / sum_t |w_t| exp(-|xi - mu_t|^2 / s2_t)
+static void weigh(const flt_rpe_args *a, size_t r, const double *xi, const double *rho, double *weight) {
+    bool none = false;
+    const double total = total_share(a, &none);
+    (void)rho;
+    for (size_t m = 0; m < r; m++) {
+        double p = 0.0;
+        for (size_t t = 0; t < a->t; t++) {
+            double d2 = 0.0;
+            for (size_t k = 0; k < a->l; k++) d2 += pow(xi[m * a->l + k] - a->mu[t * a->l + k], 2);
+            p += (none ? 1.0 : fabs(a->w[t])) * exp(-d2 / a->s2[t]);
+        }
+        weight[m] = total / p;
     }
 }
 
@@ -132,4 +165,5 @@ const flt_rpe_kind flt_rpe_kind_gaussian_mixture = {
     .spectrum = spectrum,
     .coordinates = coordinates,
     .place = place,
+    .weigh = weigh,
 };

@@ -38,13 +38,13 @@ static void spectrum(const flt_rpe_args *a, size_t n, const double *xi, double *
         double sum = 0.0;
         for (size_t k = a->n - 1; k > 0; k--) {
             const double turns = (double)k * xi[i];
-            sum += 2.0 * b[k] * cos(FLTX_TWO_PI * (turns - rint(turns)));
+            sum += (b[k] + *(b - k)) * cos(FLTX_TWO_PI * (turns - rint(turns)));
         }
         g[i] = b[0] + sum;
     }
 }
 
-static flt_err symmetric(const flt_rpe_args *a) {
+static flt_err spectral(const flt_rpe_args *a) {
     const double *b = a->lag_bias + a->n - 1;
     double scale = 0.0;
     for (size_t i = 0; i < 2 * a->n - 1; i++) scale = fmax(scale, fabs(a->lag_bias[i]));
@@ -93,7 +93,7 @@ static flt_err draw(const flt_rpe_args *a, flt_rng rng, size_t r, double *xi, do
     flt_fft *fft = NULL;
     flt_real *room = NULL;
     double *weight = NULL;
-    flt_err err = symmetric(a);
+    flt_err err = spectral(a);
     if (err != FLTE_OK) return err;
     FLTX_GO(err, done, flt_fft_create(2 * a->n - 1, 1, &fft));
     FLTX_GO(err, done, flt_alloc(4 * a->n + 2, sizeof *room, &room));
@@ -108,6 +108,18 @@ done:
     flt_free(room);
     flt_fft_destroy(fft);
     return err;
+}
+
+// All lines: r or 2r over their number, none for what is left over; drawn ones: by what their ratio came to.
+static void weigh(const flt_rpe_args *a, size_t r, const double *xi, const double *rho, double *weight) {
+    const double size = (double)(2 * a->n - 1);
+    if (r < a->n) spectrum(a, r, xi, weight);
+    for (size_t m = 0; m < r; m++) {
+        if (r >= a->n)
+            weight[m] = m < a->n ? (m == 0 ? 1.0 : 2.0) * (double)r / size : 0.0;
+        else
+            weight[m] = rho[m] != 0.0 ? rho[m] / weight[m] : 0.0;
+    }
 }
 
 const flt_rpe_kind flt_rpe_kind_lag_table = {
@@ -126,4 +138,6 @@ const flt_rpe_kind flt_rpe_kind_lag_table = {
     .closed_form = closed_form,
     .draw = draw,
     .spectrum = spectrum,
+    .weigh = weigh,
+    .spectral = spectral,
 };

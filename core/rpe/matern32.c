@@ -43,6 +43,11 @@ static flt_err draw(const flt_rpe_args *a, flt_rng rng, size_t r, double *xi, do
     return flt_rpe_draw_cube(&flt_rpe_kind_matern32, a, rng, r, xi, rho);
 }
 
+static void weigh(const flt_rpe_args *a, size_t r, const double *xi, const double *rho, double *weight) {
+    (void)rho;
+    flt_rpe_kernel_weigh(&flt_rpe_kind_matern32, a, r, xi, weight);
+}
+
 const flt_rpe_kind flt_rpe_kind_matern32 = {
     .kind =
         {
@@ -60,4 +65,5 @@ const flt_rpe_kind flt_rpe_kind_matern32 = {
     .spectrum = spectrum,
     .coordinates = coordinates,
     .place = place,
+    .weigh = weigh,
 };

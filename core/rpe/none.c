@@ -25,6 +25,11 @@ static void spectrum(const flt_rpe_args *a, size_t n, const double *xi, double *
     memset(g, 0, n * sizeof *g);
 }
 
+static void weigh(const flt_rpe_args *a, size_t r, const double *xi, const double *rho, double *weight) {
+    (void)a, (void)xi, (void)rho;
+    memset(weight, 0, r * sizeof *weight);
+}
+
 const flt_rpe_kind flt_rpe_kind_none = {
     .kind =
         {
@@ -37,4 +42,5 @@ const flt_rpe_kind flt_rpe_kind_none = {
     .closed_form = closed_form,
     .draw = draw,
     .spectrum = spectrum,
+    .weigh = weigh,
 };

@@ -41,6 +41,11 @@ static flt_err draw(const flt_rpe_args *a, flt_rng rng, size_t r, double *xi, do
     return FLTE_OK;
 }
 
+static void weigh(const flt_rpe_args *a, size_t r, const double *xi, const double *rho, double *weight) {
+    (void)a, (void)xi, (void)rho;
+    for (size_t m = 0; m < r; m++) weight[m] = 1.0;
+}
+
 const flt_rpe_kind flt_rpe_kind_window = {
     .kind =
         {
@@ -56,4 +61,5 @@ const flt_rpe_kind flt_rpe_kind_window = {
     .closed_form = closed_form,
     .draw = draw,
     .spectrum = spectrum,
+    .weigh = weigh,
 };

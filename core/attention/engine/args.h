@@ -25,6 +25,9 @@ typedef struct flt_att_array {
 // FLTE_NAME unless every argument of the description is one of `names` (ends with NULL); FLTE_USAGE when one is given twice.
 flt_err flt_att_args_known(const flt_attention_desc *desc, const char *const *names);
 
+// The names of the mechanisms that have all bits of `caps`, for sentences.
+void flt_att_capable(unsigned caps, char *list, size_t size);
+
 // FLTE_NAME unless every gradient of the pass is one of `names` (ends with NULL).
 flt_err flt_att_gradients_known(const char *who, const flt_attention_pass *pass, const char *const *names);
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The public face of attention: checks what all mechanisms have in common, then hands over to the kind.
-#include "flt/attention.h"
+#include "args.h"
+
 #include "flt/memory.h"
 #include "flt/num.h"
 
@@ -14,8 +15,7 @@ struct flt_attention {
     size_t N;
 };
 
-// Names of the mechanisms that have all bits of `caps`.
-static void list_capable(unsigned caps, char *list, size_t size) {
+void flt_att_capable(unsigned caps, char *list, size_t size) {
     const flt_registry *r = flt_attention_registry();
     list[0] = '\0';
     for (size_t i = 0; r->kinds[i] != NULL; i++) {
@@ -45,11 +45,11 @@ static flt_err check_desc(const flt_attention_desc *desc, const flt_attention_ki
     if (desc->n_args > 0 && desc->args == NULL)
         return flt_fail(FLTE_USAGE, desc->mechanism, "%zu arguments are announced, but the list is NULL", desc->n_args);
     if (desc->causal && !(kind->kind.caps & FLTX_ATT_CAUSAL)) {
-        list_capable(FLTX_ATT_CAUSAL, list, sizeof list);
+        flt_att_capable(FLTX_ATT_CAUSAL, list, sizeof list);
         return flt_fail(FLTE_UNSUPPORTED, desc->mechanism, "it has no causal form; these have: %s", list);
     }
     if (desc->backward && kind->backward == NULL) {
-        list_capable(FLTX_ATT_BACKWARD, list, sizeof list);
+        flt_att_capable(FLTX_ATT_BACKWARD, list, sizeof list);
         return flt_fail(FLTE_UNSUPPORTED, desc->mechanism, "it has no backward pass; these have: %s", list);
     }
     if (desc->params != NULL && flt_params_specs(desc->params) != kind->kind.params)
@@ -119,7 +119,7 @@ flt_err flt_attention_begin(flt_attention *a) {
     const char *who = a->kind->kind.name;
     char list[256];
     if (a->kind->begin == NULL) {
-        list_capable(FLTX_ATT_STREAM, list, sizeof list);
+        flt_att_capable(FLTX_ATT_STREAM, list, sizeof list);
         return flt_fail(FLTE_UNSUPPORTED, who, "it has no streaming form; these have: %s", list);
     }
     if (a->kind->streams != NULL && !a->kind->streams(a->self))

@@ -209,30 +209,36 @@ static void turn_omega(const flt_att_features *a, const double *omega, size_t m,
     }
 }
 
-static flt_err load_omega(flt_att_features *a, const flt_att_array *omega) {
+static void load_omega(flt_att_features *a, const flt_att_array *omega) {
     const size_t m = omega->dim[0], width = omega->dim[1], tail = 2 * a->r;
-    a->heads = omega->heads == 0 ? 1 : omega->heads;
-    FLTX_TRY(flt_alloc(a->heads * a->d, a->features * sizeof *a->w, &a->w));
-    if (a->form == FAVORPP) FLTX_TRY(flt_alloc(a->heads, m * sizeof *a->norm2, &a->norm2));
-    if (tail > 0) FLTX_TRY(flt_alloc(a->heads * tail, a->features * sizeof *a->wp, &a->wp));
     for (size_t h = 0; h < a->heads; h++) {
         const double *rows = flt_att_head(omega, h);
         const double scale = pow((double)a->d, -0.25) * (a->form == RELU ? 1.0 / sqrt((double)m) : 1.0);
         turn_omega(a, rows, m, width, 0, a->d, scale, a->w + h * a->d * a->features);
         for (size_t f = 0; a->form == FAVORPP && f < m; f++) {
-            for (size_t c = 0; c < a->d; c++) a->norm2[h * m + f] += rows[f * width + c] * rows[f * width + c];
+            double sum = 0.0;
+            for (size_t c = 0; c < a->d; c++) sum += rows[f * width + c] * rows[f * width + c];
+            a->norm2[h * m + f] = sum;
         }
         if (tail > 0) turn_omega(a, rows, m, width, a->d, tail, 1.0, a->wp + h * tail * a->features);
     }
-    return FLTE_OK;
+}
+
+static flt_err make_omega(flt_att_features *a, const flt_att_array *omega) {
+    const size_t tail = 2 * a->r;
+    a->heads = omega->heads == 0 ? 1 : omega->heads;
+    FLTX_TRY(flt_alloc(a->heads * a->d, a->features * sizeof *a->w, &a->w));
+    if (a->form == FAVORPP) FLTX_TRY(flt_alloc(a->heads, omega->dim[0] * sizeof *a->norm2, &a->norm2));
+    return tail > 0 ? flt_alloc(a->heads * tail, a->features * sizeof *a->wp, &a->wp) : FLTE_OK;
 }
 
 static void fill_table(const flt_att_features *a, bool query, size_t heads, flt_real *table) {
+    memset(table, 0, heads * a->N * a->features * sizeof *table);
     for (size_t h = 0; h < heads; h++) {
         for (size_t i = 0; i < a->N; i += FLTX_ATT_MAX_TILE) {
             const size_t n = a->N - i < FLTX_ATT_MAX_TILE ? a->N - i : FLTX_ATT_MAX_TILE;
             const flt_att_rows rows = {.head = h, .first = i, .count = n};
-            project_snippets(a, rows, query, table + (h * a->N + i) * a->features); // flt_alloc has zeroed the table
+            project_snippets(a, rows, query, table + (h * a->N + i) * a->features);
         }
     }
 }
@@ -247,9 +253,14 @@ static flt_err make_tables(flt_att_features *a) {
         return FLTE_OK;
     FLTX_TRY(flt_alloc(a->tq_heads * a->N, a->features * sizeof *a->tq, &a->tq));
     FLTX_TRY(flt_alloc(a->tk_heads * a->N, a->features * sizeof *a->tk, &a->tk));
+    return FLTE_OK;
+}
+
+void flt_att_features_update(flt_att_features *a, const flt_att_array *omega) {
+    if (omega != NULL) load_omega(a, omega);
+    if (a->tq == NULL) return;
     fill_table(a, true, a->tq_heads, a->tq);
     fill_table(a, false, a->tk_heads, a->tk);
-    return FLTE_OK;
 }
 
 static void bind(void *self, flt_ws *ws) {
@@ -296,7 +307,7 @@ flt_err flt_att_features_create(const flt_attention_desc *desc, const flt_att_ar
     FLTX_GO(err, failed, read_form(desc, a));
     a->features = (a->form == HYPERBOLIC ? 2 : 1) * omega->dim[0];
     if (snippets != NULL) a->s = *snippets, a->r = snippets->xi->dim[0];
-    FLTX_GO(err, failed, load_omega(a, omega));
+    FLTX_GO(err, failed, make_omega(a, omega));
     FLTX_GO(err, failed, flt_alloc((size_t)a->threads, sizeof *a->rooms, &a->rooms));
     FLTX_GO(err, failed, flt_ws_create(bind, a, &a->ws));
     for (int t = 0; t < a->threads; t++) {
@@ -304,6 +315,7 @@ flt_err flt_att_features_create(const flt_attention_desc *desc, const flt_att_ar
         if (a->form == FAVORPP) set_spread(a, &a->rooms[t], a->spread);
     }
     if (snippets != NULL) FLTX_GO(err, failed, make_tables(a));
+    flt_att_features_update(a, omega);
     *out = a;
     return FLTE_OK;
 failed:

@@ -44,6 +44,8 @@ typedef struct flt_att_features flt_att_features;
 // omega [m, d + 2r] is used in the form of the parameter `features`. snippets: NULL for none.
 flt_err flt_att_features_create(const flt_attention_desc *desc, const flt_att_array *omega, const flt_att_snippets *snippets,
                                 flt_att_features **out);
+// Takes the values that omega, xi and the ratios hold now; `omega`: it changed as well.
+void flt_att_features_update(flt_att_features *a, const flt_att_array *omega);
 void flt_att_features_destroy(flt_att_features *a);
 flt_att_map flt_att_features_map(const flt_att_features *a);
 size_t flt_att_features_workspace(const flt_att_features *a);

@@ -180,14 +180,20 @@ static void turn_omega(const flt_att_features_back *a, size_t head, size_t from,
     }
 }
 
-static flt_err load_omega(flt_att_features_back *a) {
+void flt_att_features_back_update(flt_att_features_back *a) {
+    if (a == NULL) return;
     const size_t tail = 2 * a->r;
-    FLTX_TRY(flt_alloc(a->heads * a->d, a->features * sizeof *a->w, &a->w));
-    if (tail > 0) FLTX_TRY(flt_alloc(a->heads * tail, a->features * sizeof *a->wp, &a->wp));
     for (size_t h = 0; h < a->heads; h++) {
         turn_omega(a, h, 0, a->d, a->w + h * a->d * a->features);
         if (tail > 0) turn_omega(a, h, a->d, tail, a->wp + h * tail * a->features);
     }
+}
+
+static flt_err make_omega(flt_att_features_back *a) {
+    const size_t tail = 2 * a->r;
+    FLTX_TRY(flt_alloc(a->heads * a->d, a->features * sizeof *a->w, &a->w));
+    if (tail > 0) FLTX_TRY(flt_alloc(a->heads * tail, a->features * sizeof *a->wp, &a->wp));
+    flt_att_features_back_update(a);
     return FLTE_OK;
 }
 
@@ -220,7 +226,7 @@ flt_err flt_att_features_back_create(const flt_attention_desc *desc, const flt_a
     a->heads = omega->heads == 0 ? 1 : omega->heads;
     a->features = (strcmp(flt_params_text(desc->params, "features"), "hyperbolic") == 0 ? 2 : 1) * omega->dim[0];
     if (snippets != NULL) a->s = *snippets, a->r = snippets->xi->dim[0], a->l = snippets->pos->l;
-    FLTX_GO(err, failed, load_omega(a));
+    FLTX_GO(err, failed, make_omega(a));
     FLTX_GO(err, failed, flt_alloc((size_t)a->threads, sizeof *a->rooms, &a->rooms));
     FLTX_GO(err, failed, flt_ws_create(bind, a, &a->ws));
     *out = a;

@@ -18,6 +18,7 @@ typedef struct flt_att_features_back flt_att_features_back;
 // As flt_att_features_create; omega and what snippets point to are borrowed.
 flt_err flt_att_features_back_create(const flt_attention_desc *desc, const flt_att_array *omega, const flt_att_snippets *snippets,
                                      flt_att_features_back **out);
+void flt_att_features_back_update(flt_att_features_back *a); // omega holds new values; NULL: nothing to do
 void flt_att_features_back_destroy(flt_att_features_back *a);
 flt_att_back_map flt_att_features_back_map(flt_att_features_back *a);
 size_t flt_att_features_back_workspace(const flt_att_features_back *a); // 0 for NULL

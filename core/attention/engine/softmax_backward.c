@@ -56,6 +56,10 @@ failed:
     return err;
 }
 
+void flt_att_softmax_back_update(flt_att_softmax_back *a) {
+    if (a != NULL) flt_att_features_back_update(a->features);
+}
+
 void flt_att_softmax_back_destroy(flt_att_softmax_back *a) {
     if (a == NULL) return;
     flt_free(a->drho);
@@ -96,7 +100,7 @@ static void add_component(const flt_rpe_args *e, size_t t, const double *xi, dou
 }
 
 static void add_head(const flt_att_softmax_back *a, size_t head, mixture_sums to) {
-    const flt_rpe_args e = flt_att_encoding_args(a->ratio, head);
+    const flt_rpe_args e = flt_att_encoding_args(a->ratio, 0, head);
     const size_t r = a->snippets.xi->dim[0], l = e.l;
     const double *xi = flt_att_head(a->snippets.xi, head), norm = pow(FLTX_TWO_PI, 0.5 * (double)l);
     for (size_t m = 0; m < r; m++, xi += l) {
@@ -111,7 +115,8 @@ static void add_head(const flt_att_softmax_back *a, size_t head, mixture_sums to
 static const flt_att_array *given(const flt_att_softmax_back *a, const char *name) {
     if (strcmp(name, "xi") == 0) return a->snippets.xi;
     for (size_t i = 0; i < FLTX_ATT_N_RPE_ARGS; i++) {
-        if (a->ratio->given[i].data != NULL && strcmp(a->ratio->given[i].name, name) == 0) return &a->ratio->given[i];
+        const flt_att_array *given = &a->ratio->term[0].given[i];
+        if (given->data != NULL && strcmp(given->name, name) == 0) return given;
     }
     return NULL;
 }

@@ -20,6 +20,7 @@ typedef struct flt_att_softmax_back flt_att_softmax_back;
 
 // *out stays NULL where the description asks for no backward pass.
 flt_err flt_att_softmax_back_create(const flt_attention_desc *desc, const flt_att_back_parts *parts, flt_att_softmax_back **out);
+void flt_att_softmax_back_update(flt_att_softmax_back *a); // omega holds new values; NULL: nothing to do
 void flt_att_softmax_back_destroy(flt_att_softmax_back *a);
 flt_err flt_att_softmax_back_run(flt_att_softmax_back *a, const flt_attention_pass *pass);
 size_t flt_att_softmax_back_workspace(const flt_att_softmax_back *a); // 0 for NULL

@@ -61,6 +61,8 @@ enum { // capability bits
     FLTX_ATT_X = 1u << 8,          // takes one input x [B, H, N, d] as q, k and v at once
     FLTX_ATT_MIXING = 1u << 9,     // takes x alone: forward reads q and ignores k and v; dv = d; need not be linear
     FLTX_ATT_BACKWARD = 1u << 10,  // has a backward pass
+    // takes encodings by their closed form, those without a spectrum as well
+    FLTX_ATT_CLOSED_FORM = 1u << 11,
 };
 
 typedef struct flt_attention_kind {

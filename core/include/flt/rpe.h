@@ -54,7 +54,12 @@ typedef struct flt_rpe_kind {
     // [r, l], rho [r]; uniform points give xi ~ p. 0 and NULL where draw is a rule.
     size_t (*coordinates)(const flt_rpe_args *a);
     void (*place)(const flt_rpe_args *a, size_t r, const double *u, double *xi, double *rho);
-} flt_rpe_kind; // draw and spectrum are NULL exactly when the capability bit is clear
+    // weight [r] of frequencies that draw or place chose with these arguments: rho = weight g(xi). With the frequencies kept,
+    // weight g of other arguments estimates their f (importance sampling from the proposal that was drawn from).
+    void (*weigh)(const flt_rpe_args *a, size_t r, const double *xi, const double *rho, double *weight);
+    // Optional. FLTE_UNSUPPORTED where arguments have no real spectrum after all.
+    flt_err (*spectral)(const flt_rpe_args *a);
+} flt_rpe_kind; // draw, spectrum and weigh are NULL exactly when the capability bit is clear
 
 const flt_registry *flt_rpe_registry(void);
 flt_err flt_rpe_find(const char *name, const flt_rpe_kind **out);
@@ -68,6 +73,13 @@ void flt_rpe_gaussian_ratio(const flt_rpe_kind *kind, const flt_rpe_args *a, siz
 typedef enum flt_rpe_sampling { FLTX_RPE_MC, FLTX_RPE_ORTHOGONAL, FLTX_RPE_QMC, FLTX_RPE_QUADRATURE } flt_rpe_sampling;
 flt_err flt_rpe_draw(const flt_rpe_kind *kind, const flt_rpe_args *a, flt_rpe_sampling how, double span, flt_rng rng, size_t r,
                      double *xi, double *rho);
+
+// The weights of what flt_rpe_draw chose in this way, and the ratios of arguments at weighted frequencies: rho = weight g(xi);
+// even: of g's even part, which is what a rule on the axis takes.
+void flt_rpe_weigh(const flt_rpe_kind *kind, const flt_rpe_args *a, flt_rpe_sampling how, size_t r, const double *xi,
+                   const double *rho, double *weight);
+void flt_rpe_ratio(const flt_rpe_kind *kind, const flt_rpe_args *a, bool even, size_t r, const double *xi, const double *weight,
+                   double *rho);
 
 // Snippets of n positions: a [n, 2r] = (1/sqrt r) [rho cos, rho sin], b [n, 2r] = (1/sqrt r) [cos, sin]; <a_i, b_j> is the
 // estimate of f(r_i - r_j). Either output may be NULL. Phases in double. `ld`: row length of a and b.

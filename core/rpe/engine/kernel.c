@@ -27,6 +27,13 @@ void flt_rpe_kernel_closed_form(const flt_rpe_args *a, double (*k)(double), size
     for (size_t i = 0; i < n; i++) f[i] = a->c * k(flt_rpe_norm(a->l, z + i * a->l) / a->scale);
 }
 
+void flt_rpe_kernel_weigh(const flt_rpe_kind *kind, const flt_rpe_args *a, size_t r, const double *xi, double *weight) {
+    flt_rpe_args unit = *a;
+    unit.c = 1.0;
+    kind->spectrum(&unit, r, xi, weight);
+    for (size_t m = 0; m < r; m++) weight[m] = 1.0 / weight[m];
+}
+
 // ---- points
 
 // Lower half: p <= 1/2. Rational approximations by P. J. Acklam, then Halley's step on erfc.

@@ -25,6 +25,9 @@ void flt_rpe_student_place(const flt_rpe_args *a, size_t df, size_t r, const dou
 // c (2 pi scale)^l times the density of Student's t with df degrees of freedom.
 void flt_rpe_student_spectrum(const flt_rpe_args *a, size_t df, size_t n, const double *xi, double *g);
 
+// weight = 1/p, where p is the spectrum of c = 1
+void flt_rpe_kernel_weigh(const flt_rpe_kind *kind, const flt_rpe_args *a, size_t r, const double *xi, double *weight);
+
 // draw by the kind's own `place` from independent uniform points.
 flt_err flt_rpe_draw_cube(const flt_rpe_kind *kind, const flt_rpe_args *a, flt_rng rng, size_t r, double *xi, double *rho);
 

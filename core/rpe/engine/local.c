@@ -26,13 +26,18 @@ flt_rpe_envelope flt_rpe_envelope_of(size_t l, double v, double band) {
     return e;
 }
 
+double flt_rpe_envelope_weight(const flt_rpe_envelope *e, double kappa) {
+    const double total = e->inner + e->outer;
+    return kappa < e->k0 ? total : total * pow(kappa / e->k0, 0.5 * (double)(e->l + 1));
+}
+
 double flt_rpe_envelope_place(const flt_rpe_envelope *e, double u, double *weight) {
     const double total = e->inner + e->outer, mass = u * total;
     *weight = total;
     if (mass < e->inner) return e->k0 * pow(mass / e->inner, 1.0 / (double)e->l);
     const double s = (mass - e->inner) / e->outer, root = sqrt(e->k0) + s * (sqrt(e->end) - sqrt(e->k0));
     const double kappa = e->l == 1 ? e->k0 * pow(e->end / e->k0, s) : e->l == 2 ? root * root : e->k0 + s * (e->end - e->k0);
-    *weight = total * pow(kappa / e->k0, 0.5 * (double)(e->l + 1));
+    *weight = flt_rpe_envelope_weight(e, kappa);
     return kappa;
 }
 

@@ -21,6 +21,7 @@ flt_err flt_rpe_local_check(const char *who, const flt_rpe_args *a); // c finite
 flt_rpe_envelope flt_rpe_envelope_of(size_t l, double v, double band);
 // The |xi| at level u in [0, 1) of the envelope's distribution; *weight: 1/p there.
 double flt_rpe_envelope_place(const flt_rpe_envelope *e, double u, double *weight);
+double flt_rpe_envelope_weight(const flt_rpe_envelope *e, double kappa); // 1/p at |xi| = kappa
 
 // Transform of the unit ball's indicator scaled to radius v in l = 1, 2, 3 dimensions, at |xi| = kappa.
 double flt_rpe_ball(size_t l, double v, double kappa);

@@ -112,3 +112,33 @@ flt_err flt_rpe_draw(const flt_rpe_kind *kind, const flt_rpe_args *a, flt_rpe_sa
     best_rule(kind, a, span > 0.0 ? span : 1.0, r, xi, rho);
     return FLTE_OK;
 }
+
+// ---- weights
+
+static bool is_rule(const flt_rpe_kind *kind, flt_rpe_sampling how) {
+    return how == FLTX_RPE_QUADRATURE && kind->place != NULL;
+}
+
+void flt_rpe_weigh(const flt_rpe_kind *kind, const flt_rpe_args *a, flt_rpe_sampling how, size_t r, const double *xi,
+                   const double *rho, double *weight) {
+    if (!is_rule(kind, how)) {
+        kind->weigh(a, r, xi, rho, weight);
+        return;
+    }
+    for (size_t m = 0; m < r; m++) weight[m] = 2.0 * (double)r * (2.0 * xi[0]); // h = 2 xi_0
+}
+
+enum { BLOCK = 64 };
+
+void flt_rpe_ratio(const flt_rpe_kind *kind, const flt_rpe_args *a, bool even, size_t r, const double *xi, const double *weight,
+                   double *rho) {
+    kind->spectrum(a, r, xi, rho);
+    for (size_t m = 0; even && m < r; m += BLOCK) { // l = 1
+        double turned[BLOCK], g[BLOCK];
+        const size_t n = r - m < BLOCK ? r - m : BLOCK;
+        for (size_t i = 0; i < n; i++) turned[i] = -xi[m + i];
+        kind->spectrum(a, n, turned, g);
+        for (size_t i = 0; i < n; i++) rho[m + i] = 0.5 * (rho[m + i] + g[i]);
+    }
+    for (size_t m = 0; m < r; m++) rho[m] = weight[m] != 0.0 ? rho[m] * weight[m] : 0.0;
+}
