@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Forward allocates nothing, leaves its inputs alone, and stays finite on inputs that stress the exponential.
+// Forward allocates nothing and leaves its inputs alone.
 #include "engine/problem.h"
 
 #include "flt/memory.h"
-#include "flt/num.h"
 
 #include <string.h>
 
@@ -17,25 +16,12 @@ static flt_err quiet(flt_check_context *c, const flt_attention_kind *kind, flt_p
                            memcmp(copy, p->k, n * sizeof *copy) == 0, 0.0);
 }
 
-// q and k three times as large, and one key a hundred times: outputs are averages of V and must stay finite and within its range.
-static flt_err stressed(flt_check_context *c, const flt_attention_kind *kind, flt_problem *p, flt_attention *plan) {
-    const size_t n = flt_problem_rows(p);
-    size_t first = 0;
-    for (size_t i = 0; i < n * p->d; i++) p->q[i] *= 3, p->k[i] *= 3;
-    for (size_t i = 0; i < p->d; i++) p->k[(n / 2) * p->d + i] *= 100;
-    flt_attention_forward(plan, p->q, p->k, p->v, p->out);
-    const bool finite = flt_all_finite(n * p->dv, p->out, &first);
-    return flt_check_claim(c, kind->kind.name, flt_problem_label(p, "finite at scale 3 with one key times 100"), finite,
-                           finite ? 0.0 : (double)first);
-}
-
 static flt_err on_problem(flt_check_context *c, const flt_attention_kind *kind, flt_problem *p) {
     flt_attention *plan = NULL;
     flt_real *copy = NULL;
     flt_err err = flt_problem_plan(p, kind, 1, 0, NULL, &plan);
     if (err == FLTE_OK) err = flt_alloc(flt_problem_rows(p) * p->d, sizeof *copy, &copy);
     if (err == FLTE_OK) err = quiet(c, kind, p, plan, copy);
-    if (err == FLTE_OK) err = stressed(c, kind, p, plan);
     flt_free(copy);
     flt_attention_destroy(plan);
     return err;
@@ -48,8 +34,7 @@ static flt_err run(flt_check_context *c) {
     return flt_each_mechanism(c, 0, on_mechanism);
 }
 
-const flt_check_kind flt_check_kind_allocation = {
-    .kind = {.name = "allocation",
-             .summary = "forward allocates nothing, preserves its inputs, stays finite under stress",
-             .caps = FLTX_CHECK_QUICK | FLTX_CHECK_FULL},
-    .run = run};
+const flt_check_kind flt_check_kind_allocation = {.kind = {.name = "allocation",
+                                                           .summary = "forward allocates nothing and preserves its inputs",
+                                                           .caps = FLTX_CHECK_QUICK | FLTX_CHECK_FULL},
+                                                  .run = run};

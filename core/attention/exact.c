@@ -28,6 +28,7 @@ typedef struct slot {           // one thread's room
     flt_real *top, *sum, *keep; // [ROWS]
     flt_real *bias;             // [ROWS, COLS] of an encoding at points
     double *z, *f;              // [ROWS COLS, l], [ROWS COLS]
+    size_t flagged;             // rows that saw no key
 } slot;
 
 typedef struct plan {
@@ -54,8 +55,9 @@ static size_t smaller(size_t a, size_t b) {
 
 // A bias of minus infinity hides a key. As a number this low it does the same without a difference of infinities in a row that
 // sees nothing, whose output is then the plain mean.
+static const flt_real CLOSED = (flt_real)-1e30;
 static flt_real closed(double bias) {
-    return (flt_real)fmax(bias, -1e30);
+    return (flt_real)fmax(bias, (double)CLOSED);
 }
 
 // ---- one tile
@@ -98,13 +100,17 @@ static void run_rows(const plan *p, slot *w, size_t head, size_t i, const flt_re
         if (j > 0) p->tiles->scale_rows(n, dv, out, w->keep);
         flt_gemm(false, false, n, dv, cols, 1, w->s, cols, v + j * dv, dv, j > 0, out, dv);
     }
-    for (size_t a = 0; a < n; a++) w->sum[a] = 1 / w->sum[a];
+    for (size_t a = 0; a < n; a++) {
+        w->flagged += !(w->top[a] > CLOSED / 2 && w->sum[a] > 0);
+        w->sum[a] = 1 / w->sum[a];
+    }
     p->tiles->scale_rows(n, dv, out, w->sum);
 }
 
 static void forward(void *self, const flt_real *q, const flt_real *k, const flt_real *v, flt_real *out) {
     const plan *p = self;
     const size_t heads = p->B * p->H, N = p->N, d = p->d, dv = p->dv, tiles = p->row_tiles;
+    for (int t = 0; t < p->threads; t++) p->slots[t].flagged = 0;
 #pragma omp parallel num_threads(p->threads)
     {
         slot *w = &p->slots[omp_get_thread_num()];
@@ -282,6 +288,13 @@ static size_t draws(const void *self, size_t max, flt_attention_arg *out) {
     return n;
 }
 
+static size_t flagged(const void *self) {
+    const plan *p = self;
+    size_t rows = 0;
+    for (int t = 0; t < p->threads; t++) rows += p->slots[t].flagged;
+    return rows;
+}
+
 const flt_attention_kind flt_attention_kind_exact = {
     .kind =
         {
@@ -302,4 +315,5 @@ const flt_attention_kind flt_attention_kind_exact = {
     .update = update,
     .workspace = workspace,
     .draws = draws,
+    .flagged = flagged,
 };

@@ -188,6 +188,10 @@ static size_t draws(const void *self, size_t max, flt_attention_arg *out) {
     return 0;
 }
 
+static size_t flagged(const void *self) {
+    return flt_attention_flagged(((const plan *)self)->exact);
+}
+
 const flt_attention_kind flt_attention_kind_fourier = {
     .kind =
         {
@@ -206,4 +210,5 @@ const flt_attention_kind flt_attention_kind_fourier = {
     .rows = rows,
     .workspace = workspace,
     .draws = draws,
+    .flagged = flagged,
 };

@@ -30,14 +30,14 @@ typedef struct plan {
 
 static void log_elu(const void *self, flt_att_rows rows, const flt_real *x, flt_real *u) {
     const size_t n = rows.count * ((const plan *)self)->d;
-    for (size_t i = 0; i < n; i++) u[i] = 1 + (x[i] > 0 ? x[i] : 0);
+    for (size_t i = 0; i < n; i++) u[i] = 1 + (x[i] < 0 ? 0 : x[i]); // NaN stays
     flt_vlog(n, u, u);
     for (size_t i = 0; i < n; i++) u[i] += x[i] < 0 ? x[i] : 0;
 }
 
 static void log_relu(const void *self, flt_att_rows rows, const flt_real *x, flt_real *u) {
     const size_t n = rows.count * ((const plan *)self)->d;
-    for (size_t i = 0; i < n; i++) u[i] = (flt_real)1e-3 + (x[i] > 0 ? x[i] : 0);
+    for (size_t i = 0; i < n; i++) u[i] = (flt_real)1e-3 + (x[i] < 0 ? 0 : x[i]); // NaN stays
     flt_vlog(n, u, u);
 }
 
@@ -120,6 +120,10 @@ static size_t draws(const void *self, size_t max, flt_attention_arg *out) {
     return 0;
 }
 
+static size_t flagged(const void *self) {
+    return flt_att_linear_flagged(((const plan *)self)->linear);
+}
+
 const flt_attention_kind flt_attention_kind_linear = {
     .kind =
         {
@@ -141,4 +145,5 @@ const flt_attention_kind flt_attention_kind_linear = {
     .step = step,
     .workspace = workspace,
     .draws = draws,
+    .flagged = flagged,
 };

@@ -65,8 +65,8 @@ static void log_features(const plan *p, flt_real *room, size_t head, const flt_r
 
 static void forward(void *self, const flt_real *q, const flt_real *k, const flt_real *v, flt_real *out) {
     plan *p = self;
-    size_t flagged = 0;
-#pragma omp parallel num_threads(p->lagged->threads) reduction(+ : flagged)
+    size_t rows = 0;
+#pragma omp parallel num_threads(p->lagged->threads) reduction(+ : rows)
     {
         const size_t t = (size_t)omp_get_thread_num();
         flt_att_lagged_slot *w = &p->lagged->slots[t];
@@ -78,10 +78,10 @@ static void forward(void *self, const flt_real *q, const flt_real *k, const flt_
             log_features(p, p->rooms[t], i % p->H, k + i * p->N * p->d, w->lk);
             flt_att_lagged_run(p->lagged, t, i % p->H, v + i * p->N * p->dv, out + i * p->N * p->dv);
         }
-        flagged += w->flagged;
+        rows += w->flagged;
         flt_num_ftz_restore(saved);
     }
-    p->flagged = (double)flagged;
+    p->flagged = (double)rows;
 }
 
 // ---- plan
@@ -186,6 +186,10 @@ static size_t draws(const void *self, size_t max, flt_attention_arg *out) {
     return n;
 }
 
+static size_t flagged(const void *self) {
+    return (size_t)((const plan *)self)->flagged;
+}
+
 const flt_attention_kind flt_attention_kind_nprf = {
     .kind =
         {
@@ -205,4 +209,5 @@ const flt_attention_kind flt_attention_kind_nprf = {
     .forward = forward,
     .workspace = workspace,
     .draws = draws,
+    .flagged = flagged,
 };

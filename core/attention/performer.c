@@ -104,6 +104,10 @@ static size_t draws(const void *self, size_t max, flt_attention_arg *out) {
     return n;
 }
 
+static size_t flagged(const void *self) {
+    return flt_att_linear_flagged(((const plan *)self)->linear);
+}
+
 const flt_attention_kind flt_attention_kind_performer = {
     .kind =
         {
@@ -125,4 +129,5 @@ const flt_attention_kind flt_attention_kind_performer = {
     .step = step,
     .workspace = workspace,
     .draws = draws,
+    .flagged = flagged,
 };

@@ -174,6 +174,10 @@ static size_t draws(const void *self, size_t max, flt_attention_arg *out) {
     return n;
 }
 
+static size_t flagged(const void *self) {
+    return flt_att_spe_flagged(((const plan *)self)->spe);
+}
+
 const flt_attention_kind flt_attention_kind_spe_conv = {
     .kind =
         {
@@ -197,4 +201,5 @@ const flt_attention_kind flt_attention_kind_spe_conv = {
     .step = step,
     .workspace = workspace,
     .draws = draws,
+    .flagged = flagged,
 };

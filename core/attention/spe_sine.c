@@ -223,6 +223,10 @@ static size_t draws(const void *self, size_t max, flt_attention_arg *out) {
     return n;
 }
 
+static size_t flagged(const void *self) {
+    return flt_att_spe_flagged(((const plan *)self)->spe);
+}
+
 const flt_attention_kind flt_attention_kind_spe_sine = {
     .kind =
         {
@@ -246,4 +250,5 @@ const flt_attention_kind flt_attention_kind_spe_sine = {
     .step = step,
     .workspace = workspace,
     .draws = draws,
+    .flagged = flagged,
 };

@@ -137,6 +137,10 @@ size_t flt_attention_workspace(const flt_attention *a) {
     return a->kind->workspace(a->self);
 }
 
+size_t flt_attention_flagged(const flt_attention *a) {
+    return a->kind->flagged != NULL ? a->kind->flagged(a->self) : 0;
+}
+
 size_t flt_attention_rows(const flt_attention *a) {
     return a->kind->rows != NULL ? a->kind->rows(a->self) : a->N;
 }

@@ -105,7 +105,7 @@ static void project(const flt_att_features *a, flt_att_rows rows, bool query, co
 }
 
 static void log_relu(size_t n, flt_real *u) {
-    for (size_t i = 0; i < n; i++) u[i] = (flt_real)1e-3 + (u[i] > 0 ? u[i] : 0);
+    for (size_t i = 0; i < n; i++) u[i] = (flt_real)1e-3 + (u[i] < 0 ? 0 : u[i]); // NaN stays
     flt_vlog(n, u, u);
 }
 

@@ -95,7 +95,10 @@ void flt_att_lagged_run(const flt_att_lagged *a, size_t thread, size_t head, con
     } else {
         for (size_t i = 0; i < a->N; i += TILE) flt_att_lagged_direct(a, w, head, i, smaller(TILE, a->N - i), 0, v, out);
     }
-    for (size_t i = 0; i < a->N; i++) w->sum[i] = 1 / w->sum[i];
+    for (size_t i = 0; i < a->N; i++) {
+        w->flagged += a->levels == 0 && !(w->sum[i] > 0 && w->sum[i] < (flt_real)INFINITY); // with transforms: counted there
+        w->sum[i] = 1 / w->sum[i];
+    }
     a->tiles->scale_rows(a->N, a->dv, out, w->sum);
 }
 

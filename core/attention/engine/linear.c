@@ -30,6 +30,7 @@ typedef struct slot { // one thread's room
     flt_real *a;       // [tile, tile] (causal)
     flt_real *top;     // [F]: column maxima, room for column sums
     flt_real *den;     // [tile]
+    size_t flagged;    // rows
 } slot;
 
 struct flt_att_linear {
@@ -87,9 +88,15 @@ static void state_raise(const flt_att_linear *a, state *s, const flt_real *level
 
 // ---- bidirectional
 
-static void divide_rows(const flt_att_tiles *tiles, size_t n, size_t cols, flt_real *x, flt_real *den) {
-    for (size_t i = 0; i < n; i++) den[i] = 1 / den[i];
+// Divides rows of x [n, cols] by den [n] and returns how many of them are no positive numbers.
+static size_t divide_rows(const flt_att_tiles *tiles, size_t n, size_t cols, flt_real *x, flt_real *den) {
+    size_t flagged = 0;
+    for (size_t i = 0; i < n; i++) {
+        flagged += !(den[i] > 0 && den[i] < (flt_real)INFINITY);
+        den[i] = 1 / den[i];
+    }
     tiles->scale_rows(n, cols, x, den);
+    return flagged;
 }
 
 static void absorb_keys(const flt_att_linear *a, slot *w, flt_att_rows rows, const flt_real *k, const flt_real *v) {
@@ -107,7 +114,7 @@ static void answer_queries(const flt_att_linear *a, slot *w, flt_att_rows rows, 
     a->map.queries(a->map.self, rows, q, w->uq);
     a->tiles->query_features(n, features, w->uq, w->run.c, w->run.z, w->fq, w->den);
     flt_gemm(false, false, n, a->dv, features, 1, w->fq, features, w->run.s, a->dv, 0, out, a->dv);
-    divide_rows(a->tiles, n, a->dv, out, w->den);
+    w->flagged += divide_rows(a->tiles, n, a->dv, out, w->den);
 }
 
 static flt_att_rows tile_at(const flt_att_linear *a, flt_att_rows head, size_t first) {
@@ -153,7 +160,7 @@ static size_t run_segment(const flt_att_linear *a, slot *w, size_t from, size_t 
     a->tiles->mask(rows, w->a, w->den);
     flt_gemm(false, false, rows, dv, features, 1, w->fq, features, w->run.s, dv, 0, out, dv);
     flt_gemm(false, false, rows, dv, rows, 1, w->a, rows, v, dv, 1, out, dv);
-    divide_rows(a->tiles, rows, dv, out, w->den);
+    w->flagged += divide_rows(a->tiles, end - from, dv, out, w->den);
     a->tiles->column_sum(end - from, features, w->fk, w->top, w->run.z);
     flt_gemm(true, false, features, dv, end - from, 1, w->fk, features, v, dv, 1, w->run.s, dv);
     return end;
@@ -197,11 +204,12 @@ static void run_step(const flt_att_linear *a, slot *w, state *s, flt_att_rows ro
     w->den[0] += flt_dot(features, w->fq, s->fresh_z);
     flt_gemm(false, false, 1, dv, features, 1, w->fq, features, s->s, dv, 0, out, dv);
     flt_gemm(false, false, 1, dv, features, 1, w->fq, features, s->fresh_s, dv, 1, out, dv);
-    divide_rows(a->tiles, 1, dv, out, w->den);
+    w->flagged += divide_rows(a->tiles, 1, dv, out, w->den);
 }
 
 void flt_att_linear_begin(flt_att_linear *a) {
     a->token = 0;
+    a->slots[0].flagged = 0;
     for (size_t i = 0; i < a->B * a->H; i++) state_clear(a, &a->streams[i]);
 }
 
@@ -219,6 +227,7 @@ void flt_att_linear_step(flt_att_linear *a, const flt_real *q, const flt_real *k
 // ---- plan
 
 void flt_att_linear_forward(flt_att_linear *a, const flt_real *q, const flt_real *k, const flt_real *v, flt_real *out) {
+    for (int t = 0; t < a->threads; t++) a->slots[t].flagged = 0;
 #pragma omp parallel num_threads(a->threads)
     {
         const size_t thread = (size_t)omp_get_thread_num();
@@ -289,6 +298,12 @@ void flt_att_linear_destroy(flt_att_linear *a) {
     flt_free(a->streams);
     flt_free(a->slots);
     flt_free(a);
+}
+
+size_t flt_att_linear_flagged(const flt_att_linear *a) {
+    size_t rows = 0;
+    for (int t = 0; t < a->threads; t++) rows += a->slots[t].flagged;
+    return rows;
 }
 
 size_t flt_att_linear_workspace(const flt_att_linear *a) {

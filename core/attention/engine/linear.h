@@ -41,5 +41,7 @@ void flt_att_linear_forward(flt_att_linear *a, const flt_real *q, const flt_real
 void flt_att_linear_begin(flt_att_linear *a);
 void flt_att_linear_step(flt_att_linear *a, const flt_real *q, const flt_real *k, const flt_real *v, flt_real *out);
 size_t flt_att_linear_workspace(const flt_att_linear *a);
+// Rows whose denominator was no positive number, which takes inputs that overflow or are not numbers.
+size_t flt_att_linear_flagged(const flt_att_linear *a);
 
 #endif

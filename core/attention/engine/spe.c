@@ -148,6 +148,10 @@ size_t flt_att_spe_workspace(const flt_att_spe *a) {
     return bytes + flt_att_linear_workspace(a->linear) + flt_att_features_workspace(a->features);
 }
 
+size_t flt_att_spe_flagged(const flt_att_spe *a) {
+    return a->exact != NULL ? flt_attention_flagged(a->exact) : flt_att_linear_flagged(a->linear);
+}
+
 static void list_codes(const flt_att_spe *a, int side, size_t max, flt_attention_arg *out, size_t *n) {
     if (a->kept[side] == NULL || *n >= max) return;
     out[(*n)++] = (flt_attention_arg){

@@ -52,6 +52,7 @@ bool flt_att_spe_streams(const flt_att_spe *a);
 void flt_att_spe_begin(flt_att_spe *a);
 void flt_att_spe_step(flt_att_spe *a, const flt_real *q, const flt_real *k, const flt_real *v, flt_real *out);
 size_t flt_att_spe_workspace(const flt_att_spe *a);
+size_t flt_att_spe_flagged(const flt_att_spe *a);
 void flt_att_spe_list(const flt_att_spe *a, size_t max, flt_attention_arg *out, size_t *n); // omega, share, eps, qhat, khat
 
 // A standard normal array with H leading.

@@ -49,10 +49,10 @@ static void column_sum(size_t n, size_t features, const flt_real *phi, flt_real 
 }
 
 static void key_features(size_t n, size_t features, const flt_real *u, const flt_real *c, flt_real *phi) {
-    const flt_vreal cap = flt_vreal_set(FLTX_ATT_CAP);
+    const flt_vreal cap = flt_vreal_set(FLTX_ATT_CAP); // comes first in min, so that a NaN stays one
     for (size_t i = 0; i < n; i++, u += features, phi += features) {
         for (size_t f = 0; f < features; f += FLTX_LANES)
-            put(phi, f, features, flt_vreal_exp(flt_vreal_min(get(u, f, features) - get(c, f, features), cap)));
+            put(phi, f, features, flt_vreal_exp(flt_vreal_min(cap, get(u, f, features) - get(c, f, features))));
     }
 }
 

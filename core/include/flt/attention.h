@@ -86,6 +86,7 @@ typedef struct flt_attention_kind {
     // Optional. Takes new values of arguments and computes the tables anew, with the bits of a plan that was made with them.
     // Allocates nothing; when it fails the plan is as it was.
     flt_err (*update)(void *self, size_t n_args, const flt_attention_arg *args);
+    size_t (*flagged)(const void *self); // optional: see flt_attention_flagged
 } flt_attention_kind;
 
 const flt_registry *flt_attention_registry(void);
@@ -106,6 +107,10 @@ flt_err flt_attention_backward(flt_attention *a, const flt_attention_pass *pass)
 // nothing. FLTE_UNSUPPORTED: the mechanism cannot; FLTE_NAME, FLTE_SHAPE, FLTE_RANGE, FLTE_NUMERIC: the plan is as it was.
 flt_err flt_attention_update(flt_attention *a, size_t n_args, const flt_attention_arg *args);
 size_t flt_attention_workspace(const flt_attention *a);
+// Rows of the latest forward pass (or of the stream since begin) whose denominator could not be trusted as it came: not a
+// positive number, lost in rounding, or the row saw no key at all. Such rows are computed another way where there is one (nprf);
+// 0 for mechanisms that divide by nothing that can vanish.
+size_t flt_attention_flagged(const flt_attention *a);
 size_t flt_attention_rows(const flt_attention *a); // of out for each batch and head: N, unless the mechanism shortens
 // The arrays that the plan uses (given or drawn), by argument name, at most `max`; data is borrowed from the plan.
 size_t flt_attention_draws(const flt_attention *a, size_t max, flt_attention_arg *out);
