@@ -11,13 +11,13 @@
 // graph of O(length) nodes.
 #include "engine/layers.h"
 #include "engine/text.h"
-#include "flt/random.h"
 #include "flt/tasks.h"
 
 #include <math.h>
 
 typedef struct bytes_rnn {
     size_t width, embedding, length;
+    double order2; // bits per byte
     flt_text text;
 } bytes_rnn;
 
@@ -35,7 +35,8 @@ static flt_err open(void *self, const flt_params *p) {
     s->width = flt_params_size(p, "width");
     s->embedding = flt_params_size(p, "embedding");
     s->length = flt_params_size(p, "length");
-    return flt_text_open("task bytes_rnn", flt_params_text(p, "text"), s->length + 1, &s->text);
+    FLTX_TRY(flt_text_open("task bytes_rnn", flt_params_text(p, "text"), s->length + 1, &s->text));
+    return flt_text_order2(&s->text, &s->order2);
 }
 
 static void close(void *self) {
@@ -89,6 +90,8 @@ static void build(void *self, flt_task_model *m) {
     flt_classify(m, flt_dense(m, "head", hidden, s->width, s->text.symbols), next, s->text.symbols);
     m->metric = flt_scale(m->graph, m->loss, 1.0 / log(2.0));
     m->metric_name = "bits_per_byte";
+    m->baseline_name = "order-2 byte model";
+    m->baseline = s->order2;
 }
 
 // Window i of `rows` begins at `begin`: symbol t goes to [t, i].
@@ -101,20 +104,18 @@ static void put(const bytes_rnn *s, size_t begin, size_t i, size_t rows, flt_rea
 
 static void batch(void *self, flt_batch which, size_t rows, flt_real *const *in) {
     const bytes_rnn *s = self;
-    const size_t first = s->text.first[which.split], n = s->text.first[which.split + 1] - first;
-    const flt_rng r = flt_rng_child(flt_rng_make(which.seed, "bytes", (uint64_t)which.split), "step", which.step);
-    for (size_t i = 0; i < rows; i++) put(s, first + (size_t)flt_rng_below(r, i, n - s->length), i, rows, in);
+    for (size_t i = 0; i < rows; i++) put(s, flt_text_random(&s->text, which, i, s->length), i, rows, in);
 }
 
 static size_t split_rows(void *self, flt_split split) {
     const bytes_rnn *s = self;
-    return (s->text.first[split + 1] - s->text.first[split] - 1) / s->length;
+    return flt_text_windows(&s->text, split, s->length);
 }
 
 static void examples(void *self, flt_task_rows which, flt_real *const *in) {
     const bytes_rnn *s = self;
-    const size_t first = s->text.first[which.split];
-    for (size_t i = 0; i < which.rows; i++) put(s, first + (which.first + i) * s->length, i, which.rows, in);
+    for (size_t i = 0; i < which.rows; i++)
+        put(s, flt_text_window(&s->text, which.split, which.first + i, s->length), i, which.rows, in);
 }
 
 static const flt_graph_task task = {

@@ -94,7 +94,7 @@ static void hessian_vector(void *self, flt_batch which, const flt_real *theta, c
 
 static void init_tensor(flt_rng r, flt_task_init how, size_t n, flt_real *x) {
     flt_rng_normal(r, 0, n, x);
-    for (size_t j = 0; j < n; j++) x[j] = (flt_real)(how.mean + how.std * (double)x[j]);
+    for (size_t j = 0; j < n; j++) x[j] = (flt_real)((how.value == NULL ? how.mean : how.value[j]) + how.std * (double)x[j]);
 }
 
 static void init(void *self, uint64_t seed, flt_real *theta) {
@@ -160,6 +160,8 @@ static void set_facts(const flt_task_model *m, flt_objective *out) {
     out->has_minimum = m->has_minimum;
     out->minimum = m->minimum;
     out->metric = m->metric.id >= 0 ? m->metric_name : NULL;
+    out->baseline_name = out->metric == NULL ? NULL : m->baseline_name;
+    out->baseline = m->baseline;
     out->init = init;
     out->gradient = gradient;
     out->hessian_vector = hessian_vector;
@@ -176,6 +178,7 @@ flt_err flt_graph_task_create(const flt_graph_task *kind, const flt_params *p, f
     FLTX_GO(err, fail, create_programs(t, p, &facts));
     FLTX_GO(err, fail, flt_layout_copy(&t->train.parts.layout, &out->layout));
     set_facts(&facts, out);
+    if (t->train.hessian == NULL) out->hessian_vector = NULL;
     out->self = t;
     return FLTE_OK;
 fail:

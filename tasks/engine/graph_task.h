@@ -11,9 +11,11 @@
 #include "flt/objective.h"
 #include "flt/params.h"
 
-// Initial values of a tensor: mean + std N(0, 1), keyed by (seed, the tensor's name).
+// Initial values of a tensor: mean + std N(0, 1), keyed by (seed, the tensor's name), with value [count] in place of the mean
+// where it is given.
 typedef struct flt_task_init {
     double mean, std;
+    const double *value; // NULL: none; copied
 } flt_task_init;
 
 // A model under construction. `build` reads rows and graph and sets the rest.
@@ -23,10 +25,13 @@ typedef struct flt_task_model {
     flt_node loss;   // rank 0
     flt_node metric; // rank 0; left alone: none
     const char *metric_name;
+    const char *baseline_name; // a simple method, and its metric on the test split; NULL: none
+    double baseline;
     double normaliser; // typical loss at initialisation; default 1
     double clip_loss;  // default 4 normaliser
     bool has_minimum;
     double minimum;
+    bool first_order;             // no Hessian-vector products are planned
     struct flt_task_parts *parts; // the engine's
 } flt_task_model;
 
@@ -34,6 +39,9 @@ typedef struct flt_task_model {
 flt_node flt_task_tensor(flt_task_model *m, const char *name, size_t rank, const size_t *dim, flt_task_init init);
 // An array that `batch` and `examples` fill, in the order of these calls.
 flt_node flt_task_input(flt_task_model *m, const char *name, size_t rank, const size_t *dim);
+
+// Keeps the first failure of a build; returns a bad node.
+flt_node flt_task_fail(flt_task_model *m, flt_err err);
 
 // Consecutive examples of a finite split.
 typedef struct flt_task_rows {

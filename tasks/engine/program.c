@@ -25,9 +25,16 @@ static flt_err append(void *array /* T ** */, size_t n, size_t size, const void 
 static flt_err add_tensor(flt_task_parts *p, flt_node node, const char *name, size_t rank, const size_t *dim,
                           flt_task_init init) {
     const size_t n = p->layout.n;
+    double *value = NULL;
     FLTX_TRY(append(&p->tensor, n, sizeof node, &node));
-    FLTX_TRY(append(&p->init, n, sizeof init, &init));
-    return flt_layout_add(&p->layout, name, rank, dim);
+    FLTX_TRY(append(&p->init, n, sizeof(flt_task_init), &(flt_task_init){init.mean, init.std, NULL}));
+    FLTX_TRY(flt_layout_add(&p->layout, name, rank, dim));
+    if (init.value == NULL) return FLTE_OK;
+    const size_t count = p->layout.tensor[n].count;
+    FLTX_TRY(flt_alloc(count, sizeof *value, &value));
+    memcpy(value, init.value, count * sizeof *value);
+    p->init[n].value = value;
+    return FLTE_OK;
 }
 
 flt_node flt_task_tensor(flt_task_model *m, const char *name, size_t rank, const size_t *dim, flt_task_init init) {
@@ -47,7 +54,19 @@ flt_node flt_task_input(flt_task_model *m, const char *name, size_t rank, const 
     return node;
 }
 
+flt_node flt_task_fail(flt_task_model *m, flt_err err) {
+    if (m->parts->err == FLTE_OK) m->parts->err = err;
+    return bad;
+}
+
+static void free_value(const double *value) {
+    void *mine = NULL;
+    memcpy(&mine, &value, sizeof mine); // made by add_tensor, shown to task files as constant
+    flt_free(mine);
+}
+
 static void parts_destroy(flt_task_parts *p) {
+    for (size_t i = 0; p->init != NULL && i < p->layout.n; i++) free_value(p->init[i].value);
     flt_layout_free(&p->layout);
     flt_free(p->init);
     flt_free(p->tensor);
@@ -85,7 +104,7 @@ static flt_err plan_derivatives(flt_program *p, const flt_task_model *m) {
     flt_node *outputs = NULL;
     FLTX_TRY(flt_alloc(p->parts.layout.n + 1, sizeof *outputs, &outputs));
     flt_err err = plan_gradient(p, m, outputs);
-    if (err == FLTE_OK) err = plan_hessian(p, m, outputs);
+    if (err == FLTE_OK && !m->first_order) err = plan_hessian(p, m, outputs);
     flt_free(outputs);
     return err;
 }

@@ -24,7 +24,7 @@ typedef struct flt_program {
     bool has_metric;
     flt_exec *loss;     // outputs: loss, metric
     flt_exec *gradient; // outputs: loss, gradient of each tensor; NULL in programs that only evaluate
-    flt_exec *hessian;  // outputs: H v of each tensor
+    flt_exec *hessian;  // outputs: H v of each tensor; NULL also where the model has first derivatives alone
 } flt_program;
 
 // Builds the model for `rows` rows; *facts receives what `build` set (its graph and parts are gone). `differentiate`: with

@@ -3,6 +3,7 @@
 // and of the paragraphs that several share, the first.
 #include "engine/text.h"
 #include "flt/memory.h"
+#include "flt/random.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -154,4 +155,20 @@ done:
 void flt_text_close(flt_text *t) {
     flt_free(t->symbol);
     *t = (flt_text){0};
+}
+
+// ---- windows
+
+size_t flt_text_random(const flt_text *t, flt_batch which, size_t row, size_t length) {
+    const size_t first = t->first[which.split], n = t->first[which.split + 1] - first;
+    const flt_rng r = flt_rng_child(flt_rng_make(which.seed, "bytes", (uint64_t)which.split), "step", which.step);
+    return first + (size_t)flt_rng_below(r, row, n - length);
+}
+
+size_t flt_text_windows(const flt_text *t, flt_split split, size_t length) {
+    return (t->first[split + 1] - t->first[split] - 1) / length;
+}
+
+size_t flt_text_window(const flt_text *t, flt_split split, size_t window, size_t length) {
+    return t->first[split] + window * length;
 }

@@ -17,4 +17,16 @@ typedef struct flt_text {
 flt_err flt_text_open(const char *who, const char *where, size_t least, flt_text *out);
 void flt_text_close(flt_text *t);
 
+// ---- windows of `length` symbols, each followed by one that is predicted
+// Where window `row` of a minibatch begins: anywhere in its split.
+size_t flt_text_random(const flt_text *t, flt_batch which, size_t row, size_t length);
+// Windows side by side in a split, and where one of them begins.
+size_t flt_text_windows(const flt_text *t, flt_split split, size_t length);
+size_t flt_text_window(const flt_text *t, flt_split split, size_t window, size_t length);
+
+// Bits per symbol on the test split of an order-2 model counted on the training split, backing off to orders 1 and 0 (I. Witten,
+// T. Bell, The zero-frequency problem, IEEE Trans. Inf. Theory 37, 1991). What a model of windows has to beat. Errors:
+// FLTE_NOMEM.
+flt_err flt_text_order2(const flt_text *t, double *bits);
+
 #endif

@@ -43,6 +43,8 @@ struct flt_objective {
     bool has_minimum;      // `minimum` is the known least loss
     double minimum;
     const char *metric;    // name of the second number of `evaluate` ("accuracy"), NULL: none
+    const char *baseline_name; // what a simple method ("order-2 byte model") reaches in the metric on the test split; NULL: none
+    double baseline;
     // Initial parameters from a seed. theta [P].
     void (*init)(void *self, uint64_t seed, flt_real *theta);
     // Loss and gradient on one minibatch; grad may be NULL. Loss and gradient may be infinite or NaN where theta is: callers guard.
