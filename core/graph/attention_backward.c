@@ -145,8 +145,8 @@ const flt_op_kind flt_op_kind_attention_backward = {
 
 flt_node flt_attention_gradients(flt_graph *g, const flt_attend_spec *s, size_t n, const flt_node *in, flt_node y, flt_node dy) {
     flt_node *all = NULL;
-    if (s->derivative != FLTE_OK) return flt_graph_fail(g, flt_fail(s->derivative, s->kind->kind.name, "%s", s->why));
-    const flt_err err = flt_alloc(n + 2, sizeof *all, &all);
+    flt_err err = flt_attend_differentiable(s);
+    if (err == FLTE_OK) err = flt_alloc(n + 2, sizeof *all, &all);
     if (err != FLTE_OK) return flt_graph_fail(g, err);
     for (size_t i = 0; i < n + 2; i++) all[i] = i < Y ? in[i] : i == Y ? y : i == DY ? dy : in[i - 2];
     const flt_node out = flt_op_apply(g, &flt_op_kind_attention_backward, n + 2, all, &(flt_op_attr){.spec = s});

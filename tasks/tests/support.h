@@ -19,6 +19,9 @@ typedef struct task_case {
     bool smooth;
 } task_case;
 
+#define BYTES "bytes_transformer:width=4,depth=1,expansion=2,length=5,batch=2,"
+#define VIT   "digits_vit:width=4,depth=1,expansion=2,patch=4,batch=2,"
+
 static const task_case task_cases[] = {
     {"quadratic:dimension=1", true},
     {"quadratic:dimension=7,conditioning=1000,noise=0", true},
@@ -47,6 +50,23 @@ static const task_case task_cases[] = {
     {"glyphs:width=5,batch=4,activation=tanh", true},
     {"glyphs:depth=0,batch=3,size=12,classes=10", true},
     {"bytes_rnn:width=3,embedding=2,length=4,batch=2", true},
+    {BYTES "attention=exact,rpe=gaussian_mixture", true},
+    {BYTES "attention=exact,rpe=t5_buckets,absolute=false", true},
+    {BYTES "attention=exact,rpe=lag_table,depth=2", true},
+    {BYTES "attention=exact,rpe=alibi", true},
+    {BYTES "attention=exact,rpe=none", true},
+    {BYTES "attention=flt,rpe=gaussian_mixture,m=5,r=4", true},
+    {BYTES "attention=flt,rpe=matern32,m=5,r=3,settings=features=hyperbolic", true},
+    {BYTES "attention=flt,rpe=box,m=5,r=3", true},
+    {BYTES "attention=flt,rpe=window,m=5,r=3", true},
+    {BYTES "attention=flt,rpe=lag_table,m=5,r=3", true},
+    {BYTES "attention=linear", true},
+    {BYTES "attention=performer,m=6", true},
+    {VIT "attention=exact,rpe=gaussian", true},
+    {VIT "attention=exact,rpe=cauchy,heads=1", true},
+    {VIT "attention=flt,rpe=gaussian_mixture,m=5,r=4", true},
+    {VIT "attention=flt,rpe=ball,m=5,r=4", true},
+    {VIT "attention=performer,m=4,absolute=false,positions=sequence", true},
     {"softmax_regression:batch=5", true},
     {"softmax_regression:batch=3,decay=0", true},
     {"digits_autoencoder:width=6,code=3,batch=4,activation=tanh", true},

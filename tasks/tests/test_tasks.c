@@ -151,7 +151,7 @@ Test(tasks, survive_failing_allocations) {
     for (size_t i = 0; task_case_at(i, &c); i++) {
         const size_t before = flt_live_blocks();
         flt_err err = FLTE_NOMEM;
-        for (long n = 0; err != FLTE_OK; n += 1 + n / 16) { // every one of the first 16, then ever larger strides
+        for (long n = 0; err != FLTE_OK; n += 1 + n / 8) { // every one of the first 8, then ever larger strides
             flt_objective *o = NULL;
             flt_fail_alloc_after(n);
             err = flt_task_create(c.spec, &o);

@@ -9,6 +9,11 @@
 #include <stdio.h>
 #include <string.h>
 
+// Whether a backward pass is known to exist.
+typedef struct flt_attend_derivative {
+    bool found;
+} flt_attend_derivative;
+
 // ---- values
 
 static void drop_values(size_t n, flt_attend_value *value) {
@@ -72,6 +77,7 @@ static void destroy_spec(void *self) {
     flt_attend_spec *s = self;
     if (s == NULL) return;
     flt_attention_destroy(s->probe);
+    flt_free(s->derivative);
     drop_values(s->n_fixed + s->n_learned, s->value);
     flt_params_destroy(s->params);
     flt_free(s);
@@ -117,6 +123,7 @@ static flt_err check_rows(const flt_attend_spec *s) {
 static flt_err fill_spec(const flt_graph *g, const flt_attend_desc *d, const flt_node qkv[3], const flt_node *nodes,
                          flt_attend_spec *s) {
     FLTX_TRY(flt_attention_find(d->mechanism, &s->kind));
+    FLTX_TRY(flt_alloc(1, sizeof *s->derivative, &s->derivative));
     s->causal = d->causal;
     s->seed = d->seed;
     s->mixing = (s->kind->kind.caps & FLTX_ATT_MIXING) != 0;
@@ -277,15 +284,15 @@ static flt_err try_backward(const flt_attend_spec *s, engine *e) {
     return err;
 }
 
-// What is missing is said when a derivative is asked for: "mechanism: sentence" loses the mechanism here, which says it again.
-static void find_derivative(flt_attend_spec *s) {
+flt_err flt_attend_differentiable(const flt_attend_spec *s) {
+    flt_attend_derivative *known = s->derivative;
     engine *e = NULL;
-    s->derivative = flt_alloc(1, sizeof *e, &e);
-    if (s->derivative == FLTE_OK) s->derivative = try_backward(s, e);
+    if (known->found) return FLTE_OK;
+    FLTX_TRY(flt_alloc(1, sizeof *e, &e));
+    const flt_err err = try_backward(s, e);
     close_engine(e);
-    if (s->derivative == FLTE_OK) return;
-    const char *colon = strstr(flt_error(), ": ");
-    snprintf(s->why, sizeof s->why, "%s", colon == NULL ? flt_error() : colon + 2);
+    known->found = err == FLTE_OK;
+    return err;
 }
 
 // ---- the node
@@ -299,8 +306,7 @@ flt_node flt_attend(flt_graph *g, const flt_attend_desc *desc, const flt_node qk
     if (flt_graph_status(g) != FLTE_OK) return flt_bad;
     flt_err err = flt_alloc(1, sizeof *s, &s);
     if (err == FLTE_OK) err = fill_spec(g, desc, qkv, nodes, s);
-    if (err == FLTE_OK) find_derivative(s);
-    if (err == FLTE_OK) err = s->derivative == FLTE_NOMEM ? FLTE_NOMEM : flt_alloc(3 + desc->n_learned, sizeof *in, &in);
+    if (err == FLTE_OK) err = flt_alloc(3 + desc->n_learned, sizeof *in, &in);
     if (err != FLTE_OK) {
         destroy_spec(s);
         return flt_graph_fail(g, err);

@@ -22,13 +22,15 @@ typedef struct flt_attend_spec {
     bool causal, mixing; // mixing: k and v are not read
     uint64_t seed;
     size_t n_fixed, n_learned;
-    flt_attend_value *value; // [n_fixed + n_learned]: fixed ones first
-    flt_attention *probe;    // for one sequence: what it draws is what every executor's plan draws
-    flt_err derivative;      // FLTE_OK: it has a backward pass with these gradients
-    char why[256];           // not
+    flt_attend_value *value;                  // [n_fixed + n_learned]: fixed ones first
+    flt_attention *probe;                     // for one sequence: what it draws is what every executor's plan draws
+    struct flt_attend_derivative *derivative; // found out when it is asked for
 } flt_attend_spec;
 
 extern const flt_op_engine flt_attend_engine;
+
+// FLTE_UNSUPPORTED or FLTE_NAME unless there is a backward pass with gradients in all learned arguments.
+flt_err flt_attend_differentiable(const flt_attend_spec *s);
 
 // The results of the backward op, one after the other: dq, dk, dv, then one for each learned argument.
 size_t flt_attend_parts(const flt_attend_spec *s);
