@@ -8,79 +8,170 @@
 //
 // Liutkus et al., Relative positional encoding for Transformers with linear complexity, ICML 2021, arXiv 2105.08399.
 // Time O(N d K R) for the codes, which are never formed (the published code holds [N, d, R]): rows times waves meet z in one
-// matrix product a tile. Sines of a tile come from those at its start by a rotation, so that one token in 64 costs sines. Limits:
-// positions are 0, 1, 2, .. (sequences, l = 1). What is not given is drawn as the authors start training: freqs = sigmoid(N -
-// 4)/2, phases = N, gains = softplus of N scaled by 2/sqrt|.|, z and eps = N; gate: the PyTorch convention. The bit `random` is
-// clear: what is estimated are logits with an encoding of their own, not softmax of q.k/sqrt d.
+// matrix product a tile. On evenly spaced positions the sines of a tile come from those at its start by a rotation, so that one
+// token in 64 costs sines. Limits: positions on a line (l = 1), 0, 1, 2, .. or `pos` [N, 1]. What is not given is drawn as the
+// authors start training: freqs = sigmoid(N - 4)/2, phases = N, gains = softplus of N scaled by 2/sqrt|.|, z and eps = N; gate:
+// the PyTorch convention. The bit `random` is clear: what is estimated are logits with an encoding of their own, not softmax of
+// q.k/sqrt d.
 #include "engine/spe.h"
 
 #include "flt/num.h"
 
 #include <math.h>
+#include <string.h>
 
 static const flt_param_spec params[] = {
     FLTX_ATT_SPE_PARAMS, {"K", FLTX_INT, "10", 1, 1 << 16, NULL, "sines of each feature, when they are drawn"}, {.name = NULL}};
 
 enum { TILE = FLTX_ATT_MAX_TILE };
 
-typedef struct room { // one thread's
-    double *turns;    // [K d]
-    flt_real *c, *s;  // [K d]: at the first row of the tile
-    flt_real *x;      // [tile, 2 K d]: rows times waves
+typedef struct room { // one thread's; waves are ordered [K, d]
+    double *turns;
+    flt_real *c, *s;   // [K d]: cosine and sine at the first row of the tile
+    flt_real *rc, *rs; // [K d]: at the row at work
+    flt_real *x;       // [tile, 2 K d]: rows times waves, then their gradient
 } room;
 
-typedef struct plan {
-    size_t d, K, R, waves; // waves = K d, ordered [K, d]
+typedef struct sines {
+    size_t N, H, BH, d, K, R, waves; // waves = K d
+    flt_att_positions pos;
     flt_att_array freqs, phases, gains, z;
-    flt_att_gate gate;
-    size_t f_heads, w_heads;
-    flt_real *c, *s; // [f heads, tile, K d]: cosine and sine of 2 pi f i
-    flt_real *w;     // [w heads, 2 K d, R]: z with all its factors
+    flt_real *c, *s;                   // [freqs heads, tile, K d]: cosine and sine of 2 pi f (i steps)
+    flt_real *gain;                    // [gains heads, K d]: gains / sqrt(2K)
+    flt_real *w;                       // [z heads, 2 K d, R]: z
+    double *dfreqs, *dphases, *dgains; // [B H, d K]: sums of a backward pass, per turn, per radian, per table entry
     int threads;
     room *rooms;
-    flt_att_spe *spe;
-    flt_ws ws;
-} plan;
+} sines;
 
-// ---- coding a tile
-
-static void start_waves(const plan *p, const room *w, flt_att_rows rows, bool query) {
-    const double *f = flt_att_head(&p->freqs, rows.head), *phase = flt_att_head(&p->phases, rows.head);
-    for (size_t k = 0; k < p->K; k++)
-        for (size_t c = 0; c < p->d; c++) {
-            const size_t from = c * p->K + k;
-            w->turns[k * p->d + c] = f[from] * (double)rows.first + (query ? phase[from] / FLTX_TWO_PI : 0);
-        }
-    flt_turns(p->waves, w->turns, w->c, w->s);
+static size_t lead(const flt_att_array *a) {
+    return a->heads == 0 ? 1 : a->heads;
 }
 
+static size_t at_head(const flt_att_array *a, size_t head, size_t count) {
+    return a->heads == 0 ? 0 : head * count;
+}
+
+// ---- waves
+
+static double position(const sines *p, size_t row) {
+    double at[1];
+    flt_att_position(&p->pos, p->N, row, at);
+    return at[0];
+}
+
+// Cosines and sines of one row by themselves.
+static void waves_at(const sines *p, const room *w, size_t head, size_t row, bool query, flt_real *c, flt_real *s) {
+    const double *f = flt_att_head(&p->freqs, head), *phase = flt_att_head(&p->phases, head), x = position(p, row);
+    for (size_t k = 0; k < p->K; k++)
+        for (size_t i = 0; i < p->d; i++) {
+            const size_t from = i * p->K + k;
+            w->turns[k * p->d + i] = f[from] * x + (query ? phase[from] / FLTX_TWO_PI : 0);
+        }
+    flt_turns(p->waves, w->turns, c, s);
+}
+
+static bool start_waves(const sines *p, const room *w, flt_att_rows rows, bool query) {
+    if (p->pos.spaced) waves_at(p, w, rows.head, rows.first, query, w->c, w->s);
+    return p->pos.spaced;
+}
+
+// Those of row i of the tile, in rc and rs.
+static void row_waves(const sines *p, const room *w, flt_att_rows rows, size_t i, bool query, bool turned) {
+    const size_t waves = p->waves, table = at_head(&p->freqs, rows.head, TILE * waves) + i * waves;
+    const flt_real *tc = p->c + table, *ts = p->s + table;
+    if (!turned) {
+        waves_at(p, w, rows.head, rows.first + i, query, w->rc, w->rs);
+        return;
+    }
+    for (size_t k = 0; k < waves; k++) {
+        w->rc[k] = w->c[k] * tc[k] - w->s[k] * ts[k];
+        w->rs[k] = w->s[k] * tc[k] + w->c[k] * ts[k];
+    }
+}
+
+// ---- a tile there and back
+
 static void encode(const void *self, flt_att_rows rows, bool query, const flt_real *x, flt_real *hat) {
-    const plan *p = self;
+    const sines *p = self;
     const room *w = &p->rooms[rows.thread];
-    const size_t d = p->d, waves = p->waves, table = p->f_heads == 1 ? 0 : rows.head * TILE * waves;
-    start_waves(p, w, rows, query);
+    const size_t d = p->d, waves = p->waves;
+    const flt_real *gain = p->gain + at_head(&p->gains, rows.head, waves);
+    const bool turned = start_waves(p, w, rows, query);
     for (size_t i = 0; i < rows.count; i++) {
-        const flt_real *tc = p->c + table + i * waves, *ts = p->s + table + i * waves, *row = x + i * d;
+        const flt_real *row = x + i * d;
         flt_real *xc = w->x + 2 * i * waves, *xs = xc + waves;
+        row_waves(p, w, rows, i, query, turned);
         for (size_t k = 0; k < waves; k += d)
             for (size_t c = 0; c < d; c++) {
-                xc[k + c] = row[c] * (w->c[k + c] * tc[k + c] - w->s[k + c] * ts[k + c]);
-                xs[k + c] = row[c] * (w->s[k + c] * tc[k + c] + w->c[k + c] * ts[k + c]);
+                const flt_real f = row[c] * gain[k + c];
+                xc[k + c] = f * w->rc[k + c];
+                xs[k + c] = f * w->rs[k + c];
             }
     }
-    const flt_real *z = p->w + (p->w_heads == 1 ? 0 : rows.head * 2 * waves * p->R);
+    const flt_real *z = p->w + at_head(&p->z, rows.head, 2 * waves * p->R);
     flt_gemm(false, false, rows.count, p->R, 2 * waves, 1, w->x, 2 * waves, z, p->R, 0, hat, p->R);
+}
+
+// One wave of one row: x f (cos, sin) has the gradient (dc, ds).
+static void add_wave(const sines *p, size_t bh, size_t c, size_t k, double x, double pos, bool query, const double wave[5]) {
+    const double cosine = wave[0], sine = wave[1], dc = wave[2], ds = wave[3], gain = wave[4];
+    const size_t at = bh * p->waves + c * p->K + k;
+    const double turn = x * gain * (cosine * ds - sine * dc);
+    p->dgains[at] += x * (cosine * dc + sine * ds);
+    p->dfreqs[at] += turn * pos;
+    if (query) p->dphases[at] += turn;
+}
+
+static void decode(void *self, flt_att_rows rows, size_t bh, bool query, const flt_real *x, const flt_real *dhat, flt_real *dx) {
+    const sines *p = self;
+    const room *w = &p->rooms[rows.thread];
+    const size_t d = p->d, waves = p->waves;
+    const flt_real *gain = p->gain + at_head(&p->gains, rows.head, waves),
+                   *z = p->w + at_head(&p->z, rows.head, 2 * waves * p->R);
+    const bool turned = start_waves(p, w, rows, query);
+    flt_gemm(false, true, rows.count, 2 * waves, p->R, 1, dhat, p->R, z, p->R, 0, w->x, 2 * waves);
+    memset(dx, 0, rows.count * d * sizeof *dx);
+    for (size_t i = 0; i < rows.count; i++, x += d, dx += d) {
+        const flt_real *dc = w->x + 2 * i * waves, *ds = dc + waves;
+        const double pos = position(p, rows.first + i);
+        row_waves(p, w, rows, i, query, turned);
+        for (size_t k = 0; k < p->K; k++)
+            for (size_t c = 0; c < d; c++) {
+                const size_t j = k * d + c;
+                const double wave[5] = {(double)w->rc[j], (double)w->rs[j], (double)dc[j], (double)ds[j], (double)gain[j]};
+                dx[c] += gain[j] * (w->rc[j] * dc[j] + w->rs[j] * ds[j]);
+                add_wave(p, bh, c, k, (double)x[c], pos, query, wave);
+            }
+    }
+}
+
+static void clear(void *self) {
+    sines *p = self;
+    const size_t bytes = p->BH * p->waves * sizeof(double);
+    memset(p->dfreqs, 0, bytes);
+    memset(p->dphases, 0, bytes);
+    memset(p->dgains, 0, bytes);
+}
+
+static void gather(const void *self, const flt_attention_gradient *to) {
+    const sines *p = self;
+    const bool freqs = strcmp(to->name, "freqs") == 0, phases = strcmp(to->name, "phases") == 0;
+    const flt_att_array *shape = freqs ? &p->freqs : phases ? &p->phases : &p->gains;
+    const double unit = freqs ? FLTX_TWO_PI : phases ? 1 : 1 / sqrt(2.0 * (double)p->K);
+    flt_att_gather(shape, p->BH, p->H, freqs ? p->dfreqs : phases ? p->dphases : p->dgains, to->data);
+    for (size_t i = 0; i < lead(shape) * shape->count; i++) to->data[i] *= unit;
 }
 
 // ---- plan
 
-static flt_err draw_freqs(const flt_attention_desc *desc, plan *p) {
+static flt_err draw_freqs(const flt_attention_desc *desc, sines *p) {
     FLTX_TRY(flt_att_draw_normal(desc, "freqs", 2, (size_t[]){p->d, p->K}, &p->freqs));
     for (size_t i = 0; i < desc->H * p->waves; i++) p->freqs.data[i] = 0.5 / (1 + exp(4 - p->freqs.data[i]));
     return FLTE_OK;
 }
 
-static flt_err draw_gains(const flt_attention_desc *desc, plan *p) {
+static flt_err draw_gains(const flt_attention_desc *desc, sines *p) {
     FLTX_TRY(flt_att_draw_normal(desc, "gains", 2, (size_t[]){p->d, p->K}, &p->gains));
     for (size_t i = 0; i < desc->H * p->d; i++) {
         double *g = p->gains.data + i * p->K, squares = 0;
@@ -90,7 +181,17 @@ static flt_err draw_gains(const flt_attention_desc *desc, plan *p) {
     return FLTE_OK;
 }
 
-static flt_err read_arrays(const flt_attention_desc *desc, plan *p) {
+static flt_err read_positions(const flt_attention_desc *desc, sines *p) {
+    FLTX_TRY(flt_att_positions_read(desc, &p->pos));
+    if (p->pos.l == 1) return FLTE_OK;
+    return flt_fail(
+        FLTE_UNSUPPORTED, desc->mechanism,
+        "positions have l = %zu, but its sines run along a line, l = 1; spe_conv takes grids of 2 and 3 dimensions, exact "
+        "and flt any positions",
+        p->pos.l);
+}
+
+static flt_err read_arrays(const flt_attention_desc *desc, sines *p) {
     flt_att_dim dim[2] = {{"d", (ptrdiff_t)desc->d}, {"K", FLTX_ATT_FREE}};
     const flt_attention_arg *z = flt_attention_arg_find(desc, "z");
     FLTX_TRY(flt_att_spe_width(desc, "z", 1, &p->R));
@@ -107,124 +208,110 @@ static flt_err read_arrays(const flt_attention_desc *desc, plan *p) {
     if (p->phases.data == NULL) FLTX_TRY(flt_att_draw_normal(desc, "phases", 2, (size_t[]){p->d, p->K}, &p->phases));
     if (p->gains.data == NULL) FLTX_TRY(draw_gains(desc, p));
     if (p->z.data == NULL) FLTX_TRY(flt_att_draw_normal(desc, "z", 3, (size_t[]){p->d, 2 * p->K, p->R}, &p->z));
-    return flt_att_gate_read(desc, p->R, &p->gate);
+    return flt_gemm_check(desc->mechanism, 2 * p->waves, p->R, TILE);
 }
 
-static flt_err make_waves(const flt_attention_desc *desc, plan *p) {
-    double *turns = NULL;
-    p->f_heads = p->freqs.heads == 0 ? 1 : desc->H;
-    FLTX_TRY(flt_alloc(p->f_heads * TILE, p->waves * sizeof *p->c, &p->c));
-    FLTX_TRY(flt_alloc(p->f_heads * TILE, p->waves * sizeof *p->s, &p->s));
-    FLTX_TRY(flt_alloc(p->waves, sizeof *turns, &turns));
-    for (size_t row = 0; row < p->f_heads * TILE; row++) {
-        const double *f = flt_att_head(&p->freqs, row / TILE);
+static flt_err read(const flt_attention_desc *desc, void *self, size_t *R) {
+    sines *p = self;
+    p->N = desc->N, p->H = desc->H, p->BH = desc->B * desc->H;
+    p->threads = desc->threads;
+    FLTX_TRY(read_positions(desc, p));
+    FLTX_TRY(read_arrays(desc, p));
+    *R = p->R;
+    FLTX_TRY(flt_alloc(lead(&p->freqs) * TILE, p->waves * sizeof *p->c, &p->c));
+    FLTX_TRY(flt_alloc(lead(&p->freqs) * TILE, p->waves * sizeof *p->s, &p->s));
+    FLTX_TRY(flt_alloc(lead(&p->gains), p->waves * sizeof *p->gain, &p->gain));
+    FLTX_TRY(flt_alloc(lead(&p->z) * 2 * p->waves, p->R * sizeof *p->w, &p->w));
+    FLTX_TRY(flt_alloc((size_t)p->threads, sizeof *p->rooms, &p->rooms));
+    if (!desc->backward) return FLTE_OK;
+    FLTX_TRY(flt_alloc(p->BH, p->waves * sizeof(double), &p->dfreqs));
+    FLTX_TRY(flt_alloc(p->BH, p->waves * sizeof(double), &p->dphases));
+    return flt_alloc(p->BH, p->waves * sizeof(double), &p->dgains);
+}
+
+static void load_steps(sines *p) {
+    double *turns = p->rooms[0].turns;
+    for (size_t row = 0; row < lead(&p->freqs) * TILE; row++) {
+        const double *f = flt_att_head(&p->freqs, row / TILE), x = (double)(row % TILE) * p->pos.step;
         for (size_t k = 0; k < p->K; k++)
-            for (size_t c = 0; c < p->d; c++) turns[k * p->d + c] = f[c * p->K + k] * (double)(row % TILE);
+            for (size_t c = 0; c < p->d; c++) turns[k * p->d + c] = f[c * p->K + k] * x;
         flt_turns(p->waves, turns, p->c + row * p->waves, p->s + row * p->waves);
     }
-    flt_free(turns);
-    return FLTE_OK;
 }
 
-static flt_err make_weights(const flt_attention_desc *desc, plan *p) {
+// z [d, 2K, R] holds cosine and sine of a wave side by side; w [2, K, d, R] all cosines first.
+static void load(void *self) {
+    sines *p = self;
     const size_t d = p->d, K = p->K, R = p->R;
-    p->w_heads = p->z.heads + p->gains.heads + p->gate.share.heads == 0 ? 1 : desc->H;
-    FLTX_TRY(flt_alloc(p->w_heads * 2 * p->waves, R * sizeof *p->w, &p->w));
-    for (size_t h = 0; h < p->w_heads; h++)
+    load_steps(p);
+    for (size_t h = 0; h < lead(&p->gains); h++)
         for (size_t c = 0; c < d; c++)
-            for (size_t j = 0; j < 2 * K; j++) { // j = 2k: cosine, 2k + 1: sine
-                const double factor =
-                    flt_att_gate_factor(&p->gate, h, c) * flt_att_head(&p->gains, h)[c * K + j / 2] / sqrt(2.0 * (double)K);
+            for (size_t k = 0; k < K; k++)
+                p->gain[(h * K + k) * d + c] = (flt_real)(flt_att_head(&p->gains, h)[c * K + k] / sqrt(2.0 * (double)K));
+    for (size_t h = 0; h < lead(&p->z); h++)
+        for (size_t c = 0; c < d; c++)
+            for (size_t j = 0; j < 2 * K; j++) {
                 const double *z = flt_att_head(&p->z, h) + (c * 2 * K + j) * R;
                 flt_real *w = p->w + ((h * 2 + j % 2) * p->waves + (j / 2) * d + c) * R;
-                for (size_t r = 0; r < R; r++) w[r] = (flt_real)(factor * z[r]);
+                for (size_t r = 0; r < R; r++) w[r] = (flt_real)z[r];
             }
-    return FLTE_OK;
 }
 
 static void bind(void *self, flt_ws *ws) {
-    plan *p = self;
+    sines *p = self;
     for (int t = 0; t < p->threads; t++) {
-        p->rooms[t].turns = flt_ws_take(ws, p->waves, sizeof(double));
-        p->rooms[t].c = flt_ws_take(ws, p->waves, sizeof(flt_real));
-        p->rooms[t].s = flt_ws_take(ws, p->waves, sizeof(flt_real));
-        p->rooms[t].x = flt_ws_take(ws, TILE * 2 * p->waves, sizeof(flt_real));
+        room *w = &p->rooms[t];
+        w->turns = flt_ws_take(ws, p->waves, sizeof(double));
+        w->c = flt_ws_take(ws, p->waves, sizeof(flt_real));
+        w->s = flt_ws_take(ws, p->waves, sizeof(flt_real));
+        w->rc = flt_ws_take(ws, p->waves, sizeof(flt_real));
+        w->rs = flt_ws_take(ws, p->waves, sizeof(flt_real));
+        w->x = flt_ws_take(ws, TILE * 2 * p->waves, sizeof(flt_real));
     }
 }
 
-static void destroy(void *self) {
-    plan *p = self;
-    if (p == NULL) return;
-    flt_att_spe_destroy(p->spe);
-    flt_ws_destroy(&p->ws);
+static void drop(void *self) {
+    sines *p = self;
+    flt_free(p->dgains);
+    flt_free(p->dphases);
+    flt_free(p->dfreqs);
     flt_free(p->rooms);
     flt_free(p->w);
+    flt_free(p->gain);
     flt_free(p->s);
     flt_free(p->c);
-    flt_att_gate_drop(&p->gate);
     flt_att_drop(&p->z);
     flt_att_drop(&p->gains);
     flt_att_drop(&p->phases);
     flt_att_drop(&p->freqs);
-    flt_free(p);
+    flt_att_drop(&p->pos.array);
 }
+
+static void arrays(void *self, flt_att_arrays *to) {
+    sines *p = self;
+    flt_att_arrays_add(to, &p->freqs);
+    flt_att_arrays_add(to, &p->phases);
+    flt_att_arrays_add(to, &p->gains);
+    flt_att_arrays_add(to, &p->z);
+}
+
+static const char *const names[] = {"freqs", "phases", "gains", "z", FLTX_ATT_SPE_ARGS, NULL};
+static const char *const trained[] = {"freqs", "phases", "gains", NULL};
+static const flt_att_code code = {.size = sizeof(sines),
+                                  .names = names,
+                                  .trained = trained,
+                                  .read = read,
+                                  .bind = bind,
+                                  .load = load,
+                                  .drop = drop,
+                                  .arrays = arrays,
+                                  .encode = encode,
+                                  .decode = decode,
+                                  .clear = clear,
+                                  .gather = gather};
 
 static flt_err create(const flt_attention_desc *desc, void **self) {
-    static const char *const names[] = {"freqs", "phases", "gains", "z", FLTX_ATT_SPE_ARGS, NULL};
-    plan *p = NULL;
-    flt_err err = flt_att_args_known(desc, names);
-    *self = NULL;
-    if (err != FLTE_OK) return err;
-    FLTX_TRY(flt_alloc(1, sizeof *p, &p));
-    p->threads = desc->threads;
-    FLTX_GO(err, failed, read_arrays(desc, p));
-    FLTX_GO(err, failed, flt_gemm_check(desc->mechanism, 2 * p->waves, p->R, TILE));
-    FLTX_GO(err, failed, make_waves(desc, p));
-    FLTX_GO(err, failed, make_weights(desc, p));
-    FLTX_GO(err, failed, flt_alloc((size_t)p->threads, sizeof *p->rooms, &p->rooms));
-    FLTX_GO(err, failed, flt_ws_create(bind, p, &p->ws));
-    FLTX_GO(err, failed, flt_att_spe_create(desc, &p->gate, (flt_att_coder){p, encode}, &p->spe));
-    *self = p;
-    return FLTE_OK;
-failed:
-    destroy(p);
-    return err;
-}
-
-static void forward(void *self, const flt_real *q, const flt_real *k, const flt_real *v, flt_real *out) {
-    flt_att_spe_forward(((plan *)self)->spe, q, k, v, out);
-}
-
-static bool streams(const void *self) {
-    return flt_att_spe_streams(((const plan *)self)->spe);
-}
-
-static void begin(void *self) {
-    flt_att_spe_begin(((plan *)self)->spe);
-}
-
-static void step(void *self, const flt_real *q, const flt_real *k, const flt_real *v, flt_real *out) {
-    flt_att_spe_step(((plan *)self)->spe, q, k, v, out);
-}
-
-static size_t workspace(const void *self) {
-    const plan *p = self;
-    return p->ws.size + flt_att_spe_workspace(p->spe);
-}
-
-static size_t draws(const void *self, size_t max, flt_attention_arg *out) {
-    const plan *p = self;
-    size_t n = 0;
-    flt_att_list(&p->freqs, max, out, &n);
-    flt_att_list(&p->phases, max, out, &n);
-    flt_att_list(&p->gains, max, out, &n);
-    flt_att_list(&p->z, max, out, &n);
-    flt_att_spe_list(p->spe, max, out, &n);
-    return n;
-}
-
-static size_t flagged(const void *self) {
-    return flt_att_spe_flagged(((const plan *)self)->spe);
+    return flt_att_spe_create(desc, &code, self);
 }
 
 const flt_attention_kind flt_attention_kind_spe_sine = {
@@ -233,22 +320,24 @@ const flt_attention_kind flt_attention_kind_spe_sine = {
             .name = "spe_sine",
             .summary =
                 "stochastic positional encoding by sines, then FAVOR+; arguments freqs, phases, gains [d, K], z [d, 2K, R], "
-                "share [d], eps [d, R], omega [m, R]",
+                "share [d], eps [d, R], omega [m, R], pos [N, 1]",
             .formula = "qhat_ir = sum_d q_id sum_k gains z.(cos, sin)(2 pi f i + phase) / (sqrt(2K) (d R)^1/4), A_ij ~ "
                        "exp(qhat_i.khat_j / sqrt R)",
             .cost = "time O(N R (d K + m) + N m dv), memory O(d K R + m dv)",
             .citation = "Liutkus et al., Relative positional encoding for Transformers with linear complexity, ICML 2021, arXiv "
                         "2105.08399",
-            .caps = FLTX_ATT_CAUSAL | FLTX_ATT_STREAM | FLTX_ATT_LINEAR | FLTX_ATT_NORMALISED,
+            .caps = FLTX_ATT_SPE_CAPS,
             .params = params,
         },
     .create = create,
-    .destroy = destroy,
-    .forward = forward,
-    .streams = streams,
-    .begin = begin,
-    .step = step,
-    .workspace = workspace,
-    .draws = draws,
-    .flagged = flagged,
+    .destroy = flt_att_spe_destroy,
+    .forward = flt_att_spe_forward,
+    .streams = flt_att_spe_streams,
+    .begin = flt_att_spe_begin,
+    .step = flt_att_spe_step,
+    .workspace = flt_att_spe_workspace,
+    .draws = flt_att_spe_draws,
+    .flagged = flt_att_spe_flagged,
+    .backward = flt_att_spe_backward,
+    .update = flt_att_spe_update,
 };

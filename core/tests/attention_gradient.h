@@ -114,10 +114,16 @@ static inline void move(backward *b, size_t t, const double *dir, long double by
     for (size_t i = 0; i < b->count[t]; i++) b->x[t][i] += by * dir[i];
 }
 
+// What is multiplied with positions.
+static inline bool turns(const backward *b, size_t t) {
+    return t >= 3 && (strcmp(b->p.args[t - 3].name, "xi") == 0 || strcmp(b->p.args[t - 3].name, "freqs") == 0);
+}
+
 static inline long double difference(backward *b, size_t t, const double *dir) {
-    const bool phases = t >= 3 && strcmp(b->p.args[t - 3].name, "xi") == 0; // positions reach N
-    const long double h = phases ? 6e-4L / b->p.N : 2e-4L, at[6] = {-3, -2, -1, 1, 2, 3}, weight[6] = {-1, 9, -45, 45, -9, 1};
-    long double sum = 0, now = 0;
+    const long double
+        h = turns(b, t) ? 6e-4L / (b->p.N + 9)
+                        : 2e-4L, // positions reach N, or 9 at[6] = {-3, -2, -1, 1, 2, 3}, weight[6] = {-1, 9, -45, 45, -9, 1};
+        long double sum = 0, now = 0;
     for (size_t s = 0; s < 6; s++) {
         move(b, t, dir, (at[s] - now) * h);
         now = at[s];
@@ -143,8 +149,8 @@ static inline double compare(backward *b, size_t t) {
     for (size_t i = 0; i < b->p.B * b->p.H * b->p.N * b->p.dv; i++) size += fabsl((long double)b->dout[i] * b->p.out[i]);
     const long double want = difference(b, t, dir), scale = sqrtl(dir2 / n) * (sqrtl(g2) + sqrtl(size));
     flt_free(dir);
-    // positions are centred nowhere: xi's terms cancel between queries and keys
-    const double growth = t >= 3 && strcmp(b->p.args[t - 3].name, "xi") == 0 ? 4 * GROWTH : GROWTH;
+    // positions are centred nowhere: terms cancel between queries and keys
+    const double growth = turns(b, t) ? 4 * GROWTH : GROWTH;
     const double ratio = (double)(fabsl(dot - want) / (FLTX_EPS * growth * scale));
     return isnan(ratio) ? INFINITY : ratio;
 }

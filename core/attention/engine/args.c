@@ -156,6 +156,15 @@ void flt_att_list(const flt_att_array *a, size_t max, flt_attention_arg *out, si
     memcpy(arg->dim + lead, a->dim, a->rank * sizeof *a->dim);
 }
 
+void flt_att_gather(const flt_att_array *shape, size_t BH, size_t H, const double *sums, double *to) {
+    const size_t count = shape->count, heads = shape->heads == 0 ? 1 : shape->heads;
+    memset(to, 0, heads * count * sizeof *to);
+    for (size_t bh = 0; bh < BH; bh++) {
+        double *head = to + (heads == 1 ? 0 : bh % H) * count;
+        for (size_t i = 0; i < count; i++) head[i] += sums[bh * count + i];
+    }
+}
+
 // ---- new values
 
 void flt_att_arrays_add(flt_att_arrays *to, flt_att_array *a) {

@@ -56,6 +56,9 @@ flt_err flt_att_arrays_check(const flt_att_arrays *have, size_t n_args, const fl
 void flt_att_arrays_copy(const flt_att_arrays *have, size_t n_args, const flt_attention_arg *args); // after the check
 const double *flt_att_new_values(const char *name, size_t n_args, const flt_attention_arg *args);   // NULL: stays
 
+// to, in the array's shape, = sums [B H, count] over the batch, and over the heads where the array is shared.
+void flt_att_gather(const flt_att_array *shape, size_t BH, size_t H, const double *sums, double *to);
+
 // Appends the array to a list of draws when it is there.
 void flt_att_list(const flt_att_array *a, size_t max, flt_attention_arg *out, size_t *n);
 
