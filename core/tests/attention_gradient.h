@@ -120,10 +120,10 @@ static inline bool turns(const backward *b, size_t t) {
 }
 
 static inline long double difference(backward *b, size_t t, const double *dir) {
-    const long double
-        h = turns(b, t) ? 6e-4L / (b->p.N + 9)
-                        : 2e-4L, // positions reach N, or 9 at[6] = {-3, -2, -1, 1, 2, 3}, weight[6] = {-1, 9, -45, 45, -9, 1};
-        long double sum = 0, now = 0;
+    const size_t reach = b->p.N < 9 ? 9 : b->p.N; // of positions
+    const long double h = turns(b, t) ? 6e-4L / reach : 2e-4L;
+    const long double at[6] = {-3, -2, -1, 1, 2, 3}, weight[6] = {-1, 9, -45, 45, -9, 1};
+    long double sum = 0, now = 0;
     for (size_t s = 0; s < 6; s++) {
         move(b, t, dir, (at[s] - now) * h);
         now = at[s];

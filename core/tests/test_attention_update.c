@@ -197,6 +197,56 @@ Test(attention_update, chosen_frequencies) {
     cr_assert(eq(sz, flt_live_blocks(), 0));
 }
 
+static void add_code(problem *p, bool conv, size_t heads, size_t l, const size_t side[3]) {
+    enum { R = 4, K = 2 };
+    const size_t w[4] = {p->d, 2, 3, 1}, sines[2] = {p->d, K};
+    if (conv) {
+        add_arg(p, "filter_q", heads, 1 + l, w, -1, 1);
+        add_arg(p, "filter_k", 0, 1 + l, w, -1, 1);
+        add_arg(p, "noise", heads, 2 + l, (size_t[]){R, p->d, side[0] + 4 * w[1], side[1] + 4 * w[2], side[2] + 4 * w[3]}, -2, 2);
+    } else {
+        add_arg(p, "freqs", heads, 2, sines, 0, 0.5);
+        add_arg(p, "phases", 0, 2, sines, -3, 3);
+        add_arg(p, "gains", heads, 2, sines, 0.2, 2);
+        add_arg(p, "z", 0, 3, (size_t[]){p->d, 2 * K, R}, -2, 2);
+    }
+    add_arg(p, "share", heads, 1, &p->d, 0.1, 0.9);
+    add_arg(p, "eps", 0, 2, (size_t[]){p->d, R}, -2, 2);
+}
+
+// Sines, and filters on one to three axes; both kernels behind the code.
+Test(attention_update, stochastic_encodings) {
+    static const size_t sides[][3] = {{67, 0, 0}, {7, 11, 0}, {5, 3, 5}};
+    for (size_t l = 0; l < 4; l++)
+        for (size_t k = 0; k < 4; k++) {
+            const size_t *n = sides[l == 0 ? 0 : l - 1];
+            problem p = start(l == 0 ? "spe_sine" : "spe_conv", k < 2 ? "" : "kernel=exact",
+                              n[0] * (l < 2 ? 1 : n[1]) * (l < 3 ? 1 : n[2]), k % 2);
+            add_code(&p, l > 0, k == 1 ? 2 : 0, l, n);
+            if (k < 2) add_arg(&p, "omega", k == 1 ? 2 : 0, 2, (size_t[]){6, 4}, -1, 1);
+            check(&p, NULL, l == 0 ? "gains" : "filter_q");
+        }
+    cr_assert(eq(sz, flt_live_blocks(), 0));
+}
+
+Test(attention_update, shares_out_of_range) {
+    problem p = start("spe_sine", "m=5,R=4,K=2", 9, false);
+    const double bad[3] = {0.5, 1.5, 0};
+    const flt_attention_arg arg = {"share", 1, {3}, bad};
+    outputs before = make_outputs(&p), after = make_outputs(&p);
+    add_arg(&p, "share", 0, 1, (size_t[]){3}, 0, 1);
+    flt_attention *a = plan_of(&p);
+    run(&p, a, "share", &before);
+    cr_assert(eq(int, flt_attention_update(a, 1, &arg), FLTE_RANGE));
+    run(&p, a, "share", &after);
+    same(&p, &before, &after, "refused");
+    flt_attention_destroy(a);
+    drop_outputs(&before);
+    drop_outputs(&after);
+    drop_problem(&p);
+    cr_assert(eq(sz, flt_live_blocks(), 0));
+}
+
 // Values that an encoding refuses are refused before anything changes.
 Test(attention_update, values_out_of_range) {
     static const struct {

@@ -183,15 +183,6 @@ static void run_all(flt_att_exact_back *a, const work *k) {
 
 // ---- one pass
 
-static void gather_lags(const flt_att_exact_back *a, double *to) {
-    const size_t lags = 2 * a->N - 1, heads = a->shape.lags->heads == 0 ? 1 : a->H;
-    memset(to, 0, heads * lags * sizeof *to);
-    for (size_t bh = 0; bh < a->B * a->H; bh++) {
-        double *head = to + (heads == 1 ? 0 : bh % a->H) * lags;
-        for (size_t i = 0; i < lags; i++) head[i] += a->dlags[bh * lags + i];
-    }
-}
-
 flt_err flt_att_exact_back_run(flt_att_exact_back *a, const flt_attention_pass *pass) {
     work k = {.pass = pass};
     FLTX_TRY(flt_att_gradients_known(a->who, pass, a->names));
@@ -200,7 +191,7 @@ flt_err flt_att_exact_back_run(flt_att_exact_back *a, const flt_attention_pass *
     if (k.dmatrix != NULL) memset(k.dmatrix, 0, (a->shape.matrix->heads == 0 ? 1 : a->H) * a->N * a->N * sizeof *k.dmatrix);
     if (k.dlags != NULL) memset(a->dlags, 0, a->B * a->H * (2 * a->N - 1) * sizeof *a->dlags);
     run_all(a, &k);
-    if (k.dlags != NULL) gather_lags(a, k.dlags);
+    if (k.dlags != NULL) flt_att_gather(a->shape.lags, a->B * a->H, a->H, a->dlags, k.dlags);
     return FLTE_OK;
 }
 

@@ -129,26 +129,16 @@ void flt_att_features_back_begin(flt_att_features_back *a, bool omega, bool snip
     memset(a->drho, 0, a->BH * a->r * sizeof *a->drho);
 }
 
-// to, in the argument's shape, = sums [B H, count] over the batch, and over the heads where it is shared
-static void gather(const flt_att_features_back *a, const flt_att_array *shape, const double *sums, double *to) {
-    const size_t count = shape->count, heads = shape->heads == 0 ? 1 : shape->heads;
-    memset(to, 0, heads * count * sizeof *to);
-    for (size_t bh = 0; bh < a->BH; bh++) {
-        double *head = to + (heads == 1 ? 0 : bh % a->H) * count;
-        for (size_t i = 0; i < count; i++) head[i] += sums[bh * count + i];
-    }
-}
-
 void flt_att_features_back_omega(const flt_att_features_back *a, double *domega) {
-    gather(a, a->omega, a->domega, domega);
+    flt_att_gather(a->omega, a->BH, a->H, a->domega, domega);
 }
 
 void flt_att_features_back_rho(const flt_att_features_back *a, const flt_att_array *shape, double *drho) {
-    gather(a, shape, a->drho, drho);
+    flt_att_gather(shape, a->BH, a->H, a->drho, drho);
 }
 
 void flt_att_features_back_xi(const flt_att_features_back *a, const flt_att_array *shape, double *dxi) {
-    gather(a, shape, a->dxi, dxi);
+    flt_att_gather(shape, a->BH, a->H, a->dxi, dxi);
 }
 
 // ---- plan

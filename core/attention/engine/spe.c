@@ -139,6 +139,9 @@ static size_t numbers(const flt_att_array *a) {
 static void load(flt_att_spe *a) {
     flt_att_gate_load(&a->gate);
     a->code->load(a->self);
+    if (a->features == NULL) return;
+    flt_att_features_update(a->features, &a->omega);
+    flt_att_features_back_update(a->features_back);
 }
 
 flt_err flt_att_spe_update(void *self, size_t n_args, const flt_attention_arg *args) {
