@@ -6,26 +6,30 @@
 //     S = e^-tau S + e^lk u^T,  z = e^-tau z + e^lk,  o = e^lq S / (e^lq z)     S [m, dv], z [m]
 //     network on [x, o] -> direction D, magnitude M
 //     p -= rate mean(exp(0.1 clip(M, +-10))) D (1e-9 + mean D^2)^-1/2           means over the tensor
-// Shapes: Wq, Wk [H, 30, dk]; Wv [H, 30, dv]; omega [H, m, dk + 2 r]; xi, rho [H, r]; engine/flt_reference.c has the features.
-// Reference: Choromanski et al., AISTATS 2024, arXiv 2302.01925 (FLT); Jain et al., arXiv 2302.01128 (optimizers with attention);
-// the features and the normalised output are Celo2's, arXiv 2602.19142. Neither paper has this optimizer: differences are the
-// logarithmic position, the discount and the running key scale c, which keeps the exponentials in range and cancels in o.
-// Cost: O(30 (H (2 dk + dv) + hidden) + H m (dk + dv)) per coordinate; state 4 + H (1 + m (1 + dv)) words per coordinate, plus 3
-// per row and column of a tensor (rank below 2: 3 per coordinate). The relative encoding costs nothing per coordinate. Limits:
-// the largest axis of each tensor is padded to a multiple of 16 (8 in double). A negative tau counts as 0. Kernel features below
-// e^-80 of the largest key's (e^-600 in double) are held there.
-#include "engine/flt_net.h"
-#include "flt/memory.h"
+// Options. memory: performer (no a, b, tau = 0), discount (no a, b), window (exact softmax over the last tokens, with the
+// encoding itself), spe_sine (random codes of the positions in place of a, b), none. inputs=raw: g, clip(g), p, v, rs, g rs
+// alone, no momenta. form=adam: the rate is multiplied by prod_d rms(m_d rs)^snr_d, so that steps shrink where gradients are
+// noise. clock: the network sees tanh(t / tau - 1) as well. spectrum, omega=fixed: not meta-learned. engine/flt_shared.c has
+// their formulas. Shapes: Wq, Wk [H, 30, dk]; Wv [H, 30, dv]; omega [H, m, dk + 2 r]; xi, rho [H, r]; engine/flt_reference.c has
+// the features. Reference: Choromanski et al., AISTATS 2024, arXiv 2302.01925 (FLT); Jain et al., arXiv 2302.01128 (optimizers
+// with attention); the features and the normalised output are Celo2's, arXiv 2602.19142. Neither paper has this optimizer:
+// differences are the logarithmic position, the discount and the running key scale c, which keeps the exponentials in range and
+// cancels in o. Cost: O(30 (H (2 dk + dv) + hidden) + H m (dk + dv)) per coordinate; state 4 + H (1 + m (1 + dv)) words per
+// coordinate, plus 3 per row and column of a tensor (rank below 2: 3 per coordinate); with a window window (dk + dv) in place of
+// 1 + m (1 + dv). The relative encoding costs nothing per coordinate. Limits: the largest axis of each tensor is padded to a
+// multiple of 16 (8 in double). A negative tau counts as 0. Kernel features below e^-80 of the largest key's (e^-600 in double)
+// are held there.
+#include "engine/flt_shared.h"
 #include "flt/optimizer.h"
-#include "kernels/flt_step.h"
 
 #include <math.h>
 #include <string.h>
 
-enum { F = FLTX_NET_FEATURES, DECAYS = FLTX_STEP_DECAYS, OWN = FLTX_STEP_OWN, LINE = FLTX_STEP_LINE };
+enum { RAW = FLTX_STEP_RAW, DECAYS = FLTX_STEP_DECAYS, OWN = FLTX_STEP_OWN, LINE = FLTX_STEP_LINE };
 
 // Where the kernels' features stand among the 30.
 static const size_t own_of[OWN] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 27, 28, 29};
+static const size_t raw_of[RAW] = {0, 1, 2, 3, 4, 5};
 static const size_t row_of[LINE] = {15, 16, 17, 21, 22, 23};
 static const size_t col_of[LINE] = {18, 19, 20, 24, 25, 26};
 
@@ -47,16 +51,16 @@ typedef struct flt_opt {
     const flt_step *kernels;
     flt_ws ws;
     // bound to theta
-    flt_real *theta;  // [net.total]: a copy; w, b, tau are used in place
-    flt_real *inputs; // [F, n_out]: the features' rows of Wq, Wk, Wv (scaled) and of the first layer
+    flt_real *theta;  // [net.full]: a copy, and what is fixed; w, b, tau are used in place
+    flt_real *inputs; // [features, n_out]: the features' rows of Wq, Wk, Wv (scaled) and of the first layer
     flt_real *bias;   // [n_out]
-    flt_real *omega;  // [heads, dk, m]
+    flt_real *tau;    // [heads], not negative
     // made by each step
-    flt_real *query, *key;           // [heads, m]
+    flt_shared shared;
+    flt_real *clocked;               // [n_out]: bias with the clock's share
     flt_real *own_w, *row_w, *col_w; // [OWN, n_out], [LINE, n_out] twice
     flt_real *row_factor, *row_out;  // [rows, DECAYS], [rows, n_out]
     flt_real *g, *p, *lanes;         // [padded] twice; scratch blocks
-    double *wave;                    // [2 r]
 } flt_opt;
 
 // ---- planning
@@ -90,8 +94,8 @@ static void fill_offsets(const flt_tensor_spec *t, size_t rows, size_t cols, siz
     }
 }
 
-static void plan_shape(const flt_tensor_spec *t, flt_step_tensor *s, size_t *offsets) {
-    if (t->rank < 2) {
+static void plan_shape(const flt_tensor_spec *t, bool raw, flt_step_tensor *s, size_t *offsets) {
+    if (t->rank < 2 || raw) {
         *s = (flt_step_tensor){.outer = 1, .rows = 1, .cols = t->count, .row_stride = t->count, .col_stride = 1};
         offsets[0] = 0;
     } else {
@@ -121,7 +125,7 @@ static bool plan_state(flt_opt *o, plan *p) {
     if (!flt_mul_ok(lines * s->rows, words, &memory) || memory > PTRDIFF_MAX / 16) return false;
     p->row = o->words;
     p->col = p->row + whole_blocks(s->factored ? DECAYS * s->outer * s->rows : 0);
-    p->blocks = p->col + lines * DECAYS * FLTX_BLOCK;
+    p->blocks = p->col + (o->net.raw ? 0 : lines * DECAYS * FLTX_BLOCK);
     o->words = p->end = p->blocks + memory;
     if (lines * s->rows * FLTX_BLOCK > o->padded) o->padded = lines * s->rows * FLTX_BLOCK;
     if (s->outer * s->rows > o->rows) o->rows = s->outer * s->rows;
@@ -141,7 +145,7 @@ static flt_err plan_all(flt_opt *o) {
         p->offset = t->offset;
         p->count = t->count;
         if (t->count == 0) continue;
-        plan_shape(t, &p->shape, offsets);
+        plan_shape(t, o->net.raw, &p->shape, offsets);
         offsets += p->shape.outer;
         if (!plan_state(o, p))
             return flt_fail(FLTE_RANGE, "flt", "the state of tensor %.63s does not fit in the address space", t->name);
@@ -150,7 +154,9 @@ static flt_err plan_all(flt_opt *o) {
 }
 
 static flt_step_sizes sizes_of(const flt_net *n) {
-    flt_step_sizes s = {.heads = n->heads, .m = n->m, .dk = n->dk, .dv = n->dv, .n_layers = n->n_layers};
+    flt_step_sizes s = {.heads = n->heads, .m = n->m, .dk = n->dk, .dv = n->dv, .n_layers = n->n_layers, .raw = n->raw};
+    s.window = n->memory == FLTX_MEMORY_WINDOW ? n->window : 0;
+    s.gram = n->memory == FLTX_MEMORY_SPE_SINE;
     s.n_out = n->heads * (2 * n->dk + n->dv) + n->width[1];
     for (size_t i = 0; i < n->n_layers; i++) s.width[i + 1] = n->width[i + 1];
     return s;
@@ -160,12 +166,12 @@ static void bind_ws(void *self, flt_ws *ws) {
     flt_opt *o = self;
     const flt_net *n = &o->net;
     const size_t n_out = o->sizes.n_out, size = sizeof(flt_real);
-    o->theta = flt_ws_take(ws, n->total, size);
-    o->inputs = flt_ws_take(ws, F * n_out, size);
+    o->theta = flt_ws_take(ws, n->full, size);
+    o->inputs = flt_ws_take(ws, n->features * n_out, size);
     o->bias = flt_ws_take(ws, n_out, size);
-    o->omega = flt_ws_take(ws, n->heads * n->dk * n->m, size);
-    o->query = flt_ws_take(ws, n->heads * n->m, size);
-    o->key = flt_ws_take(ws, n->heads * n->m, size);
+    o->tau = flt_ws_take(ws, n->heads, size);
+    o->clocked = flt_ws_take(ws, n_out, size);
+    flt_shared_bind_ws(n, ws, &o->shared);
     o->own_w = flt_ws_take(ws, OWN * n_out, size);
     o->row_w = flt_ws_take(ws, LINE * n_out, size);
     o->col_w = flt_ws_take(ws, LINE * n_out, size);
@@ -174,7 +180,6 @@ static void bind_ws(void *self, flt_ws *ws) {
     o->g = flt_ws_take(ws, o->padded, size);
     o->p = flt_ws_take(ws, o->padded, size);
     o->lanes = flt_ws_take(ws, flt_step_lanes(&o->sizes, o->longest) * FLTX_BLOCK, size);
-    o->wave = flt_ws_take(ws, 2 * n->r, sizeof(double));
 }
 
 static void destroy(void *self) {
@@ -197,6 +202,7 @@ static flt_err create(const flt_params *p, const flt_layout *layout, void **self
     o->sizes = sizes_of(&o->net);
     FLTX_GO(err, fail, plan_all(o));
     FLTX_GO(err, fail, flt_ws_create(bind_ws, o, &o->ws));
+    FLTX_GO(err, fail, flt_net_fix(&o->net, o->theta));
     *self = o;
     return FLTE_OK;
 fail:
@@ -213,12 +219,14 @@ static size_t state_words(const void *self) {
 static void init(void *self, flt_real *state) {
     const flt_opt *o = self;
     const size_t words = flt_step_words(&o->sizes), head = 1 + o->sizes.m * (1 + o->sizes.dv);
+    const size_t first = o->net.raw ? 1 : DECAYS + 1; // of the heads' memories
     memset(state, 0, o->words * sizeof *state);
+    if (!flt_net_kernel(&o->net)) return;
     for (size_t i = 0; i < o->layout.n; i++) {
         const plan *p = &o->plans[i];
         for (size_t block = p->blocks; block < p->end; block += words * FLTX_BLOCK)
             for (size_t h = 0; h < o->sizes.heads; h++) {
-                flt_real *c = state + block + (DECAYS + 1 + h * head) * FLTX_BLOCK;
+                flt_real *c = state + block + (first + h * head) * FLTX_BLOCK;
                 for (size_t l = 0; l < FLTX_BLOCK; l++) c[l] = (flt_real)-1e30; // below every key, and finite
             }
     }
@@ -228,7 +236,7 @@ static void init(void *self, flt_real *state) {
 
 // Columns at .. at + n - 1 of `inputs` from w [F, n] scale.
 static void place(flt_opt *o, size_t at, size_t n, const flt_real *w, flt_real scale) {
-    for (size_t i = 0; i < F; i++)
+    for (size_t i = 0; i < o->net.features; i++)
         for (size_t j = 0; j < n; j++) o->inputs[i * o->sizes.n_out + at + j] = scale * w[i * n + j];
 }
 
@@ -239,16 +247,14 @@ static void bind(void *self, const flt_real *theta) {
     size_t at = 0;
     memcpy(o->theta, theta, n->total * sizeof *theta);
     for (size_t h = 0; h < n->heads; h++) {
-        place(o, at, n->dk, theta + n->wq + h * F * n->dk, scale);
-        place(o, at + n->dk, n->dk, theta + n->wk + h * F * n->dk, scale);
-        place(o, at + 2 * n->dk, n->dv, theta + n->wv + h * F * n->dv, 1);
+        place(o, at, n->dk, theta + n->wq + h * n->features * n->dk, scale);
+        place(o, at + n->dk, n->dk, theta + n->wk + h * n->features * n->dk, scale);
+        place(o, at + 2 * n->dk, n->dv, theta + n->wv + h * n->features * n->dv, 1);
         at += 2 * n->dk + n->dv;
-        flt_real *tau = &o->theta[n->tau + h];
-        if (*tau < 0) *tau = 0;
-        for (size_t f = 0; f < n->m; f++)
-            for (size_t i = 0; i < n->dk; i++)
-                o->omega[(h * n->dk + i) * n->m + f] = theta[n->omega + (h * n->m + f) * (n->dk + 2 * n->r) + i];
+        if (flt_net_discounts(n) && o->theta[n->tau + h] < 0) o->theta[n->tau + h] = 0;
+        o->tau[h] = flt_net_discounts(n) ? o->theta[n->tau + h] : 0;
     }
+    flt_shared_bind(n, o->theta, &o->shared);
     place(o, at, n->width[1], theta + n->w[0], 1);
     memset(o->bias, 0, at * sizeof *o->bias);
     memcpy(o->bias + at, theta + n->b[0], n->width[1] * sizeof *o->bias);
@@ -256,29 +262,18 @@ static void bind(void *self, const flt_real *theta) {
 
 // ---- a step
 
-// query, key [heads, m]: omega's columns for the encoding times the snippets a_t, b_t; phases in double.
-static void make_snippets(flt_opt *o, uint64_t t) {
+// The clock's features are the same for all coordinates: they belong to the bias of the first layer.
+static void make_bias(flt_opt *o, uint64_t t) {
     const flt_net *n = &o->net;
-    const double s = flt_net_position(n, t), root = sqrt((double)n->r);
-    for (size_t h = 0; h < n->heads; h++) {
-        for (size_t i = 0; i < n->r; i++) {
-            const double turns = (double)o->theta[n->xi + h * n->r + i] * s, phase = FLTX_TWO_PI * (turns - rint(turns));
-            o->wave[i] = cos(phase) / root;
-            o->wave[n->r + i] = sin(phase) / root;
-        }
-        for (size_t f = 0; f < n->m; f++) {
-            const flt_real *omega = o->theta + n->omega + (h * n->m + f) * (n->dk + 2 * n->r) + n->dk;
-            const flt_real *rho = o->theta + n->rho + h * n->r;
-            double query = 0, key = 0;
-            for (size_t i = 0; i < 2 * n->r; i++) {
-                const double term = o->wave[i] * (double)omega[i];
-                key += term;
-                query += (double)rho[i % n->r] * term;
-            }
-            o->query[h * n->m + f] = (flt_real)query;
-            o->key[h * n->m + f] = (flt_real)key;
-        }
-    }
+    const size_t wide = n->width[1];
+    double times[FLTX_NET_TIMES];
+    memcpy(o->clocked, o->bias, o->sizes.n_out * sizeof *o->bias);
+    if (!n->clock) return;
+    const flt_real *w = o->theta + n->w[0] + (n->width[0] - FLTX_NET_TIMES) * wide;
+    flt_real *bias = o->clocked + o->sizes.n_out - wide;
+    flt_net_times(t, times);
+    for (size_t i = 0; i < FLTX_NET_TIMES; i++)
+        for (size_t j = 0; j < wide; j++) bias[j] += (flt_real)times[i] * w[i * wide + j];
 }
 
 // out [n, n_out] += rows `of` of inputs, each divided by its feature's root mean square
@@ -294,6 +289,11 @@ static void fold(const flt_opt *o, size_t n, const size_t *of, const double *squ
 static void fold_all(flt_opt *o, const plan *p, const flt_step_squares *sums) {
     const flt_step_tensor *s = &p->shape;
     const size_t bytes = o->sizes.n_out * sizeof(flt_real);
+    if (o->net.raw) {
+        memset(o->own_w, 0, RAW * bytes);
+        fold(o, RAW, raw_of, sums->own, (double)p->count, o->own_w);
+        return;
+    }
     memset(o->own_w, 0, OWN * bytes);
     memset(o->row_w, 0, LINE * bytes);
     memset(o->col_w, 0, LINE * bytes);
@@ -305,7 +305,7 @@ static void fold_all(flt_opt *o, const plan *p, const flt_step_squares *sums) {
         fold(o, LINE, row_of, sums->col, (double)s->cols, o->col_w);
 }
 
-static flt_step_args make_args(const flt_opt *o, const plan *p, flt_real *state) {
+static flt_step_args make_args(const flt_opt *o, const plan *p, uint64_t t, flt_real *state) {
     const flt_net *n = &o->net;
     flt_step_args a = {.sizes = &o->sizes, .tensor = p->shape, .g = o->g, .p = o->p};
     a.row = state + p->row;
@@ -317,12 +317,10 @@ static flt_step_args make_args(const flt_opt *o, const plan *p, flt_real *state)
     a.own_w = o->own_w;
     a.row_w = o->row_w;
     a.col_w = o->col_w;
-    a.bias = o->bias;
-    a.omega = o->omega;
-    a.query = o->query;
-    a.key = o->key;
-    a.tau = o->theta + n->tau;
-    a.read_w = o->theta + n->w[0] + F * n->width[1];
+    a.bias = o->clocked;
+    flt_shared_args(n, &o->shared, t, &a);
+    a.tau = o->tau;
+    a.read_w = o->theta + n->w[0] + n->features * n->width[1];
     for (size_t i = 0; i < n->n_layers; i++) {
         a.w[i] = o->theta + n->w[i];
         a.b[i] = o->theta + n->b[i];
@@ -330,30 +328,41 @@ static flt_step_args make_args(const flt_opt *o, const plan *p, flt_real *state)
     return a;
 }
 
-static void step_tensor(flt_opt *o, const plan *p, double rate, const flt_real *grad, flt_real *param, flt_real *state) {
+// form=adam: how clear of noise the momenta are sets the rate, prod_d rms(m_d rs)^snr_d.
+static double clearness(const flt_opt *o, const flt_step_squares *sums, double count) {
+    enum { MOMENTUM = 7 }; // m rs among own features
+    double log_rate = 0;
+    for (size_t d = 0; o->net.adam && d < DECAYS; d++)
+        log_rate += 0.5 * (double)o->theta[o->net.snr + d] * log(1e-9 + sums->own[MOMENTUM + d] / count);
+    return exp(log_rate);
+}
+
+static void step_tensor(flt_opt *o, const plan *p, uint64_t t, double rate, const flt_real *grad, flt_real *param,
+                        flt_real *state) {
     const flt_step *k = o->kernels;
-    const flt_step_args a = make_args(o, p, state);
+    const flt_step_args a = make_args(o, p, t, state);
     const double count = (double)p->count;
     flt_step_squares sums;
     double squares = 0, gains = 0;
     k->pack(&p->shape, grad + p->offset, o->g);
     k->pack(&p->shape, param + p->offset, o->p);
-    k->factor(&a);
+    if (!o->net.raw) k->factor(&a);
     k->moments(&a, &sums);
     fold_all(o, p, &sums);
     k->rows(&a);
     k->update(&a, &squares, &gains);
-    const double factor = rate * (gains / count) / sqrt(1e-9 + squares / count);
+    const double factor = rate * clearness(o, &sums, count) * (gains / count) / sqrt(1e-9 + squares / count);
     k->subtract(&p->shape, (flt_real)factor, o->g, param + p->offset);
 }
 
 static void step(void *self, uint64_t t, flt_real loss, const flt_real *grad, flt_real *param, flt_real *state) {
     flt_opt *o = self;
     (void)loss;
-    make_snippets(o, t);
+    make_bias(o, t);
+    flt_shared_step(&o->net, o->theta, t, &o->shared);
     const double rate = flt_net_rate(&o->net, o->theta, t);
     for (size_t i = 0; i < o->layout.n; i++)
-        if (o->plans[i].count > 0) step_tensor(o, &o->plans[i], rate, grad, param, state);
+        if (o->plans[i].count > 0) step_tensor(o, &o->plans[i], t, rate, grad, param, state);
 }
 
 const flt_optimizer_kind flt_optimizer_kind_flt = {

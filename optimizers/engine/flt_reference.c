@@ -8,6 +8,9 @@
 //     q = x Wq / dk^1/4,  k = x Wk / dk^1/4,  u = x Wv,  a = rho [cos, sin](2 pi xi s) / sqrt(r),  b = [cos, sin](..) / sqrt(r)
 //     lq_f = omega_f [q, a] - |[q, a]|^2 / 2,   lk_f = omega_f [k, b] - |[k, b]|^2 / 2          (up to log(m) / 2, which cancels)
 //     S = e^-tau S + e^lk u^T,   z = e^-tau z + e^lk,   o = e^lq S / (e^lq z)                     (S, z kept times e^-c)
+// memory=performer: no a, b, tau = 0;  discount: no a, b;  window: o = sum_s w_s u_s / sum_s w_s over the last tokens, w_s =
+// e^(q k_s + (1/r) sum rho cos(2 pi xi (s_t - s_s)) - tau (t - s));  spe_sine: q, k -> R^-1/4 q^T C_t, R^-1/4 k^T C'_t with C =
+// [cos, sin](2 pi xi s + phase) diag(rho) noise / (sqrt(2 r) R^1/4), C' without phase;  none: no o. inputs=raw: 6 features.
 // The network on [x, o] gives the direction D and the magnitude M:
 //     p -= rate mean(exp(0.1 clip(M, +-10))) D (1e-9 + mean D^2)^-1/2
 #include "engine/flt_reference.h"
@@ -31,17 +34,19 @@ typedef struct memory {
     real *row[DECAYS];   // without axis d0; rank < 2: [count]
     real *col[DECAYS];   // without axis d1; rank < 2: [count]
     real *S, *z, *c;     // [count, heads, m, dv], [count, heads, m], [count, heads]
+    real *tokens;        // [count, heads, window, dk + dv]
 } memory;
 
 struct flt_reference {
     flt_net net;
-    const double *theta;
+    flt_real *fixed; // [net.full]: what is behind theta
+    double *theta;   // [net.full]
     flt_layout layout;
     memory *tensors; // [layout.n]
-    real *x;         // [largest count, F]
+    real *x;         // [largest count, features]
     real *direction; // [largest count]
     real *wide[2];   // activations, [widest layer]
-    real *q, *k, *u; // [dk + 2 r], the same, [dv]
+    real *q, *k, *u; // [dk + 2 r + R], the same, [dv]
     real *lq, *lk;   // [m]
     flt_ws ws;
 };
@@ -66,6 +71,8 @@ static void bind_memory(flt_ws *ws, memory *s, const flt_net *n) {
         s->col[i] = flt_ws_take(ws, P, sizeof(real));
     }
     s->v = flt_ws_take(ws, P, sizeof(real));
+    const size_t window = n->memory == FLTX_MEMORY_WINDOW ? n->window : 0;
+    s->tokens = flt_ws_take(ws, P * n->heads * window * (n->dk + n->dv), sizeof(real));
     s->S = flt_ws_take(ws, P * n->heads * n->m * n->dv, sizeof(real));
     s->z = flt_ws_take(ws, P * n->heads * n->m, sizeof(real));
     s->c = flt_ws_take(ws, P * n->heads, sizeof(real));
@@ -81,10 +88,12 @@ static void bind_all(void *self, flt_ws *ws) {
         if (r->net.width[i] > widest) widest = r->net.width[i];
     for (size_t i = 0; i < r->layout.n; i++) bind_memory(ws, &r->tensors[i], &r->net);
     r->x = flt_ws_take(ws, largest * F, sizeof(real));
+    r->theta = flt_ws_take(ws, r->net.full, sizeof(double));
+    r->fixed = flt_ws_take(ws, r->net.full, sizeof(flt_real));
     r->direction = flt_ws_take(ws, largest, sizeof(real));
     for (int i = 0; i < 2; i++) r->wide[i] = flt_ws_take(ws, widest, sizeof(real));
-    r->q = flt_ws_take(ws, r->net.dk + 2 * r->net.r, sizeof(real));
-    r->k = flt_ws_take(ws, r->net.dk + 2 * r->net.r, sizeof(real));
+    r->q = flt_ws_take(ws, r->net.dk + 2 * r->net.r + r->net.R, sizeof(real));
+    r->k = flt_ws_take(ws, r->net.dk + 2 * r->net.r + r->net.R, sizeof(real));
     r->u = flt_ws_take(ws, r->net.dv, sizeof(real));
     r->lq = flt_ws_take(ws, r->net.m, sizeof(real));
     r->lk = flt_ws_take(ws, r->net.m, sizeof(real));
@@ -103,6 +112,7 @@ flt_err flt_reference_create(const flt_params *params, const flt_layout *layout,
         axes(&r->tensors[i]);
     }
     FLTX_GO(err, fail, flt_ws_create(bind_all, r, &r->ws));
+    FLTX_GO(err, fail, flt_net_fix(&r->net, r->fixed));
     *out = r;
     return FLTE_OK;
 fail:
@@ -119,7 +129,8 @@ void flt_reference_destroy(flt_reference *r) {
 }
 
 void flt_reference_bind(flt_reference *r, const double *theta) {
-    r->theta = theta;
+    const flt_net *n = &r->net;
+    for (size_t i = 0; i < n->full; i++) r->theta[i] = i < n->total ? theta[i] : (double)r->fixed[i];
 }
 
 // ---- features
@@ -206,32 +217,49 @@ static void raw_features(const memory *s, size_t i, real g, real p, real *x) {
     }
 }
 
-static void features(flt_reference *r, memory *s, const double *g, const double *p) {
-    const size_t P = s->shape.count;
+// form=adam: prod_d rms(m_d rs)^snr_d, of the features before they are normalised
+static real clearness(const flt_reference *r, size_t P) {
+    real log_rate = 0;
+    for (size_t d = 0; r->net.adam && d < DECAYS; d++) {
+        real sum = 0;
+        for (size_t i = 0; i < P; i++) sum += r->x[i * F + 7 + d] * r->x[i * F + 7 + d];
+        log_rate += r->theta[r->net.snr + d] * logl(1e-9L + sum / P) / 2;
+    }
+    return expl(log_rate);
+}
+
+// Returns what the rate is multiplied by.
+static real features(flt_reference *r, memory *s, const double *g, const double *p) {
+    static const size_t raw[FLTX_NET_RAW] = {0, 1, 2, 6, 10, 14};
+    const size_t P = s->shape.count, n = r->net.features;
     update_moments(s, g);
     for (size_t i = 0; i < P; i++) raw_features(s, i, g[i], p[i], r->x + i * F);
-    for (size_t j = 0; j < F; j++) {
+    const real clear = clearness(r, P);
+    for (size_t i = 0; i < P && r->net.raw; i++) // in place: from the front, and none moves back
+        for (size_t j = 0; j < n; j++) r->x[i * n + j] = r->x[i * F + raw[j]];
+    for (size_t j = 0; j < n; j++) {
         real sum = 0;
-        for (size_t i = 0; i < P; i++) sum += r->x[i * F + j] * r->x[i * F + j];
+        for (size_t i = 0; i < P; i++) sum += r->x[i * n + j] * r->x[i * n + j];
         const real rms = sqrtl(1e-9L + sum / P);
-        for (size_t i = 0; i < P; i++) r->x[i * F + j] /= rms;
+        for (size_t i = 0; i < P; i++) r->x[i * n + j] /= rms;
     }
+    return clear;
 }
 
 // ---- attention and network
 
-// out [n] = x [F] w [F, n] / scale
-static void project(const real *x, const double *w, size_t n, real scale, real *out) {
+// out [n] = x [features] w [features, n] / scale
+static void project(size_t features, const real *x, const double *w, size_t n, real scale, real *out) {
     for (size_t j = 0; j < n; j++) {
         out[j] = 0;
-        for (size_t i = 0; i < F; i++) out[j] += x[i] * w[i * n + j];
+        for (size_t i = 0; i < features; i++) out[j] += x[i] * w[i * n + j];
         out[j] /= scale;
     }
 }
 
 // log phi(y) [m] for y [D], up to the common log(m) / 2.
 static void log_features(const flt_net *n, const double *omega, const real *y, real *out) {
-    const size_t D = n->dk + 2 * n->r;
+    const size_t D = n->D;
     real square = 0;
     for (size_t i = 0; i < D; i++) square += y[i] * y[i];
     for (size_t f = 0; f < n->m; f++) {
@@ -240,11 +268,17 @@ static void log_features(const flt_net *n, const double *omega, const real *y, r
     }
 }
 
+static real position_of(const flt_net *n, uint64_t t) {
+    return n->linear ? (real)t / (real)n->t_ref : log1pl((real)t) / log1pl((real)n->t_ref);
+}
+
+static const real two_pi = 2 * 3.141592653589793238462643383279503L;
+
 static void snippets(const flt_reference *r, size_t h, uint64_t t) {
     const flt_net *n = &r->net;
-    const real s = log1pl((real)t) / log1pl((real)n->t_ref), root = sqrtl((real)n->r);
+    const real s = position_of(n, t), root = sqrtl((real)n->r);
     for (size_t i = 0; i < n->r; i++) {
-        const real phase = 2 * 3.141592653589793238462643383279503L * r->theta[n->xi + h * n->r + i] * s;
+        const real phase = two_pi * r->theta[n->xi + h * n->r + i] * s;
         const real rho = r->theta[n->rho + h * n->r + i];
         r->k[n->dk + i] = cosl(phase) / root;
         r->k[n->dk + n->r + i] = sinl(phase) / root;
@@ -253,16 +287,58 @@ static void snippets(const flt_reference *r, size_t h, uint64_t t) {
     }
 }
 
+// y [dk] -> R^-1/4 y^T C_t [R], in place
+static void code(const flt_reference *r, size_t h, uint64_t t, bool query, real *y) {
+    const flt_net *n = &r->net;
+    const real s = position_of(n, t), scale = 1 / sqrtl(2 * (real)n->r * (real)n->R);
+    real *out = y + n->dk;
+    for (size_t k = 0; k < n->R; k++) out[k] = 0;
+    for (size_t d = 0; d < n->dk; d++)
+        for (size_t f = 0; f < n->r; f++) {
+            const size_t at = (h * n->dk + d) * n->r + f;
+            const double *noise = r->theta + n->noise + at * 2 * n->R;
+            const real phase = two_pi * r->theta[n->xi + at] * s + (query ? r->theta[n->phase + at] : 0);
+            for (size_t k = 0; k < n->R; k++)
+                out[k] += y[d] * scale * r->theta[n->rho + at] * (cosl(phase) * noise[k] + sinl(phase) * noise[n->R + k]);
+        }
+    for (size_t k = 0; k < n->R; k++) y[k] = out[k]; // from the front
+}
+
 static real largest(const real *x, size_t n) {
     real most = x[0];
     for (size_t i = 1; i < n; i++) most = x[i] > most ? x[i] : most;
     return most;
 }
 
+static real tau_of(const flt_reference *r, size_t h) {
+    if (!flt_net_discounts(&r->net)) return 0;
+    return r->theta[r->net.tau + h] > 0 ? r->theta[r->net.tau + h] : 0;
+}
+
+// Exact attention of coordinate i over the tokens of its window.
+static void attend_window(flt_reference *r, memory *s, size_t i, size_t h, uint64_t t, real *out) {
+    const flt_net *n = &r->net;
+    const size_t words = n->dk + n->dv, used = t < n->window ? t + 1 : n->window;
+    real *tokens = s->tokens + (i * n->heads + h) * n->window * words, denominator = 0;
+    real *own = tokens + t % n->window * words;
+    for (size_t j = 0; j < words; j++) own[j] = j < n->dk ? r->k[j] : r->u[j - n->dk];
+    for (size_t j = 0; j < n->dv; j++) out[j] = 0;
+    for (size_t age = 0; age < used; age++) {
+        const real *token = tokens + (t - age) % n->window * words, lag = position_of(n, t) - position_of(n, t - age);
+        real logit = -tau_of(r, h) * age;
+        for (size_t j = 0; j < n->dk; j++) logit += r->q[j] * token[j];
+        for (size_t j = 0; j < n->r; j++)
+            logit += r->theta[n->rho + h * n->r + j] * cosl(two_pi * r->theta[n->xi + h * n->r + j] * lag) / n->r;
+        denominator += expl(logit);
+        for (size_t j = 0; j < n->dv; j++) out[j] += expl(logit) * token[n->dk + j];
+    }
+    for (size_t j = 0; j < n->dv; j++) out[j] /= denominator;
+}
+
 // Writes the token into the memory of coordinate i, reads it, and leaves the result in out [dv].
 static void attend(flt_reference *r, memory *s, size_t i, size_t h, real *out) {
     const flt_net *n = &r->net;
-    const real tau = r->theta[n->tau + h] > 0 ? r->theta[n->tau + h] : 0;
+    const real tau = tau_of(r, h);
     real *S = s->S + (i * n->heads + h) * n->m * n->dv, *z = s->z + (i * n->heads + h) * n->m, *c = &s->c[i * n->heads + h];
     const real peak = largest(r->lk, n->m), grown = peak > *c ? peak : *c, keep = expl(-tau + *c - grown);
     const real top = largest(r->lq, n->m);
@@ -283,15 +359,34 @@ static void attend(flt_reference *r, memory *s, size_t i, size_t h, real *out) {
 
 static void head(flt_reference *r, memory *s, size_t i, size_t h, uint64_t t, real *out) {
     const flt_net *n = &r->net;
-    const real *x = r->x + i * F, root4 = sqrtl(sqrtl((real)n->dk));
-    const double *omega = r->theta + n->omega + h * n->m * (n->dk + 2 * n->r);
-    project(x, r->theta + n->wq + h * F * n->dk, n->dk, root4, r->q);
-    project(x, r->theta + n->wk + h * F * n->dk, n->dk, root4, r->k);
-    project(x, r->theta + n->wv + h * F * n->dv, n->dv, 1, r->u);
-    snippets(r, h, t);
+    const real *x = r->x + i * n->features, root4 = sqrtl(sqrtl((real)n->dk));
+    const double *omega = r->theta + n->omega + h * n->m * n->D;
+    project(n->features, x, r->theta + n->wq + h * n->features * n->dk, n->dk, root4, r->q);
+    project(n->features, x, r->theta + n->wk + h * n->features * n->dk, n->dk, root4, r->k);
+    project(n->features, x, r->theta + n->wv + h * n->features * n->dv, n->dv, 1, r->u);
+    if (n->memory == FLTX_MEMORY_WINDOW) {
+        attend_window(r, s, i, h, t, out);
+        return;
+    }
+    if (n->memory == FLTX_MEMORY_FLT) snippets(r, h, t);
+    if (n->memory == FLTX_MEMORY_SPE_SINE) {
+        code(r, h, t, true, r->q);
+        code(r, h, t, false, r->k);
+    }
     log_features(n, omega, r->q, r->lq);
     log_features(n, omega, r->k, r->lk);
     attend(r, s, i, h, out);
+}
+
+// What the network sees of coordinate i.
+static void fill_inputs(flt_reference *r, memory *s, size_t i, uint64_t t) {
+    const flt_net *n = &r->net;
+    double times[FLTX_NET_TIMES];
+    real *in = r->wide[0];
+    for (size_t j = 0; j < n->features; j++) in[j] = r->x[i * n->features + j];
+    for (size_t h = 0; h < n->heads; h++) head(r, s, i, h, t, in + n->features + h * n->dv);
+    flt_net_times(t, times);
+    for (size_t j = 0; n->clock && j < FLTX_NET_TIMES; j++) in[n->width[0] - FLTX_NET_TIMES + j] = times[j];
 }
 
 // in: wide[0] [width[0]]; returns the two outputs.
@@ -314,13 +409,11 @@ static const real *network(flt_reference *r) {
 }
 
 static void step_tensor(flt_reference *r, memory *s, uint64_t t, const double *g, double *p, real rate) {
-    const flt_net *n = &r->net;
     const size_t P = s->shape.count;
     real squares = 0, gain = 0;
-    features(r, s, g, p);
+    rate *= features(r, s, g, p);
     for (size_t i = 0; i < P; i++) {
-        for (size_t j = 0; j < F; j++) r->wide[0][j] = r->x[i * F + j];
-        for (size_t h = 0; h < n->heads; h++) head(r, s, i, h, t, r->wide[0] + F + h * n->dv);
+        fill_inputs(r, s, i, t);
         const real *out = network(r);
         r->direction[i] = out[0];
         squares += out[0] * out[0];
@@ -331,7 +424,7 @@ static void step_tensor(flt_reference *r, memory *s, uint64_t t, const double *g
 
 void flt_reference_step(flt_reference *r, uint64_t t, const double *grad, double *param) {
     const flt_net *n = &r->net;
-    const real s = log1pl((real)t) / log1pl((real)n->t_ref);
+    const real s = position_of(n, t);
     const double *log_lr = r->theta + n->log_lr;
     const real rate = n->lr_time ? n->lr * expl(log_lr[0] + log_lr[1] * s) : n->lr;
     for (size_t i = 0; i < r->layout.n; i++) {

@@ -14,11 +14,24 @@ static flt_err check_owner(const char *path, const flt_optimizer_kind *kind, con
     return flt_fail(FLTE_FORMAT, path, "holds weights of the optimizer '%.40s'; '%s' is expected", owner, kind->kind.name);
 }
 
+// A choice says what the weights are: one that contradicts the file is refused. Numbers the caller may set anew.
+static flt_err refuse_choice(const char *path, const flt_param_spec *s, const char *text, const flt_params *p) {
+    const char *asked = s->type == FLTX_ENUM ? flt_params_text(p, s->name) : NULL;
+    if (s->type != FLTX_ENUM || text == NULL || strcmp(text, asked) == 0) return FLTE_OK;
+    return flt_fail(FLTE_USAGE, path, "was made with %s=%.40s; %s=%.40s was asked for: leave it out, or take other weights",
+                    s->name, text, s->name, asked);
+}
+
 // What the caller set stays, then the file's metadata count, then the defaults.
 static flt_err take_metadata(const char *path, const flt_tensors *file, flt_params *p) {
     for (const flt_param_spec *s = flt_params_specs(p); s != NULL && s->name != NULL; s++) {
         const char *text = flt_tensors_meta(file, s->name);
-        if (text == NULL || flt_params_is_set(p, s->name)) continue;
+        const bool own = flt_tensors_meta(file, "optimizer") != NULL;
+        if (flt_params_is_set(p, s->name)) { // a file of ours without the key is older than the choice: its default holds
+            if (text != NULL || own) FLTX_TRY(refuse_choice(path, s, text != NULL ? text : s->initial, p));
+            continue;
+        }
+        if (text == NULL) continue;
         const flt_err err = flt_params_set(p, s->name, text);
         if (err != FLTE_OK) return flt_context(err, "the metadata of %s ask for it", path);
     }

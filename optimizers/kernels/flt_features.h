@@ -9,6 +9,7 @@
 enum {
     DECAYS = FLTX_STEP_DECAYS,
     OWN = FLTX_STEP_OWN,
+    RAW = FLTX_STEP_RAW,
     LINE = FLTX_STEP_LINE,
     FLUSH = 256, // blocks whose sums are added in flt_real before they go to double
 };
@@ -67,6 +68,17 @@ FLTX_INLINE void own_features(flt_vreal g, flt_vreal p, const moment *s, const c
         x[11 + d] = g * (c->on_g[d] * row_factor[d]);
         x[15 + d] = s->m[d] * (c->on_m[d] * row_factor[d]);
     }
+}
+
+// With raw inputs; v is all the state.
+FLTX_INLINE void raw_features(flt_vreal g, flt_vreal p, flt_vreal v, flt_vreal *x) {
+    const flt_vreal rs = flt_vreal_rsqrt(v + REAL(1e-8));
+    x[0] = g;
+    x[1] = clip(g, REAL(0.1));
+    x[2] = p;
+    x[3] = v;
+    x[4] = rs;
+    x[5] = g * rs;
 }
 
 static const flt_real no_factor[DECAYS] = {1, 1, 1};

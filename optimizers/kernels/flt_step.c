@@ -133,11 +133,34 @@ static void row_squares(const flt_step_args *a, double *out) {
         }
 }
 
+// Raw inputs: v alone, rows = 1.
+static void raw_moments(const flt_step_args *a, flt_step_squares *out) {
+    const flt_step_tensor *t = &a->tensor;
+    flt_vreal own[RAW];
+    for (int i = 0; i < RAW; i++) own[i] = set(0);
+    for (size_t group = 0; group < t->groups; group++) {
+        for (size_t lane = 0; lane < FLTX_BLOCK; lane += FLTX_LANES) {
+            const panel n = panel_at(a, 0, group, lane, 0);
+            const flt_vreal g = load(n.g), v = REAL(0.95) * load(n.block) + REAL(1 - 0.95) * (g * g);
+            flt_vreal x[RAW];
+            store(n.block, v);
+            raw_features(g, load(n.p), v, x);
+            for (int i = 0; i < RAW; i++) own[i] += n.mask * (x[i] * x[i]);
+        }
+        if (group % FLUSH == FLUSH - 1) flush(own, RAW, out->own);
+    }
+    flush(own, RAW, out->own);
+}
+
 static void moments(const flt_step_args *a, flt_step_squares *out) {
     const flt_step_tensor *t = &a->tensor;
     flt_vreal own[OWN], col[LINE];
     size_t pending = 0;
     *out = (flt_step_squares){0};
+    if (a->sizes->raw) {
+        raw_moments(a, out);
+        return;
+    }
     for (int i = 0; i < OWN; i++) own[i] = set(0);
     for (int i = 0; i < LINE; i++) col[i] = set(0);
     for (size_t line = 0; line < t->outer * t->groups; line++)
@@ -188,6 +211,7 @@ typedef struct lanes {
     flt_vreal *read;    // [heads dv]
     flt_vreal *sum;     // [dv]
     flt_vreal *act[2];  // [widest layer]
+    flt_vreal *logit;   // [window]
 } lanes;
 
 FLTX_INLINE lanes cut_lanes(const flt_step_sizes *s, flt_real *scratch) {
@@ -200,6 +224,7 @@ FLTX_INLINE lanes cut_lanes(const flt_step_sizes *s, flt_real *scratch) {
     l.sum = l.read + s->heads * s->dv;
     l.act[0] = l.sum + s->dv;
     l.act[1] = l.act[0] + flt_step_widest(s);
+    l.logit = l.act[1] + flt_step_widest(s);
     return l;
 }
 
@@ -240,19 +265,59 @@ FLTX_INLINE void write_and_read(size_t m, size_t dv, const lanes *l, flt_vreal s
     for (size_t j = 0; j < dv; j++) out[j] = sum[j] * inverse;
 }
 
-FLTX_INLINE void attend(const flt_step_args *a, const flt_step_sizes *s, const lanes *l, flt_real *memory) {
-    for (size_t h = 0; h < s->heads; h++) {
-        const flt_vreal *q = l->out + h * (2 * s->dk + s->dv), *k = q + s->dk, *u = k + s->dk;
-        const flt_real *omega = a->omega + h * s->dk * s->m;
-        flt_vreal square = set(0);
+// Writes the token (k, u) into its slot, then attends to all slots in use: out [dv] = softmax(<q, k_w> + logits_w) u_w.
+FLTX_INLINE void window_read(const flt_step_args *a, const flt_step_sizes *s, const lanes *l, size_t h, const flt_vreal *q,
+                             const flt_vreal *token, flt_real *memory, flt_vreal *out) {
+    const size_t words = s->dk + s->dv;
+    const flt_real *logits = a->logits + h * s->window;
+    flt_vreal top = set(-INFINITY), denominator = set(0);
+    for (size_t i = 0; i < words; i++) store(memory + (a->slot * words + i) * FLTX_BLOCK, token[i]);
+    for (size_t w = 0; w < a->filled; w++) {
+        flt_vreal sum = set(logits[w]);
+        for (size_t i = 0; i < s->dk; i++) sum += q[i] * load(memory + (w * words + i) * FLTX_BLOCK);
+        l->logit[w] = sum;
+        top = flt_vreal_max(sum, top);
+    }
+    for (size_t j = 0; j < s->dv; j++) l->sum[j] = set(0);
+    for (size_t w = 0; w < a->filled; w++) {
+        const flt_vreal weight = exp_low(l->logit[w] - top);
+        const flt_real *u = memory + (w * words + s->dk) * FLTX_BLOCK;
+        denominator += weight;
+        for (size_t j = 0; j < s->dv; j++) l->sum[j] += weight * load(u + j * FLTX_BLOCK);
+    }
+    const flt_vreal inverse = REAL(1) / denominator;
+    for (size_t j = 0; j < s->dv; j++) out[j] = l->sum[j] * inverse;
+}
+
+// x^T gram x, or |x|^2
+FLTX_INLINE flt_vreal square_of(const flt_step_sizes *s, const flt_real *gram, const flt_vreal *x) {
+    flt_vreal square = set(0);
 #pragma GCC unroll 4
-        for (size_t i = 0; i < s->dk; i++) square += k[i] * k[i];
+    for (size_t i = 0; i < s->dk; i++) {
+        flt_vreal y = x[i];
+        if (s->gram) {
+            y = set(0);
+            for (size_t j = 0; j < s->dk; j++) y += gram[i * s->dk + j] * x[j];
+        }
+        square += x[i] * y;
+    }
+    return square;
+}
+
+FLTX_INLINE void attend(const flt_step_args *a, const flt_step_sizes *s, const lanes *l, flt_real *memory) {
+    const size_t words = s->window > 0 ? s->window * (s->dk + s->dv) : 1 + s->m * (1 + s->dv);
+    for (size_t h = 0; h < s->heads; h++, memory += words * FLTX_BLOCK) {
+        const flt_vreal *q = l->out + h * (2 * s->dk + s->dv), *k = q + s->dk, *u = k + s->dk;
+        if (s->window > 0) {
+            window_read(a, s, l, h, q, k, memory, l->read + h * s->dv);
+            continue;
+        }
+        const flt_vreal square = square_of(s, a->gram + h * s->dk * s->dk, k);
         spread(s->m, a->query + h * s->m, l->lq);
         spread(s->m, a->key + h * s->m, l->lk);
-        product(s->dk, s->m, q, omega, l->lq);
-        product(s->dk, s->m, k, omega, l->lk);
+        product(s->dk, s->m, q, a->omega_q + h * s->dk * s->m, l->lq);
+        product(s->dk, s->m, k, a->omega_k + h * s->dk * s->m, l->lk);
         write_and_read(s->m, s->dv, l, square * REAL(0.5), a->tau[h], u, memory, l->read + h * s->dv);
-        memory += (1 + s->m * (1 + s->dv)) * FLTX_BLOCK;
     }
 }
 
@@ -271,25 +336,51 @@ FLTX_INLINE const flt_vreal *network(const flt_step_args *a, const flt_step_size
     return in;
 }
 
+// Attention and network of coordinates whose own features are x: leaves the direction in *g.
+FLTX_INLINE void coordinates(const flt_step_args *a, const flt_step_sizes *s, const lanes *l, const flt_real *row, size_t own,
+                             const flt_vreal *x, flt_real *memory, flt_real *g, flt_vreal *square, flt_vreal *gain) {
+#pragma GCC unroll 8
+    for (size_t j = 0; j < s->n_out; j++) l->out[j] = l->column[j] + row[j];
+    product(own, s->n_out, x, a->own_w, l->out);
+    attend(a, s, l, memory);
+    const flt_vreal *out = network(a, s, l);
+    store(g, out[0]);
+    *square += out[0] * out[0];
+    *gain += exp_low(REAL(0.1) * clip(out[1], REAL(10)));
+}
+
 FLTX_INLINE void panel_update(const flt_step_args *a, const flt_step_sizes *s, const panel *n, const column *c, const lanes *l,
                               flt_vreal *sums) {
     flt_vreal x[OWN], square = set(0), gain = set(0);
     for (size_t r = n->first; r < n->end; r++) {
-        flt_real *block = n->block + r * n->block_size;
-        const moment state = read_moment(block);
-        own_features(load(n->g + r * FLTX_BLOCK), load(n->p + r * FLTX_BLOCK), &state, c, factor_of(a, n->o, r), x);
+        flt_real *block = n->block + r * n->block_size, *g = n->g + r * FLTX_BLOCK;
         const flt_real *row = a->row_out + (n->o * a->tensor.rows + r) * s->n_out;
-#pragma GCC unroll 8
-        for (size_t j = 0; j < s->n_out; j++) l->out[j] = l->column[j] + row[j];
-        product(OWN, s->n_out, x, a->own_w, l->out);
-        attend(a, s, l, block + (DECAYS + 1) * FLTX_BLOCK);
-        const flt_vreal *out = network(a, s, l);
-        store(n->g + r * FLTX_BLOCK, out[0]);
-        square += out[0] * out[0];
-        gain += exp_low(REAL(0.1) * clip(out[1], REAL(10)));
+        if (s->raw) {
+            raw_features(load(g), load(n->p + r * FLTX_BLOCK), load(block), x);
+            coordinates(a, s, l, row, RAW, x, block + FLTX_BLOCK, g, &square, &gain);
+        } else {
+            const moment state = read_moment(block);
+            own_features(load(g), load(n->p + r * FLTX_BLOCK), &state, c, factor_of(a, n->o, r), x);
+            coordinates(a, s, l, row, OWN, x, block + (DECAYS + 1) * FLTX_BLOCK, g, &square, &gain);
+        }
     }
     sums[0] += n->mask * square;
     sums[1] += n->mask * gain;
+}
+
+// The column's share of the first product; nothing with raw inputs.
+FLTX_INLINE column start_column(const flt_step_args *a, const flt_step_sizes *s, const lanes *l, const flt_real *moments) {
+    flt_vreal x[LINE];
+    column c = {.moment = {set(0)}};
+    for (size_t j = 0; j < s->n_out; j++) l->column[j] = set(0);
+    if (s->raw) return c;
+    c = read_column(moments, a->tensor.factored);
+    for (int d = 0; d < DECAYS; d++) {
+        x[d] = c.moment[d];
+        x[DECAYS + d] = flt_vreal_rsqrt(c.moment[d] + REAL(1e-8));
+    }
+    product(LINE, s->n_out, x, a->col_w, l->column);
+    return c;
 }
 
 // Inlined twice: with sizes known to the compiler and with any.
@@ -299,14 +390,7 @@ FLTX_INLINE void update_sized(const flt_step_args *a, const flt_step_sizes *s, d
     flt_vreal sums[2] = {set(0), set(0)};
     for (size_t line = 0; line < t->outer * t->groups; line++)
         for (size_t lane = 0; lane < FLTX_BLOCK; lane += FLTX_LANES) {
-            const column c = read_column(a->col + line * DECAYS * FLTX_BLOCK + lane, t->factored);
-            flt_vreal x[LINE];
-            for (int d = 0; d < DECAYS; d++) {
-                x[d] = c.moment[d];
-                x[DECAYS + d] = flt_vreal_rsqrt(c.moment[d] + REAL(1e-8));
-            }
-            for (size_t j = 0; j < s->n_out; j++) l.column[j] = set(0);
-            product(LINE, s->n_out, x, a->col_w, l.column);
+            const column c = start_column(a, s, &l, a->col + line * DECAYS * FLTX_BLOCK + lane);
             for (size_t first = 0; first < t->rows; first += FLUSH) {
                 const panel n = panel_at(a, line / t->groups, line % t->groups, lane, first);
                 panel_update(a, s, &n, &c, &l, sums);
@@ -319,8 +403,8 @@ FLTX_INLINE void update_sized(const flt_step_args *a, const flt_step_sizes *s, d
 static const flt_step_sizes usual = {.heads = 1, .m = 8, .dk = 4, .dv = 4, .n_out = 20, .n_layers = 3, .width = {0, 8, 8, 2}};
 
 static bool is_usual(const flt_step_sizes *s) {
-    bool same =
-        s->heads == usual.heads && s->m == usual.m && s->dk == usual.dk && s->dv == usual.dv && s->n_layers == usual.n_layers;
+    bool same = s->heads == usual.heads && s->m == usual.m && s->dk == usual.dk && s->dv == usual.dv &&
+                s->n_layers == usual.n_layers && s->window == 0 && !s->raw && !s->gram;
     for (size_t i = 1; same && i <= usual.n_layers; i++) same = s->width[i] == usual.width[i];
     return same;
 }

@@ -15,13 +15,17 @@ enum {
     FLTX_STEP_DECAYS = 3,               // of momentum and factored moments: 0.9, 0.99, 0.999
     FLTX_STEP_OWN = 18,                 // features that differ from coordinate to coordinate
     FLTX_STEP_LINE = 6,                 // features that a row or a column shares: moments 3, (moments + 1e-8)^-1/2 3
+    FLTX_STEP_RAW = 6,                  // own features with raw inputs: no momenta, no rows and columns
     FLTX_STEP_MAX_LAYERS = 9,
 };
 
-// Own features, in this order: g; clip(g, +-0.1); p; m 3; v; m rs 3; rs; fac_g 3; g rs; fac_m 3.
+// Own features, in this order: g; clip(g, +-0.1); p; m 3; v; m rs 3; rs; fac_g 3; g rs; fac_m 3. Raw ones: g; clip(g); p; v; rs;
+// g rs. With raw inputs every tensor is [1, 1, count] and has no row and column moments.
 
 typedef struct flt_step_sizes {
     size_t heads, m, dk, dv;
+    size_t window;                          // tokens a head keeps and attends to exactly; 0: kernel features instead
+    bool raw, gram;                         // raw inputs; |k|^2 in the log key is k^T gram k
     size_t n_out;                           // columns of the first product: per head q [dk], k [dk], u [dv]; then the first layer
     size_t n_layers;                        // of the network, the last one included
     size_t width[FLTX_STEP_MAX_LAYERS + 1]; // width[i + 1]: outputs of layer i
@@ -40,7 +44,8 @@ typedef struct flt_step_args {
     // state
     flt_real *row;    // [3, outer, rows]
     flt_real *col;    // [outer, groups, 3, FLTX_BLOCK]
-    flt_real *blocks; // [outer, groups, rows, words, FLTX_BLOCK]: m 3, v, then per head c, z [m], S [m, dv]
+    flt_real *blocks; // [outer, groups, rows, words, FLTX_BLOCK]: m 3, v (raw: v), then per head c, z [m], S [m, dv], or
+                      // with a window [window, k [dk], u [dv]]
     // scratch
     flt_real *g, *p;      // [outer, groups, rows, FLTX_BLOCK]; g becomes the direction
     flt_real *row_factor; // [outer, rows, 3]
@@ -52,16 +57,20 @@ typedef struct flt_step_args {
     const flt_real *col_w; // [FLTX_STEP_LINE, n_out]
     const flt_real *bias;  // [n_out]
     // weights as they are
-    const flt_real *omega;  // [heads, dk, m]
-    const flt_real *query;  // [heads, m]: the snippet of this step times omega
-    const flt_real *key;    // [heads, m]
-    const flt_real *tau;    // [heads]
-    const flt_real *read_w; // [heads dv, width[1]]: the first layer's rows for what attention read
+    const flt_real *omega_q, *omega_k; // [heads, dk, m]
+    const flt_real *gram;              // [heads, dk, dk], where sizes.gram
+    const flt_real *query;             // [heads, m]: the snippet of this step times omega
+    const flt_real *key;               // [heads, m]
+    const flt_real *logits;            // [heads, window]: what each slot's age adds to its logit
+    size_t slot, filled;               // of the window: where this token goes, slots in use with it
+    const flt_real *tau;               // [heads]
+    const flt_real *read_w;            // [heads dv, width[1]]: the first layer's rows for what attention read
     const flt_real *w[FLTX_STEP_MAX_LAYERS], *b[FLTX_STEP_MAX_LAYERS]; // from 1 on
 } flt_step_args;
 
 static inline size_t flt_step_words(const flt_step_sizes *s) {
-    return FLTX_STEP_DECAYS + 1 + s->heads * (1 + s->m * (1 + s->dv));
+    const size_t head = s->window > 0 ? s->window * (s->dk + s->dv) : 1 + s->m * (1 + s->dv);
+    return (s->raw ? 1 : FLTX_STEP_DECAYS + 1) + s->heads * head;
 }
 
 static inline size_t flt_step_widest(const flt_step_sizes *s) {
@@ -72,7 +81,7 @@ static inline size_t flt_step_widest(const flt_step_sizes *s) {
 
 // Blocks of scratch that `factor` and `update` need.
 static inline size_t flt_step_lanes(const flt_step_sizes *s, size_t rows) {
-    const size_t update = 2 * (s->n_out + s->m + flt_step_widest(s)) + (s->heads + 1) * s->dv;
+    const size_t update = 2 * (s->n_out + s->m + flt_step_widest(s)) + (s->heads + 1) * s->dv + s->window;
     return update > rows ? update : rows;
 }
 
