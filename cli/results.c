@@ -11,16 +11,22 @@ static void print_help(void) {
     printf("Usage: flt results [VERB] [ARGUMENTS]\n"
            "Queries the results store. It is plain SQLite: any other tool may open it as well.\n\n");
     for (size_t i = 0; flt_subs[i] != NULL; i++)
-        printf("  %-9s%-22s %s\n", flt_subs[i]->name, flt_subs[i]->arguments == NULL ? "" : flt_subs[i]->arguments,
+        printf("  %-8s %-11s %s\n", flt_subs[i]->name, flt_subs[i]->arguments == NULL ? "" : flt_subs[i]->arguments,
                flt_subs[i]->summary);
     printf("\n`flt results VERB --help` explains a verb and its options; without a verb it is `list`.\n"
-           "--db FILE names the store (default: $FLT_DB, else flt.db here).\n");
+           "--db FILE names the store (default: $FLT_DB, else flt.db here).\n\n"
+           "Examples:\n"
+           "  flt results                                    the latest runs\n"
+           "  flt results show last                          everything about the latest\n"
+           "  flt results best --task digits_mlp             which optimizer is best there, over seeds\n"
+           "  flt results compare 3 4                        what changed, and whether it matters\n"
+           "  flt results report -o report.html              all of it as one page\n");
 }
 
 // The place of the verb among the arguments: the first that is neither an option nor the value of one. 0: there is none.
 static int find_verb(int argc, char **argv) {
-    static const char *const valued[] = {"--db",        "--seed",  "--threads", "--limit", "--kind",  "--task", "--optimizer",
-                                         "--mechanism", "--since", "--status",  "--tag",   "--where", "--sort"};
+    static const char *const valued[] = {"--db",    "--limit",  "--kind", "--task",  "--optimizer", "--mechanism",
+                                         "--since", "--status", "--tag",  "--where", "--sort"};
     for (int i = 1; i < argc; i++) {
         if (argv[i][0] != '-') return i;
         for (size_t k = 0; k < sizeof valued / sizeof *valued; k++)

@@ -19,6 +19,7 @@ typedef struct entry {
 
 typedef struct board {
     size_t n, keys;
+    size_t lead;          // so many keys stand before the numbers
     bool larger, by_task; // larger is better; the first key groups
     flt_err err;
     entry entries[MOST];
@@ -103,12 +104,13 @@ static bool emit(const board *b, const entry *e, const char *const *keys, flt_ro
     char text[6][CELL];
     const char *names[KEYS + 6], *values[KEYS + 6];
     size_t k = 0;
-    for (size_t i = 0; i < b->keys; i++) names[k] = keys[i], values[k++] = e->key[i];
-    names[k] = "seeds", values[k++] = cell(text[0], e->seeds);
+    for (size_t i = 0; i < b->lead; i++) names[k] = keys[i], values[k++] = e->key[i];
     names[k] = "iqm", values[k++] = cell(text[1], e->iqm.estimate);
     names[k] = "low_95", values[k++] = cell(text[2], e->iqm.low);
     names[k] = "high_95", values[k++] = cell(text[3], e->iqm.high);
+    names[k] = "seeds", values[k++] = cell(text[0], e->seeds);
     names[k] = "not_finite", values[k++] = cell(text[4], (double)e->not_finite);
+    for (size_t i = b->lead; i < b->keys; i++) names[k] = keys[i], values[k++] = e->key[i];
     return row(user, k, names, values);
 }
 
@@ -130,8 +132,8 @@ static void destroy(board *b) {
 }
 
 // ---- the questions
-static const char *const optimizer_keys[] = {"task", "optimizer", "options", "weights", "steps", "lr", "precision", "code"};
-static const char *const mechanism_keys[] = {"mechanism", "encoding", "options", "n", "m", "r", "causal", "precision", "code"};
+static const char *const optimizer_keys[] = {"task", "optimizer", "steps", "lr", "weights", "options", "precision", "code"};
+static const char *const mechanism_keys[] = {"mechanism", "encoding", "n", "m", "r", "causal", "options", "precision", "code"};
 enum { N_OPTIMIZER_KEYS = 8, N_MECHANISM_KEYS = 9 };
 
 static bool has_number(const flt_record_kind *k, const char *name) {
@@ -147,8 +149,8 @@ static bool is_of_run(const char *metric) {
 
 // The latest value of each seed, as in the view `leaderboard`; numbers of different code are not pooled.
 static void compile(flt_query *q, bool ladder, const char *task, const char *metric) {
-    const char *keys = ladder ? "mechanism, encoding, options, n, m, r, causal, precision, code"
-                              : "task, optimizer, options, weights, steps, lr, precision, code";
+    const char *keys = ladder ? "mechanism, encoding, n, m, r, causal, options, precision, code"
+                              : "task, optimizer, steps, lr, weights, options, precision, code";
     flt_query_add(q, "SELECT ");
     flt_query_add(q, keys);
     flt_query_add(q, ladder ? ", NULL, " : ", seeds, ");
@@ -192,6 +194,7 @@ flt_err flt_store_best(flt_store *s, const char *task, const char *metric, flt_r
     if (err == FLTE_OK) {
         compile(q, ladder, task, name);
         b->keys = ladder ? N_MECHANISM_KEYS : N_OPTIMIZER_KEYS;
+        b->lead = ladder ? 6 : 2;
         b->by_task = !ladder;
         b->larger = strstr(name, "_metric") != NULL;
         err = flt_query_run(s, q, add, b);

@@ -8,7 +8,7 @@
 #include "query.h"
 #include "stats.h"
 
-enum { MOST = 4096, CELL = 32 };
+enum { MOST = 4096, CELL = 32, SCALES = 3 };
 
 // "1,2,3" as a JSON array; each run must be there.
 static flt_err group_json(flt_store *s, const char *group, char **out) {
@@ -62,17 +62,26 @@ static const char metrics_sql[] =
     "USING(metric_id) WHERE " SEEDS_BEFORE_MEANS ") "
     "SELECT what, label, x, value FROM side JOIN v ON v.run_id = side.run WHERE value IS NOT NULL ORDER BY what, label, x";
 
+// The probe right before a sample: among the few rows before it.
+#define PROBE(of)                                                                                                                \
+    "(SELECT p.seconds FROM timing p WHERE p.run_id = t.run_id AND p.seq BETWEEN t.seq - 3 AND t.seq - 1 AND p.rep = t.rep AND " \
+    "p.phase = 'probe' AND p.subject = '" of "' AND t.phase <> 'probe' ORDER BY p.seq DESC LIMIT 1)"
+
 static const char timings_sql[] =
     "WITH side(x, run) AS (SELECT 0, value FROM json_each(?1) UNION ALL SELECT 1, value FROM json_each(?2)), "
-    "v(run_id, what, label, value) AS ("
-    "SELECT run_id, subject || ' ' || coalesce(phase, ''), coalesce(label || ' ', '') || coalesce('n=' || n, '') || coalesce(' "
-    "m=' || "
-    "m, ''), seconds FROM timing WHERE coalesce(warm, 0) = 0 UNION ALL "
-    "SELECT run_id, mechanism || ' attention', 'n=' || n || ' m=' || m || ' r=' || coalesce(r, '') || iif(causal, ' causal', "
-    "''), "
-    "seconds FROM ladder UNION ALL "
-    "SELECT DISTINCT run_id, optimizer || ' step', task, ns_per_param * 1e-9 FROM evaluation) "
-    "SELECT what, label, x, value FROM side JOIN v ON v.run_id = side.run WHERE value > 0 ORDER BY what, label, x";
+    "v(run_id, what, label, value, gemm, memory) AS ("
+    "SELECT run_id, subject || ' ' || coalesce(phase, ''), trim(coalesce(label || ' ', '') || coalesce(options || ' ', '') || "
+    "coalesce('n=' || n || ' ', '') || coalesce('m=' || m || ' ', '') || coalesce('r=' || r || ' ', '') || coalesce('threads=' "
+    "|| "
+    "threads, '')), seconds, " PROBE("gemm") ", " PROBE(
+        "memory") " FROM timing t WHERE coalesce(warm, 0) = 0 UNION ALL "
+                  "SELECT run_id, mechanism || ' attention', 'n=' || n || ' m=' || m || coalesce(' r=' || r, '') || iif(causal, "
+                  "' causal', "
+                  "''), "
+                  "seconds, NULL, NULL FROM ladder UNION ALL "
+                  "SELECT DISTINCT run_id, optimizer || ' step', task, ns_per_param * 1e-9, NULL, NULL FROM evaluation) "
+                  "SELECT what, label, x, value, gemm, memory FROM side JOIN v ON v.run_id = side.run WHERE value > 0 ORDER BY "
+                  "what, label, x";
 
 // ---- samples of one what and label, until the next begins
 typedef struct pool {
@@ -80,10 +89,11 @@ typedef struct pool {
     flt_row_fn row;
     void *user;
     bool timings, more;
+    bool probed; // each sample has its probes
     flt_err err;
     char what[128], label[256];
     size_t n[2];
-    double x[2][MOST];
+    double x[SCALES][2][MOST]; // samples: as they are, against the probe of matrix products, against that of memory
 } pool;
 
 static const char *cell(char *out, double x) {
@@ -92,33 +102,51 @@ static const char *cell(char *out, double x) {
     return out;
 }
 
+// A benchmark runs two probes, of matrix products and of memory, right before each sample. A change counts only where the sample
+// changed against these as well: else the machine did.
+static flt_err verdict_of(const pool *p, const flt_interval *change, double p_value, const char **verdict) {
+    *verdict = flt_stat_verdict(p->n[0], p->n[1], change, p_value);
+    const bool changed = strcmp(*verdict, "slower") == 0 || strcmp(*verdict, "faster") == 0;
+    for (size_t k = 1; changed && p->probed && k < SCALES; k++) {
+        flt_interval against;
+        double p_against = NAN;
+        FLTX_TRY(flt_stat_ratio(p->n[0], p->x[k][0], p->n[1], p->x[k][1], 0.99, &against));
+        FLTX_TRY(flt_stat_mann_whitney(p->n[0], p->x[k][0], p->n[1], p->x[k][1], &p_against));
+        if (strcmp(flt_stat_verdict(p->n[0], p->n[1], &against, p_against), *verdict) != 0) *verdict = "machine";
+    }
+    return FLTE_OK;
+}
+
 static flt_err emit(pool *p) {
-    static const char *const metric_names[] = {"metric", "of",         "n_a",    "n_b",     "mean_a",
-                                               "mean_b", "difference", "low_95", "high_95", "p"};
-    static const char *const timing_names[] = {"timing", "of",     "n_a",     "n_b", "median_a", "median_b",
-                                               "ratio",  "low_99", "high_99", "p",   "verdict"};
+    static const char *const metric_names[] = {"metric", "of",     "difference", "low_95", "high_95",
+                                               "p",      "mean_a", "mean_b",     "n_a",    "n_b"};
+    static const char *const timing_names[] = {"timing", "of",       "verdict",  "ratio", "low_99", "high_99",
+                                               "p",      "median_a", "median_b", "n_a",   "n_b"};
     char text[8][CELL];
     flt_interval a, b, change;
     double p_value = NAN;
+    const char *verdict = NULL;
     double (*const middle)(size_t, const double *) = p->timings ? flt_stat_median : flt_stat_mean;
     if (p->n[0] == 0 || p->n[1] == 0) return FLTE_OK;
-    FLTX_TRY(flt_stat_bootstrap(middle, p->n[0], p->x[0], 0.95, &a));
-    FLTX_TRY(flt_stat_bootstrap(middle, p->n[1], p->x[1], 0.95, &b));
-    FLTX_TRY((p->timings ? flt_stat_ratio : flt_stat_difference)(p->n[0], p->x[0], p->n[1], p->x[1], p->timings ? 0.99 : 0.95,
-                                                                 &change));
-    if (p->n[0] > 1 && p->n[1] > 1) FLTX_TRY(flt_stat_mann_whitney(p->n[0], p->x[0], p->n[1], p->x[1], &p_value));
+    FLTX_TRY(flt_stat_bootstrap(middle, p->n[0], p->x[0][0], 0.95, &a));
+    FLTX_TRY(flt_stat_bootstrap(middle, p->n[1], p->x[0][1], 0.95, &b));
+    FLTX_TRY((p->timings ? flt_stat_ratio : flt_stat_difference)(p->n[0], p->x[0][0], p->n[1], p->x[0][1],
+                                                                 p->timings ? 0.99 : 0.95, &change));
+    if (p->n[0] > 1 && p->n[1] > 1) FLTX_TRY(flt_stat_mann_whitney(p->n[0], p->x[0][0], p->n[1], p->x[0][1], &p_value));
+    if (p->timings) FLTX_TRY(verdict_of(p, &change, p_value, &verdict));
     const char *values[] = {p->what,
                             p->label,
-                            cell(text[0], (double)p->n[0]),
-                            cell(text[1], (double)p->n[1]),
-                            cell(text[2], a.estimate),
-                            cell(text[3], b.estimate),
-                            cell(text[4], change.estimate),
-                            cell(text[5], change.low),
-                            cell(text[6], change.high),
-                            cell(text[7], p_value),
-                            p->timings ? flt_stat_verdict(p->n[0], p->n[1], &change, p_value) : NULL};
-    p->more = p->row(p->user, p->timings ? 11 : 10, p->timings ? timing_names : metric_names, values);
+                            verdict, // of timings alone
+                            cell(text[0], change.estimate),
+                            cell(text[1], change.low),
+                            cell(text[2], change.high),
+                            cell(text[3], p_value),
+                            cell(text[4], a.estimate),
+                            cell(text[5], b.estimate),
+                            cell(text[6], (double)p->n[0]),
+                            cell(text[7], (double)p->n[1])};
+    if (!p->timings) memmove(values + 2, values + 3, 8 * sizeof *values);
+    p->more = p->row == NULL || p->row(p->user, p->timings ? 11 : 10, p->timings ? timing_names : metric_names, values);
     return FLTE_OK;
 }
 
@@ -129,19 +157,27 @@ static bool add(void *user, size_t n, const char *const *names, const char *cons
     if (strcmp(p->what, what) != 0 || strcmp(p->label, label) != 0) {
         p->err = emit(p);
         p->n[0] = p->n[1] = 0;
+        p->probed = p->timings;
         snprintf(p->what, sizeof p->what, "%s", what);
         snprintf(p->label, sizeof p->label, "%s", label);
     }
     const int side = values[2][0] == '1';
     const double x = strtod(values[3], NULL);
-    if (isfinite(x) && p->n[side] < MOST) p->x[side][p->n[side]++] = x;
+    if (!isfinite(x) || p->n[side] == MOST) return p->err == FLTE_OK && p->more;
+    p->x[0][side][p->n[side]] = x;
+    for (size_t k = 1; p->timings && k < SCALES; k++) {
+        const double probe = values[3 + k] == NULL ? 0 : strtod(values[3 + k], NULL);
+        p->probed = p->probed && probe > 0;
+        p->x[k][side][p->n[side]] = x / probe;
+    }
+    p->n[side]++;
     return p->err == FLTE_OK && p->more;
 }
 
 static flt_err pooled(flt_store *s, bool timings, flt_query *q, flt_row_fn row, void *user) {
     pool *p = NULL;
     FLTX_TRY(flt_alloc(1, sizeof *p, &p));
-    *p = (pool){.s = s, .row = row, .user = user, .timings = timings, .more = true};
+    *p = (pool){.s = s, .row = row, .user = user, .timings = timings, .more = true, .probed = true};
     flt_err err = flt_query_run(s, q, add, p);
     if (err == FLTE_OK) err = p->err;
     if (err == FLTE_OK && p->more) err = emit(p);

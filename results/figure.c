@@ -8,6 +8,15 @@
 #include "query.h"
 
 #define SETTING "mechanism || iif(coalesce(encoding, 'none') = 'none', '', ' ' || encoding) || iif(causal, ' causal', '')"
+#define R_OF    "iif(coalesce(r, 0) > 0, ' r=' || r, '')"
+// The greatest length and number of frequencies of each mechanism; the rows of the ladder at that length.
+#define TOP                                                                                                                      \
+    "WITH top AS (SELECT mechanism, encoding AS top_encoding, causal AS top_causal, max(n) AS top_n, max(coalesce(r, 0)) AS "    \
+    "top_r FROM ladder WHERE ?1 = 0 OR run_id = ?1 GROUP BY 1, 2, 3) "
+#define AT_TOP                                                                                                                   \
+    "ladder JOIN top USING(mechanism) WHERE encoding IS top_encoding AND causal IS top_causal AND n = top_n AND error_total > "  \
+    "0 "                                                                                                                         \
+    "AND (?1 = 0 OR run_id = ?1) AND ?2 = ''"
 
 // Losses by step: the seeds of each metric, or its mean where no seed was kept. Of a long metric a grid of steps is looked up.
 static const char curves_sql[] =
@@ -50,36 +59,43 @@ static const char profile_sql[] =
 // Rows of series, x, y, low, high, ordered by series and x. ?1 is the run (0: all), ?2 the metric ('': the usual one).
 static const struct {
     const char *name, *title, *x, *y, *sql;
-    bool log_x, log_y, points, slope;
+    bool log_x, log_y, points, slope, plain;
 } kinds[] = {
-    {"curves", "Loss by step; the band spans the seeds", "step", "loss", curves_sql, false, false, false, false},
-    {"error-m", "Error against exact attention by number of features m", "features m", "relative error",
-     "SELECT " SETTING " || ' n=' || n || iif(coalesce(r, 0) > 0, ' r=' || r, ''), m, avg(error_total), min(error_total), "
-     "max(error_total) FROM ladder WHERE m > 0 AND error_total > 0 AND (?1 = 0 OR run_id = ?1) AND ?2 = '' GROUP BY 1, 2 ORDER "
-     "BY 1, 2",
-     true, true, false, true},
-    {"error-r", "Error against exact attention by number of frequencies r", "frequencies r", "relative error",
-     "SELECT " SETTING
-     " || ' n=' || n || ' m=' || m, r, avg(error_total), min(error_total), max(error_total) FROM ladder WHERE r > 0 "
-     "AND error_total > 0 AND (?1 = 0 OR run_id = ?1) AND ?2 = '' GROUP BY 1, 2 ORDER BY 1, 2",
-     true, true, false, true},
-    {"time", "Time by length N", "length N", "seconds",
-     "SELECT " SETTING
-     " || ' m=' || m || iif(coalesce(r, 0) > 0, ' r=' || r, ''), n, min(seconds), min(seconds), max(seconds) FROM "
-     "ladder WHERE seconds > 0 AND (?1 = 0 OR run_id = ?1) AND ?2 = '' GROUP BY 1, 2 UNION ALL SELECT 'exact' || iif(causal, ' "
-     "causal', "
-     "''), n, min(seconds_exact), min(seconds_exact), max(seconds_exact) FROM ladder WHERE seconds_exact > 0 AND (?1 = 0 OR "
-     "run_id = ?1) "
-     "GROUP BY 1, 2 ORDER BY 1, 2",
-     true, true, false, true},
-    {"fidelity", "Fidelity: error against time; lower left is better", "seconds", "relative error",
-     "SELECT " SETTING
-     " || ' n=' || n, min(seconds), avg(error_total), avg(error_total), avg(error_total) FROM ladder WHERE seconds > 0 "
-     "AND error_total > 0 AND (?1 = 0 OR run_id = ?1) AND ?2 = '' GROUP BY mechanism, encoding, options, causal, n, m, r ORDER "
-     "BY 1, 2",
-     true, true, true, false},
+    {"curves", "Loss by step; the band spans the seeds", "step", "loss", curves_sql, false, false, false, false, true},
+    {"error-m", "Error against exact attention by number of features m, at the greatest length", "features m", "relative error",
+     TOP "SELECT " SETTING " || ' n=' || n || " R_OF " , m, avg(error_total), min(error_total), max(error_total) FROM " AT_TOP
+         " AND m > 0 GROUP BY 1, 2 ORDER BY mechanism, encoding, causal, r, m",
+     true, true, false, true, false},
+    {"error-r", "Error against exact attention by number of frequencies r, at the greatest length", "frequencies r",
+     "relative error",
+     TOP "SELECT " SETTING " || ' n=' || n || ' m=' || m, r, avg(error_total), min(error_total), max(error_total) FROM " AT_TOP
+         " AND r > 0 GROUP BY 1, 2 ORDER BY mechanism, encoding, causal, m, r",
+     true, true, false, true, false},
+    {"time", "Time by length N, at the greatest number of frequencies", "length N", "seconds",
+     TOP
+     "SELECT 'exact' || iif(causal, ' causal', ''), n, min(seconds_exact), min(seconds_exact), max(seconds_exact), NULL AS "
+     "mechanism, NULL AS encoding, causal, NULL AS m FROM ladder WHERE seconds_exact > 0 AND (?1 = 0 OR run_id = ?1) GROUP BY "
+     "1, 2 UNION ALL SELECT " SETTING " || ' m=' || m || " R_OF ", n, min(seconds), min(seconds), max(seconds), mechanism, "
+     "encoding, causal, m FROM ladder JOIN top USING(mechanism) WHERE seconds > 0 AND coalesce(r, 0) = top_r AND (?1 = 0 OR "
+     "run_id = ?1) AND encoding IS top_encoding AND causal IS top_causal AND ?2 = '' GROUP BY 1, 2 ORDER BY mechanism, encoding, "
+     "causal, m, n",
+     true, true, false, true, false},
+    {"bench-time", "Time by length N of the latest benchmark", "length N", "seconds",
+     "WITH latest(run) AS (SELECT iif(?1 > 0, ?1, (SELECT max(run_id) FROM timing WHERE n > 0 AND m > 0))) "
+     "SELECT subject || coalesce(' m=' || m, '') || coalesce(' r=' || r, '') || iif(phase = 'forward', '', coalesce(' ' || "
+     "phase, "
+     "'')), n, min(seconds), min(seconds), max(seconds) FROM timing JOIN latest ON run_id = run WHERE n > 0 AND seconds > 0 AND "
+     "coalesce(warm, 0) = 0 AND ?2 = '' GROUP BY subject, m, r, phase, n ORDER BY subject <> 'exact', subject, m, r, phase, n",
+     true, true, false, true, false},
+    {"fidelity", "Fidelity: error against time over the number of features, at the greatest length; lower left is better",
+     "seconds", "relative error",
+     TOP "SELECT " SETTING " || ' n=' || n || " R_OF
+         ", min(seconds), avg(error_total), avg(error_total), avg(error_total) FROM " AT_TOP
+         " AND seconds > 0 GROUP BY mechanism, encoding, options, causal, m, r ORDER BY mechanism, encoding, causal, r, "
+         "min(seconds)",
+     true, true, false, false, false},
     {"profile", "Performance profile: share of problems solved within a factor of the best optimizer's steps",
-     "factor of the least steps to the baseline's loss", "share of problems", profile_sql, true, false, false, false},
+     "factor of the least steps to the baseline's loss", "share of problems", profile_sql, true, false, false, false, true},
 };
 enum { N_KINDS = sizeof kinds / sizeof *kinds };
 
@@ -138,11 +154,14 @@ static double fitted_slope(const flt_figure_series *s) {
 
 // The least measured length from which on a series is faster than exact attention; 0: none.
 static double crossover(const flt_figure *f, const flt_figure_series *s) {
+    static const char *const phases[] = {" causal", " token", " backward"};
     double from = 0;
-    const bool causal = strstr(s->name, " causal") != NULL;
+    char baseline[32] = "exact";
+    for (size_t i = 0; i < sizeof phases / sizeof *phases; i++)
+        if (strstr(s->name, phases[i]) != NULL) snprintf(baseline, sizeof baseline, "exact%s", phases[i]);
     for (size_t i = 0; i < f->n_series; i++) {
         const flt_figure_series *exact = &f->series[i];
-        if (strcmp(exact->name, causal ? "exact causal" : "exact") != 0) continue;
+        if (strcmp(exact->name, baseline) != 0) continue;
         for (size_t j = s->n; j-- > 0;)
             for (size_t k = 0; k < exact->n; k++)
                 if (exact->points[k].x == s->points[j].x) {
@@ -156,7 +175,7 @@ static double crossover(const flt_figure *f, const flt_figure_series *s) {
 static void annotate(flt_figure *f, bool slope) {
     for (size_t i = 0; i < f->n_series; i++) {
         flt_figure_series *s = &f->series[i];
-        const double fit = slope ? fitted_slope(s) : NAN, from = strcmp(f->name, "time") == 0 ? crossover(f, s) : 0;
+        const double fit = slope ? fitted_slope(s) : NAN, from = strstr(f->name, "time") != NULL ? crossover(f, s) : 0;
         if (isfinite(fit)) snprintf(s->remark, sizeof s->remark, "slope %.2f", fit);
         const size_t used = strlen(s->remark);
         if (from > 0) snprintf(s->remark + used, sizeof s->remark - used, ", faster from N=%.0f", from);
@@ -176,7 +195,7 @@ flt_err flt_figure_create(flt_store *s, const char *name, long long run, const c
     if (k == N_KINDS) {
         const char *near = flt_nearest(name, names);
         return flt_fail(FLTE_NAME, "plot",
-                        "figure '%s' is unknown%s%s%s; there are curves, error-m, error-r, time, fidelity, "
+                        "figure '%s' is unknown%s%s%s; there are curves, error-m, error-r, time, bench-time, fidelity, "
                         "profile",
                         name, near == NULL ? "" : "; did you mean '", near == NULL ? "" : near, near == NULL ? "" : "'?");
     }
@@ -189,7 +208,8 @@ flt_err flt_figure_create(flt_store *s, const char *name, long long run, const c
                          .y = kinds[k].y,
                          .log_x = kinds[k].log_x,
                          .log_y = kinds[k].log_y,
-                         .points = kinds[k].points};
+                         .points = kinds[k].points,
+                         .plain = kinds[k].plain};
     flt_err err = flt_alloc(1, sizeof *q, &q);
     if (err == FLTE_OK) {
         flt_query_add(q, kinds[k].sql);

@@ -19,6 +19,12 @@ static const char run_sql[] =
     "'cores', e.cores, 'ram_bytes', e.ram_bytes, 'pid', r.pid) "
     "FROM run r JOIN env e USING(env_id) WHERE r.run_id = ?1)) WHERE value IS NOT NULL";
 
+#define EVALUATION                                                                                                               \
+    "SELECT optimizer, task, coalesce(seed, 'mean of ' || seeds) AS seed, coalesce(final_loss, special ->> 'final_loss') AS "    \
+    "final_loss, coalesce(test_loss, special ->> 'test_loss') AS test_loss, coalesce(test_metric, special ->> 'test_metric') "   \
+    "AS test_metric, coalesce(steps_to_baseline, special ->> 'steps_to_baseline') AS steps_to_baseline, baseline, steps, lr, "   \
+    "seconds, ns_per_param, state_words, options, weights FROM evaluation "
+
 static const struct {
     const char *name, *sql;
 } parts[] = {
@@ -30,9 +36,9 @@ static const struct {
      "FROM series x JOIN metric_name n USING(metric_id) WHERE x.run_id = ?1 ORDER BY x.metric_id"},
     {"sparklines", // one line for the mean over seeds where there is one
      "SELECT n.name AS metric, nullif(n.subject, '') AS subject, nullif(n.task, '') AS task, nullif(n.seed, -1) AS seed, "
-     "x.points, x.last_step AS step, coalesce(x.last_value, x.last_special) AS last, x.least, x.most, "
+     "coalesce(x.last_value, x.last_special) AS last, "
      "flt_spark(x.run_id, x.metric_id, x.points, (SELECT min(m.step) FROM metric m WHERE m.run_id = x.run_id AND "
-     "m.metric_id = x.metric_id), x.last_step) AS curve "
+     "m.metric_id = x.metric_id), x.last_step) AS curve, x.points, x.last_step AS step, x.least, x.most "
      "FROM series x JOIN metric_name n USING(metric_id) WHERE x.run_id = ?1 AND " MEANS_BEFORE_SEEDS " ORDER BY x.metric_id"},
     {"curves",
      "SELECT n.name AS metric, n.subject, n.task, nullif(n.seed, -1) AS seed, m.step, coalesce(m.value, m.special) AS value, "
@@ -40,17 +46,28 @@ static const struct {
     {"checks",
      "SELECT mechanism, check_name AS \"check\", label, coalesce(ratio, special ->> 'ratio') AS ratio, verdict, value, detail "
      "FROM check_result WHERE run_id = ?1 ORDER BY seq"},
+    {"verdicts",
+     "SELECT mechanism, check_name AS \"check\", cases, passed, marginal, failed, worst_ratio FROM check_summary WHERE run = ?1 "
+     "ORDER BY failed DESC, marginal DESC, mechanism, check_name"},
+    {"not passed",
+     "SELECT mechanism, check_name AS \"check\", label, coalesce(ratio, special ->> 'ratio') AS ratio, verdict, value, detail "
+     "FROM check_result WHERE run_id = ?1 AND verdict <> 'pass' ORDER BY seq"},
     {"ladder", "SELECT mechanism, encoding, options, n, d, m, r, seed, causal, "
                "coalesce(error_total, special ->> 'error_total') AS error_total, "
                "coalesce(error_mask, special ->> 'error_mask') AS error_mask, "
                "coalesce(error_kernel, special ->> 'error_kernel') AS error_kernel, "
                "seconds, seconds_exact, bytes, bytes_exact FROM ladder WHERE run_id = ?1 ORDER BY seq"},
-    {"evaluations", "SELECT optimizer, task, coalesce(seed, 'mean of ' || seeds) AS seed, steps, lr, "
-                    "coalesce(final_loss, special ->> 'final_loss') AS final_loss, "
-                    "coalesce(test_loss, special ->> 'test_loss') AS test_loss, "
-                    "coalesce(test_metric, special ->> 'test_metric') AS test_metric, "
-                    "coalesce(steps_to_baseline, special ->> 'steps_to_baseline') AS steps_to_baseline, baseline, seconds, "
-                    "ns_per_param, state_words, options, weights FROM evaluation WHERE run_id = ?1 ORDER BY seq"},
+    {"errors",
+     "SELECT mechanism, encoding, options, causal, n, m, r, count(*) AS rows, avg(error_total) AS error_total, "
+     "avg(error_mask) AS error_mask, avg(error_kernel) AS error_kernel, min(seconds) AS seconds, min(seconds_exact) AS "
+     "seconds_exact, sum(special IS NOT NULL) AS not_finite FROM ladder WHERE run_id = ?1 GROUP BY mechanism, encoding, "
+     "options, causal, n, m, r ORDER BY min(seq)"},
+    {"evaluations", EVALUATION "WHERE run_id = ?1 ORDER BY seq"},
+    {"means", EVALUATION "v WHERE run_id = ?1 AND (seed IS NULL OR NOT EXISTS(SELECT 1 FROM evaluation o WHERE o.run_id = ?1 AND "
+                         "o.seed IS NULL AND o.task IS v.task AND o.optimizer IS v.optimizer)) ORDER BY seq"},
+    {"times",
+     "SELECT subject, phase, label, options, n, d, m, r, threads, reps, least, median, most FROM timing_summary WHERE run "
+     "= ?1 ORDER BY subject, phase, n, m, r"},
     {"timings",
      "SELECT subject, phase, label, n, d, m, r, threads, rep, warm, seconds FROM timing WHERE run_id = ?1 ORDER BY seq"},
     {"artifacts", "SELECT kind, path, bytes, checksum FROM artifact WHERE run_id = ?1 ORDER BY t_ms, path"},
@@ -88,8 +105,8 @@ static flt_err find_part(const char *part, const char **sql) {
     }
     const char *near = flt_nearest(part, names);
     return flt_fail(FLTE_NAME, "results",
-                    "a run has no part '%s'%s%s%s; its parts are run, params, metrics, sparklines, curves, checks, ladder, "
-                    "evaluations, timings, artifacts, events, tags, notes",
+                    "a run has no part '%s'%s%s%s; its parts are run, params, metrics, sparklines, curves, checks, verdicts, "
+                    "not passed, ladder, errors, evaluations, means, timings, times, artifacts, events, tags, notes",
                     part, near == NULL ? "" : " (did you mean '", near == NULL ? "" : near, near == NULL ? "" : "'?)");
 }
 

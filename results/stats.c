@@ -152,8 +152,8 @@ flt_err flt_stat_mann_whitney(size_t na, const double *a, size_t nb, const doubl
 }
 
 const char *flt_stat_verdict(size_t na, size_t nb, const flt_interval *ratio, double p) {
-    if (na < 5 || nb < 5) return "too few";
-    if (!(p < 0.005)) return "same";
+    if (na < 7 || nb < 7) return "too few";
+    if (!(p < 0.002)) return "same";
     if (ratio->low > 1 && ratio->estimate > 1.01) return "slower";
     return ratio->high < 1 && ratio->estimate < 0.99 ? "faster" : "same";
 }

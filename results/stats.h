@@ -28,8 +28,9 @@ flt_err flt_stat_ratio(size_t na, const double *a, size_t nb, const double *b, d
 // with corrections for ties and continuity. NaN when a sample is empty.
 flt_err flt_stat_mann_whitney(size_t na, const double *a, size_t nb, const double *b, double *p);
 
-// Verdict on timings b against a: "slower" or "faster" needs p < 0.005, a 99 % interval of the ratio that leaves 1 out, and a
-// change of more than 1 %: at most 1 % false alarms on identical programs (results/tests/test_stats.c). "too few" below 5 values.
+// Verdict on timings b against a: "slower" or "faster" needs p < 0.002, a 99 % interval of the ratio that leaves 1 out, and a
+// change of more than 1 %: at most 1 % false alarms on identical programs (results/tests/test_stats.c). "too few" below 7 values,
+// where p cannot be as small.
 const char *flt_stat_verdict(size_t na, size_t nb, const flt_interval *ratio99, double p);
 
 #endif

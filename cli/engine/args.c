@@ -13,17 +13,24 @@ flt_common flt_common_defaults(void) {
     return (flt_common){.db = db != NULL && db[0] != '\0' ? db : "flt.db", .threads = omp_get_max_threads()};
 }
 
+#define DB                                                                                                                       \
+    { "db", KEY_DB, "FILE", 0, "SQLite file of the results (default: $FLT_DB, else flt.db here)", 90 }
+#define JSON                                                                                                                     \
+    { "json", KEY_JSON, NULL, 0, "print JSON instead of a table", 90 }
+#define QUIET                                                                                                                    \
+    { "quiet", KEY_QUIET, NULL, 0, "no progress and no remarks on stderr", 90 }
 static const struct argp_option options[] = {
-    {"db", KEY_DB, "FILE", 0, "SQLite file of the results (default: $FLT_DB, else flt.db here)", 90},
+    DB,
     {"seed", KEY_SEED, "S", 0, "seed of every random number, 0 or more (default 0): the same seed gives the same bits", 90},
     {"threads", KEY_THREADS, "K", 0,
      "worker threads (default: $OMP_NUM_THREADS, else all cores); the numbers do not depend on it", 90},
-    {"json", KEY_JSON, NULL, 0, "print JSON instead of a table", 90},
-    {"quiet", KEY_QUIET, NULL, 0, "no progress and no remarks on stderr", 90},
+    JSON,
+    QUIET,
     {"set", KEY_SET, "key=value ..", 0,
      "set parameters; several may follow (see `flt list FAMILY` for names, ranges and defaults)", 90},
     {0},
 };
+static const struct argp_option reader_options[] = {DB, JSON, QUIET, {0}};
 
 static void store_setting(const struct argp_state *state, flt_common *c, const char *text) {
     if (strchr(text, '=') == NULL) argp_error(state, "--set: '%s' is not key=value", text);
@@ -59,6 +66,7 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
 }
 
 const struct argp flt_common_argp = {.options = options, .parser = parse};
+const struct argp flt_reader_argp = {.options = reader_options, .parser = parse};
 
 bool flt_common_take(flt_common *c, const char *arg) {
     if (c->n_set == 0 || c->n_set == FLTX_MAX_SET || strchr(arg, '=') == NULL) return false;

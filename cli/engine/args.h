@@ -26,6 +26,7 @@ typedef struct flt_common {
 
 flt_common flt_common_defaults(void);
 extern const struct argp flt_common_argp; // input: flt_common *
+extern const struct argp flt_reader_argp; // the same with --db, --json and --quiet alone: for verbs that compute nothing
 
 // Applies every --set to `p`. Errors as flt_params_set; FLTE_USAGE without a '='.
 flt_err flt_common_apply(const flt_common *c, flt_params *p);

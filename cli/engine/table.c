@@ -125,6 +125,82 @@ static flt_err print_aligned(const flt_table *t, FILE *to) {
     return FLTE_OK;
 }
 
+// ---- fitting
+static void shorten_number(char *text) {
+    double x = 0.0;
+    char brief[40];
+    if (strpbrk(text, ".eE") == NULL || !is_number(text, &x)) return;
+    snprintf(brief, sizeof brief, "%.6g", x);
+    if (strlen(brief) < strlen(text)) strcpy(text, brief);
+}
+
+static size_t column_width(const flt_table *t, size_t column) {
+    size_t width = 0;
+    for (size_t i = 0; i <= t->rows; i++) {
+        const size_t n = width_of(cell_at(t, i, column));
+        if (n > width) width = n;
+    }
+    return width;
+}
+
+// Cells beyond `width` letters end with an ellipsis.
+static flt_err cut_column(flt_table *t, size_t column, size_t width) {
+    for (size_t i = 0; i <= t->rows; i++) {
+        char *text = t->cell[i * t->columns + column], *cut = NULL;
+        size_t letters = 0, bytes = 0;
+        if (text == NULL || width_of(text) <= width) continue;
+        while (text[bytes] != '\0' && (letters < width - 1 || ((unsigned char)text[bytes] & 0xc0) == 0x80))
+            letters += ((unsigned char)text[++bytes] & 0xc0) != 0x80;
+        FLTX_TRY(flt_alloc(bytes + sizeof "…", 1, &cut));
+        memcpy(cut, text, bytes);
+        strcpy(cut + bytes, "…");
+        flt_free(text);
+        t->cell[i * t->columns + column] = cut;
+    }
+    return FLTE_OK;
+}
+
+static void remove_column(flt_table *t, size_t column) {
+    size_t to = 0;
+    for (size_t i = 0; i < (1 + t->rows) * t->columns; i++) {
+        if (i % t->columns == column)
+            flt_free(t->cell[i]);
+        else
+            t->cell[to++] = t->cell[i];
+    }
+    for (size_t i = to; i < (1 + t->rows) * t->columns; i++) t->cell[i] = NULL;
+    t->columns--;
+    t->room = t->rows; // what is beyond has another stride
+}
+
+static bool is_empty(const flt_table *t, size_t column) {
+    for (size_t i = 1; i <= t->rows; i++)
+        if (cell_at(t, i, column)[0] != '\0') return false;
+    return t->rows > 0;
+}
+
+size_t flt_table_fit(flt_table *t, size_t width) {
+    enum { SEPARATOR = 2, LEAST = 10 };
+    size_t dropped = 0, total = 0;
+    for (size_t j = t->columns; j-- > 0;)
+        if (t->columns > 1 && is_empty(t, j)) remove_column(t, j);
+    for (size_t i = t->columns; i < (1 + t->rows) * t->columns; i++)
+        if (t->cell[i] != NULL) shorten_number(t->cell[i]);
+    if (width == 0 || t->columns <= 2) return 0; // a name and its value: whole, also over several lines
+    for (size_t j = 0; j < t->columns; j++) total += column_width(t, j) + (j > 0 ? SEPARATOR : 0);
+    while (total > width && t->columns > 1) {
+        const size_t last = t->columns - 1, wide = column_width(t, last), rest = total - wide;
+        if (rest + LEAST <= width && !numeric_column(t, last)) {
+            if (cut_column(t, last, width - rest) != FLTE_OK) break; // no memory: as it is
+            return dropped;
+        }
+        remove_column(t, last);
+        dropped++;
+        total = rest - SEPARATOR;
+    }
+    return dropped;
+}
+
 // JSON allows no leading zeros ("007", a commit in digits) and no bare point: such texts stay texts.
 static bool is_json_number(const char *text) {
     double x = 0.0;

@@ -26,10 +26,13 @@ static flt_err run(const flt_sub_input *in, flt_store *store) {
     return flt_print_rows(in, &r.all, flt_store_best(store, in->filter.task, in->metric, collect, &r));
 }
 
-const flt_sub flt_sub_best = {
-    .name = "best",
-    .summary = "Ranks optimizers or attention mechanisms: inter-quartile mean over seeds with a 95 % interval",
-    .example = "flt results best --task digits_mlp --metric test_metric\n         flt results best --metric error_total",
-    .options = options,
-    .limit = 20,
-    .run = run};
+const flt_sub flt_sub_best = {.name = "best",
+                              .summary = "Ranks optimizers or attention mechanisms over seeds",
+                              .example = "flt results best --task digits_mlp              by final loss\n"
+                                         "  flt results best --task digits_mlp --metric test_metric\n"
+                                         "  flt results best --metric error_total           attention mechanisms\n"
+                                         "The number is the inter-quartile mean over the latest value of each seed, with a 95 % "
+                                         "bootstrap interval; values of different code are not pooled.",
+                              .options = options,
+                              .limit = 20,
+                              .run = run};

@@ -19,6 +19,8 @@ static flt_err part(const flt_sub_input *in, flt_store *store, const char *b, co
 
 static flt_err run(const flt_sub_input *in, flt_store *store) {
     static const char *const parts[] = {"differences", "metrics", "timings"};
+    for (size_t i = 1; i < in->n_words; i++) // a wrong group must not leave half of a JSON array
+        FLTX_TRY(flt_store_compare(store, in->words[0], in->words[i], parts[0], NULL, NULL));
     if (in->common.json) printf("[");
     for (size_t i = 1; i < in->n_words; i++) {
         if (in->common.json) printf("%s{\"a\": \"%s\", \"b\": \"%s\", ", i == 1 ? "" : ", ", in->words[0], in->words[i]);
@@ -33,8 +35,14 @@ static flt_err run(const flt_sub_input *in, flt_store *store) {
 const flt_sub flt_sub_compare = {
     .name = "compare",
     .arguments = "A B [..]",
-    .summary = "Compares runs: parameters that differ, metrics with intervals and p, timings with a verdict",
-    .example = "flt results compare 3 4\n         flt results compare 3,5,7 4,6,8    (the values of each group are pooled)",
+    .summary = "Compares runs: parameters, metrics with intervals, timings",
+    .example =
+        "flt results compare 3 4                        b against a\n"
+        "  flt results compare 3 4 5                      each against the first\n"
+        "  flt results compare 3,5,7 4,6,8                each group is pooled\n"
+        "Metrics: difference of the means with a 95 % bootstrap interval and the p of Mann and Whitney. Timings: ratio of the "
+        "medians with a 99 % interval; slower or faster needs p < 0.002, an interval without 1 and a change above 1 %; machine "
+        "means that the probes of the machine itself changed by as much.",
     .options = options,
     .min_words = 2,
     .max_words = FLTX_SUB_WORDS,

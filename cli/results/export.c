@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 static const struct argp_option options[] = {
     {"format", FLTX_SUB_FORMAT, "FORMAT", 0, "csv (one table), json or jsonl (default: csv for a table, json for all)", 1},
@@ -56,7 +57,7 @@ static bool write_row(void *user, size_t n, const char *const *names, const char
     writer *w = user;
     const char *types = flt_store_types(w->store);
     if (w->format == CSV && w->rows == 0) csv_line(w->to, n, names);
-    if (w->format == JSON) fputs(w->rows == 0 ? "\n  " : ",\n  ", w->to);
+    if (w->format == JSON) fputs(w->rows == 0 ? "[\n  " : ",\n  ", w->to); // a refused table leaves no bracket
     w->rows++;
     if (w->format == CSV) {
         csv_line(w->to, n, values);
@@ -80,8 +81,8 @@ static bool write_row(void *user, size_t n, const char *const *names, const char
 
 static flt_err write_table(writer *w, flt_store *store, const char *table) {
     w->rows = 0;
-    if (w->format == JSON) fputc('[', w->to);
     FLTX_TRY(flt_store_table(store, table, write_row, w));
+    if (w->format == JSON && w->rows == 0) fputc('[', w->to);
     if (w->format == JSON) fputs(w->rows == 0 ? "]" : "\n]", w->to);
     return FLTE_OK;
 }
@@ -124,24 +125,38 @@ static flt_err choose_format(const flt_sub_input *in, format *out) {
     return flt_fail(FLTE_NAME, "export", "--format '%s' is unknown; valid: csv, json, jsonl", in->format);
 }
 
+static flt_err write_to(const flt_sub_input *in, flt_store *store, writer *w, const char *name) {
+    flt_err err = in->n_words > 0 ? write_table(w, store, in->words[0]) : write_all(w, store);
+    if (err == FLTE_OK && w->format == JSON) fputc('\n', w->to);
+    const bool written = fflush(w->to) == 0 && ferror(w->to) == 0;
+    const bool closed = w->to == stdout || fclose(w->to) == 0;
+    if (err == FLTE_OK && !(written && closed)) err = flt_fail(FLTE_IO, "export", "%s: could not be written whole", name);
+    return err;
+}
+
+// A file that is there is replaced at once, or stays.
 static flt_err run(const flt_sub_input *in, flt_store *store) {
     writer w = {.to = stdout, .store = store};
+    char temporary[4096];
     FLTX_TRY(choose_format(in, &w.format));
-    if (in->output != NULL) w.to = fopen(in->output, "we");
+    if (in->output == NULL) return write_to(in, store, &w, "standard output");
+    if ((size_t)snprintf(temporary, sizeof temporary, "%s.%ld.tmp", in->output, (long)getpid()) >= sizeof temporary)
+        return flt_fail(FLTE_IO, "export", "the name of the file is too long");
+    w.to = fopen(temporary, "we");
     if (w.to == NULL) return flt_fail(FLTE_IO, "export", "%s: cannot be written: %s", in->output, strerror(errno));
-    flt_err err = in->n_words > 0 ? write_table(&w, store, in->words[0]) : write_all(&w, store);
-    if (w.format == JSON) fputc('\n', w.to);
-    const bool written = fflush(w.to) == 0 && ferror(w.to) == 0;
-    const bool closed = w.to == stdout || fclose(w.to) == 0;
-    if (err == FLTE_OK && !(written && closed))
-        err = flt_fail(FLTE_IO, "export", "%s: could not be written whole", in->output == NULL ? "standard output" : in->output);
+    flt_err err = write_to(in, store, &w, in->output);
+    if (err == FLTE_OK && rename(temporary, in->output) != 0)
+        err = flt_fail(FLTE_IO, "export", "%s: cannot be written: %s", in->output, strerror(errno));
+    if (err != FLTE_OK) unlink(temporary);
     return err;
 }
 
 const flt_sub flt_sub_export = {.name = "export",
                                 .arguments = "[TABLE]",
-                                .summary = "Writes the rows of a table or view, or of all tables, as CSV, JSON or JSON lines",
-                                .example = "flt results export leaderboard --format csv -o leaderboard.csv",
+                                .summary = "Writes a table or view, or all tables: CSV, JSON, JSON lines",
+                                .example = "flt results export leaderboard -o leaderboard.csv\n"
+                                           "  flt results export metrics --format jsonl | head\n"
+                                           "  flt results export -o everything.json",
                                 .options = options,
                                 .max_words = 1,
                                 .run = run};

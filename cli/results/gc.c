@@ -14,5 +14,8 @@ static flt_err run(const flt_sub_input *in, flt_store *store) {
     return FLTE_OK;
 }
 
-const flt_sub flt_sub_gc = {
-    .name = "gc", .summary = "Removes what no run refers to any more, and packs the file", .mode = FLTX_STORE_WRITE, .run = run};
+const flt_sub flt_sub_gc = {.name = "gc",
+                            .summary = "Removes what no run refers to any more, packs the file",
+                            .example = "flt results gc",
+                            .mode = FLTX_STORE_WRITE,
+                            .run = run};

@@ -18,7 +18,9 @@ static flt_err run(const flt_sub_input *in, flt_store *store) {
 const flt_sub flt_sub_import = {.name = "import",
                                 .arguments = "FILE..",
                                 .summary = "Merges the runs of other stores into this one, none twice",
-                                .example = "flt results import worker1.db worker2.db",
+                                .example =
+                                    "flt results import worker1.db worker2.db\n"
+                                    "Runs are told apart by their uuid: importing a file again brings its runs up to date.",
                                 .min_words = 1,
                                 .max_words = FLTX_SUB_WORDS,
                                 .mode = FLTX_STORE_WRITE,

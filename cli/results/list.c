@@ -11,7 +11,7 @@ static const struct argp_option options[] = {
     {"optimizer", FLTX_SUB_OPTIMIZER, "NAME", 0, "runs with this optimizer", 1},
     {"mechanism", FLTX_SUB_MECHANISM, "NAME", 0, "runs with this attention mechanism", 1},
     {"since", FLTX_SUB_SINCE, "AGE", 0, "started at most 2d, 12h, 30m, 1w ago, or since a date", 1},
-    {"status", FLTX_SUB_STATUS, "STATUS", 0, "done, failed, interrupted (also: killed), running", 1},
+    {"status", FLTX_SUB_STATUS, "STATUS", 0, "done, failed, interrupted, running", 1},
     {"tag", FLTX_SUB_TAG, "NAME", 0, "runs with this tag", 1},
     {"where", FLTX_SUB_WHERE, "EXPR", 0,
      "comparisons of fields, parameters and metrics with and, or, not: \"lr < 0.01 and (seed = 3 or optimizer ~ 'ad*')\"", 1},
@@ -41,9 +41,14 @@ static flt_err run(const flt_sub_input *in, flt_store *store) {
     return FLTE_OK;
 }
 
-const flt_sub flt_sub_list = {.name = "list",
-                              .summary = "Lists runs, latest first; + after the code marks a build with uncommitted changes",
-                              .example = "flt results list --kind eval --since 2d --where \"final_loss < 0.1\" --sort final_loss",
-                              .options = options,
-                              .limit = 20,
-                              .run = run};
+const flt_sub flt_sub_list = {
+    .name = "list",
+    .summary = "Lists runs, latest first, under any filter",
+    .example = "flt results list --kind eval --since 2d --sort final_loss\n"
+               "  flt results list --where \"lr < 0.01 and (seed = 3 or not optimizer ~ 'ad*')\"\n"
+               "  flt results list --status failed --json        for scripts\n"
+               "Names in --where are fields of a run (kind, seed, host, commit, seconds, ..), parameters, metrics (their last "
+               "value) and columns of results. A + after the code marks a build with uncommitted changes.",
+    .options = options,
+    .limit = 20,
+    .run = run};

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 static const struct argp_option options[] = {
-    {"figure", FLTX_SUB_TABLE, "NAME", 0, "curves (default), error-m, error-r, time, fidelity, profile", 1},
+    {"figure", FLTX_SUB_TABLE, "NAME", 0, "curves (default), error-m, error-r, time, bench-time, fidelity, profile", 1},
     {"metric", FLTX_SUB_METRIC, "NAME", 0, "curves: this metric instead of every loss", 1},
     {"output", FLTX_SUB_OUTPUT, "FILE", 0, "FILE.png or FILE.svg (default: draw on the terminal)", 1},
     {0},
@@ -68,8 +68,8 @@ static void write_script(FILE *to, const flt_figure *f, device d, const char *ou
                     i, i + 1);
         fprintf(to, "$d%zu using 1:2 with %s linecolor %zu title ", i,
                 f->points  ? "points"
-                : f->log_x ? "linespoints"
-                           : "lines",
+                : f->plain ? "lines"
+                           : "linespoints",
                 i + 1);
         quoted(to, label);
         fputs(i + 1 < f->n_series ? ", " : "\n", to);
@@ -136,8 +136,11 @@ static flt_err run(const flt_sub_input *in, flt_store *store) {
 
 const flt_sub flt_sub_plot = {.name = "plot",
                               .arguments = "[RUN]",
-                              .summary = "Draws loss curves, errors, times through gnuplot: PNG, SVG or on the terminal",
-                              .example = "flt results plot --figure error-m -o error.svg",
+                              .summary = "Draws figures through gnuplot: PNG, SVG or on the terminal",
+                              .example = "flt results plot                               losses of the latest run\n"
+                                         "  flt results plot 3 --metric meta_loss -o loss.png\n"
+                                         "  flt results plot --figure error-m -o error.svg\n"
+                                         "  flt results plot --figure profile              performance profile of optimizers",
                               .options = options,
                               .max_words = 1,
                               .run = run};

@@ -13,8 +13,8 @@ static flt_err run(const flt_sub_input *in, flt_store *store) {
 }
 
 const flt_sub flt_sub_report = {.name = "report",
-                                .summary =
-                                    "Writes one self-contained HTML file: runs, verification, errors, times, optimizers, curves",
-                                .example = "flt results report -o report.html",
+                                .summary = "Writes one self-contained HTML file about the whole store",
+                                .example = "flt results report -o report.html\n"
+                                           "It asks nothing of the network; tables sort and filter where scripts may run.",
                                 .options = options,
                                 .run = run};

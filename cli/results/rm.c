@@ -39,8 +39,10 @@ static flt_err run(const flt_sub_input *in, flt_store *store) {
 
 const flt_sub flt_sub_rm = {.name = "rm",
                             .arguments = "RUN..",
-                            .summary = "Removes runs with all their rows; asks on a terminal, needs --yes elsewhere",
-                            .example = "flt results rm --yes 3 4",
+                            .summary = "Removes runs with all their rows; asks, or takes --yes",
+                            .example = "flt results rm 3                               asks on a terminal\n"
+                                       "  flt results rm --yes 3 4                       for scripts\n"
+                                       "Numbers of runs are never given twice.",
                             .options = options,
                             .min_words = 1,
                             .max_words = FLTX_SUB_WORDS,

@@ -2,6 +2,8 @@
 #include "results/sub.h"
 
 #include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 bool flt_collect(void *user, size_t n, const char *const *names, const char *const *values) {
     flt_collector *c = user;
@@ -10,10 +12,26 @@ bool flt_collect(void *user, size_t n, const char *const *names, const char *con
     return c->err == FLTE_OK;
 }
 
+// The width of the terminal, 0 elsewhere.
+static size_t terminal_width(void) {
+    struct winsize size = {0};
+    if (!isatty(STDOUT_FILENO) || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0) return 0;
+    return size.ws_col;
+}
+
+static flt_err print_table(const flt_sub_input *in, flt_table *t) {
+    if (in->common.json) return flt_table_print(t, FLTX_TABLE_JSON, stdout);
+    if (in->csv) return flt_table_print(t, FLTX_TABLE_CSV, stdout);
+    const size_t dropped = in->exact && !isatty(STDOUT_FILENO) ? 0 : flt_table_fit(t, terminal_width());
+    FLTX_TRY(flt_table_print(t, FLTX_TABLE_ALIGNED, stdout));
+    if (dropped > 0 && !in->common.quiet)
+        fprintf(stderr, "(%zu more column%s: a wider terminal, --csv or --json)\n", dropped, dropped == 1 ? "" : "s");
+    return FLTE_OK;
+}
+
 flt_err flt_print_rows(const flt_sub_input *in, flt_collector *c, flt_err err) {
-    const flt_format format = in->common.json ? FLTX_TABLE_JSON : in->csv ? FLTX_TABLE_CSV : FLTX_TABLE_AUTO;
     if (err == FLTE_OK) err = c->err;
-    if (err == FLTE_OK && c->table != NULL) err = flt_table_print(c->table, format, stdout);
+    if (err == FLTE_OK && c->table != NULL) err = print_table(in, c->table);
     if (err == FLTE_OK && c->table == NULL && in->common.json) printf("[]\n");
     const bool empty = c->table == NULL;
     flt_table_destroy(c->table);

@@ -12,8 +12,12 @@ static flt_err run(const flt_sub_input *in, flt_store *store) {
 const flt_sub flt_sub_sql = {.name = "sql",
                              .arguments = "\"SELECT ..\"",
                              .summary = "Answers one SELECT, read-only, limited in time and memory",
-                             .example = "flt results sql \"SELECT optimizer, task, final_loss FROM evaluation ORDER BY 3\"",
+                             .example =
+                                 "flt results sql \"SELECT task, optimizer, loss_iqm FROM leaderboard\"\n"
+                                 "  flt results sql \"SELECT * FROM run_summary WHERE seconds > 60\" --csv\n"
+                                 "`flt results schema` lists the tables and views; any SQLite client may open the file as well.",
                              .options = options,
                              .min_words = 1,
                              .max_words = 1,
+                             .exact = true,
                              .run = run};

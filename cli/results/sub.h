@@ -35,6 +35,7 @@ typedef struct flt_sub_input {
     flt_common common; // first: the parser of the common options fills it
     flt_run_filter filter;
     bool csv, yes, remove;
+    bool exact; // numbers keep their digits where the output is no terminal
     const char *output, *format, *metric, *table;
     size_t n_words;
     const char *words[FLTX_SUB_WORDS]; // plain arguments
@@ -47,6 +48,7 @@ typedef struct flt_sub {
     int mode;     // FLTX_STORE_READ, FLTX_STORE_WRITE
     bool creates; // a store that is not there
     size_t limit;
+    bool exact; // see flt_sub_input
     flt_err (*run)(const flt_sub_input *in, flt_store *store);
 } flt_sub;
 

@@ -99,12 +99,11 @@ static flt_err open_store(const flt_sub *sub, const char *path, flt_store **stor
 }
 
 int flt_sub_main(const flt_sub *sub, int argc, char **argv) {
-    static const struct argp_child children[] = {{&flt_common_argp, 0, "Common options", 9}, {0}};
+    static const struct argp_child children[] = {{&flt_reader_argp, 0, "Common options", 9}, {0}};
     char doc[2048];
-    snprintf(doc, sizeof doc, "%s.\v%s%s", sub->summary,
-             sub->example == NULL ? "" : "example: ", sub->example == NULL ? "" : sub->example);
+    snprintf(doc, sizeof doc, "%s.\vExamples:\n  %s", sub->summary, sub->example);
     const struct argp argp = {sub->options, parse, sub->arguments, doc, children, NULL, NULL};
-    context c = {.in = {.common = flt_common_defaults(), .filter = {.limit = sub->limit}}, .sub = sub};
+    context c = {.in = {.common = flt_common_defaults(), .filter = {.limit = sub->limit}, .exact = sub->exact}, .sub = sub};
     flt_store *store = NULL;
     flt_parse(&argp, argc, argv, &c);
     flt_err err = open_store(sub, c.in.common.db, &store);

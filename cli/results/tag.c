@@ -14,7 +14,8 @@ static flt_err run(const flt_sub_input *in, flt_store *store) {
 const flt_sub flt_sub_tag = {.name = "tag",
                              .arguments = "RUN NAME..",
                              .summary = "Gives words to a run, for `list --tag NAME`",
-                             .example = "flt results tag last baseline",
+                             .example = "flt results tag last baseline good\n"
+                                        "  flt results tag 3 good --remove",
                              .options = options,
                              .min_words = 2,
                              .max_words = FLTX_SUB_WORDS,

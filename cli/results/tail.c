@@ -103,7 +103,8 @@ static flt_err run(const flt_sub_input *in, flt_store *store) {
 
 const flt_sub flt_sub_tail = {.name = "tail",
                               .arguments = "[RUN]",
-                              .summary = "Follows a running job: progress, time left, current metrics; ends with it",
-                              .example = "flt results tail",
+                              .summary = "Follows a running job: progress, time left, current metrics",
+                              .example = "flt results tail                               the latest job that runs\n"
+                                         "  flt results tail 3                             this one",
                               .max_words = 1,
                               .run = run};

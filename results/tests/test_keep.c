@@ -74,10 +74,10 @@ Test(keep, sparklines_draw_curves) {
     cr_assert(flt_sink_metric(flt_store_sink(s), "one", 1, 3.0) == FLTE_OK, "%s", flt_error());
     cr_assert(flt_store_end(s, "done", 0, NULL) == FLTE_OK, "%s", flt_error());
     const char *text = show(s, 1, "sparklines");
-    cr_assert(strstr(text, "|▁▂▃▄▅▆▇█x▁\n") != NULL, "%s", text);
-    cr_assert(strstr(text, "|▁▁▁▁▁▁▁▁▁▁\n") != NULL, "%s", text);
-    cr_assert(strstr(text, "|████▇▇▇▇▆▆▆▆▅▅▅▅▄▄▄▄▃▃▃▃▂▂▂▂▁▁▁▁\n") != NULL, "%s", text);
-    cr_assert(strstr(text, "3.0|3.0|NULL\n") != NULL, "%s", text);
+    cr_assert(strstr(text, "|▁▂▃▄▅▆▇█x▁|") != NULL, "%s", text);
+    cr_assert(strstr(text, "|▁▁▁▁▁▁▁▁▁▁|") != NULL, "%s", text);
+    cr_assert(strstr(text, "|████▇▇▇▇▆▆▆▆▅▅▅▅▄▄▄▄▃▃▃▃▂▂▂▂▁▁▁▁|") != NULL, "%s", text);
+    cr_assert(strstr(text, "|3.0|NULL|1|1|3.0|3.0\n") != NULL, "%s", text);
     flt_store_close(s);
 }
 

@@ -28,8 +28,8 @@ static long long count(const char *table) {
 static const struct {
     const char *table;
     long long rows;
-} v1_rows[] = {{"run", 5},    {"param", 51}, {"metric", 470},     {"series", 12},    {"check_result", 38},
-               {"ladder", 6}, {"tag", 2},    {"note", 1},         {"evaluation", 2}, {"artifact", 1},
+} v1_rows[] = {{"run", 5},    {"param", 51}, {"metric", 470},    {"series", 12},    {"check_result", 38},
+               {"ladder", 6}, {"tag", 2},    {"note", 1},        {"evaluation", 2}, {"artifact", 1},
                {"env", 1},    {"event", 0},  {"metric_name", 7}, {"timing", 0}};
 
 static void check_v1(const char *label) {

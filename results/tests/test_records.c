@@ -56,7 +56,7 @@ Test(records, every_kind_comes_back) {
     cr_assert(flt_store_flush(s) == FLTE_OK, "%s", flt_error());
     same("checks", show(s, 0, "checks"), "flt|causal|flt n=33|2.5|pass|NULL|NULL\nflt|causal|flt n=34|nan|fail|NULL|NULL\n");
     same("ladder", show(s, 0, "ladder"), "flt|window|NULL|64|8|16|4|1|1|0.25|0.125|inf|0.5|2.0|4096|1099511627776\n");
-    same("evaluations", show(s, 0, "evaluations"), "flt|digits_mlp|3|500|0.01|nan|-inf|NULL|inf|adam|NULL|NULL|NULL|NULL|NULL\n");
+    same("evaluations", show(s, 0, "evaluations"), "flt|digits_mlp|3|nan|-inf|NULL|inf|adam|500|0.01|NULL|NULL|NULL|NULL|NULL\n");
     same("special", ask(s, "SELECT special FROM evaluation"),
          "{\"final_loss\":\"nan\",\"test_loss\":\"-inf\",\"steps_to_baseline\":\"inf\"}\n");
     same("timings", show(s, 0, "timings"), "attend|fwd|NULL|64|NULL|NULL|NULL|NULL|0|NULL|0.001\n");

@@ -69,7 +69,8 @@ flt_err flt_store_end(flt_store *s, const char *status, int exit_code, const cha
 typedef bool (*flt_row_fn)(void *user, size_t n, const char *const *names, const char *const *values);
 flt_err flt_store_list(flt_store *s, size_t limit /* 0: all */, flt_row_fn row, void *user); // latest first
 // FLTE_NAME when there is no such run (0: the latest) or part. The part `run` is rows of name and value, the others are tables.
-// Further parts: curves, timings, events, tags, notes; sparklines (as metrics, with the curve drawn in UTF-8 blocks).
+// Further parts: curves, timings, events, tags, notes; and for people: sparklines (as metrics, with the curve drawn in UTF-8
+// blocks), verdicts and not passed (of checks), errors (means of the ladder), means (of evaluations), times (of timings).
 flt_err flt_store_show(flt_store *s, long long run, const char *part /* run|params|metrics|checks|ladder|evaluations|artifacts */,
                        flt_row_fn row, void *user);
 // One SELECT, read-only, with limits in time (2 s) and memory (256 MiB) unless set otherwise. FLTE_USAGE when it would write or

@@ -49,7 +49,8 @@ flt_err flt_store_import(flt_store *s, const char *path, flt_import *out);
 
 // ---- comparison of two groups of runs, each "3" or "3,4,5" (their values are pooled).  Parts: differences (parameters and
 // provenance that are not the same: name, a, b); metrics (means, the difference b - a with a 95 % bootstrap interval,
-// Mann-Whitney p); timings (medians, their ratio b / a with a 99 % interval, p, verdict: slower, faster, same, too few).
+// Mann-Whitney p); timings (medians, their ratio b / a with a 99 % interval, p, verdict: slower, faster, same, too few;
+// machine: it is, but not against the probes that the benchmark ran beside it).
 flt_err flt_store_compare(flt_store *s, const char *a, const char *b, const char *part, flt_row_fn row, void *user);
 // Leaderboard, the best first: of optimizers by a field of evaluations (default final_loss; *_metric: larger is better), of
 // attention mechanisms by a field of the ladder. Inter-quartile mean over the latest value of each seed with a 95 % bootstrap
@@ -69,15 +70,17 @@ typedef struct flt_figure_series {
 } flt_figure_series;
 typedef struct flt_figure {
     const char *name, *title, *x, *y; // x, y: what the axes mean
-    bool log_x, log_y, points;        // points: not joined by lines
-    bool left_out;                    // there were more series than fit
+    bool log_x, log_y;
+    bool points, plain; // points: not joined by lines; plain: lines without marks
+    bool left_out;      // there were more series than fit
     size_t n_series;
     flt_figure_series series[FLTX_FIGURE_SERIES];
 } flt_figure;
 // Figures: curves (losses of a run by step, or the metric; run 0: the latest that has any), error-m and error-r (error against
-// exact attention by features and frequencies, with fitted slopes), time (by length, with the crossover), fidelity (error by
-// time), profile (performance profile of optimizers by steps to the baseline's loss, or the metric: final_loss, test_loss,
-// seconds, seconds_to_baseline); run 0: all runs. A figure may have no series. FLTE_NAME when there is no such figure or run.
+// exact attention by features and frequencies, with fitted slopes), time and bench-time (by length, with the crossover; of the
+// error ladder and of the latest benchmark), fidelity (error by time), profile (performance profile of optimizers by steps to the
+// baseline's loss, or the metric: final_loss, test_loss, seconds, seconds_to_baseline); run 0: all runs. A figure may have no
+// series. FLTE_NAME when there is no such figure or run.
 flt_err flt_figure_create(flt_store *s, const char *name, long long run, const char *metric /* NULL: any loss */,
                           flt_figure **out);
 void flt_figure_destroy(flt_figure *f);
