@@ -105,7 +105,7 @@ static void absorb_keys(const flt_att_linear *a, slot *w, flt_att_rows rows, con
     a->tiles->column_max(n, features, w->uk, w->top);
     state_raise(a, &w->run, w->top);
     a->tiles->key_features(n, features, w->uk, w->run.c, w->fk);
-    a->tiles->column_sum(n, features, w->fk, w->top, w->run.z);
+    a->tiles->column_sum(n, features, w->fk, w->run.z);
     flt_gemm(true, false, features, a->dv, n, 1, w->fk, features, v, a->dv, 1, w->run.s, a->dv);
 }
 
@@ -161,7 +161,7 @@ static size_t run_segment(const flt_att_linear *a, slot *w, size_t from, size_t 
     flt_gemm(false, false, rows, dv, features, 1, w->fq, features, w->run.s, dv, 0, out, dv);
     flt_gemm(false, false, rows, dv, rows, 1, w->a, rows, v, dv, 1, out, dv);
     w->flagged += divide_rows(a->tiles, end - from, dv, out, w->den);
-    a->tiles->column_sum(end - from, features, w->fk, w->top, w->run.z);
+    a->tiles->column_sum(end - from, features, w->fk, w->run.z);
     flt_gemm(true, false, features, dv, end - from, 1, w->fk, features, v, dv, 1, w->run.s, dv);
     return end;
 }

@@ -10,8 +10,12 @@
 // precision 25 decades above for sums and values, and what underflows below it is 1e-25 of a denominator that is at least one.
 #define FLTX_ATT_CAP 30
 
-// Logits of a tile on their way through online softmax: s [n, cols] becomes exp(s + bias - top), top [n] the running maximum of
-// each row (-inf at first), sum [n] its running sum; keep [n] receives the factor for what the row has gathered so far.
+// A logit may exceed the scale of its row's running sum by this much before the scale moves.
+#define FLTX_ATT_SLACK 8
+
+// Logits of a tile on their way through online softmax: s [n, cols] becomes exp(s + bias - top), top [n] the scale of each row,
+// at most SLACK below its running maximum (-inf at first), sum [n] its running sum; keep [n] receives the factor for what the row
+// has gathered so far.
 typedef struct flt_att_softmax_tile {
     size_t n, cols; // s is packed
     flt_real *s;
@@ -27,8 +31,8 @@ typedef struct flt_att_tiles {
     void (*start)(size_t n, size_t features, const flt_real *table, const flt_real *shift, flt_real *u);
     // top [F] = max over the rows of u [n, F]
     void (*column_max)(size_t n, size_t features, const flt_real *u, flt_real *top);
-    // z [F] += column sums of phi [n, F], which are formed by themselves in room [F] first
-    void (*column_sum)(size_t n, size_t features, const flt_real *phi, flt_real *room, flt_real *z);
+    // z [F] += column sums of phi [n, F], which are formed by themselves first
+    void (*column_sum)(size_t n, size_t features, const flt_real *phi, flt_real *z);
     // phi [n, F] = exp(min(u - c, CAP))
     void (*key_features)(size_t n, size_t features, const flt_real *u, const flt_real *c, flt_real *phi);
     // phi [n, F] = exp(u + c - max_f (u + c)), den [n] = phi . z

@@ -4,6 +4,11 @@
 
 #include "flt/simd.h"
 
+enum {
+    STRIP = 4,  // vectors of a row that column sums go down at once
+    BESIDE = 4, // rows that are worked on at once
+};
+
 // Vector i .. of a row with n elements; the last one may be partial, zeros behind it.
 FLTX_INLINE flt_vreal get(const flt_real *row, size_t i, size_t n) {
     return i + FLTX_LANES <= n ? flt_vreal_load(row + i) : flt_vreal_load_part(row + i, n - i);
@@ -11,10 +16,7 @@ FLTX_INLINE flt_vreal get(const flt_real *row, size_t i, size_t n) {
 
 // The same with -infinity behind the end: neutral for a maximum, nothing after exp.
 FLTX_INLINE flt_vreal get_log(const flt_real *row, size_t i, size_t n) {
-    if (i + FLTX_LANES <= n) return flt_vreal_load(row + i);
-    flt_vreal v = flt_vreal_load_part(row + i, n - i);
-    for (size_t l = n - i; l < FLTX_LANES; l++) v[l] = -(flt_real)INFINITY;
-    return v;
+    return i + FLTX_LANES <= n ? flt_vreal_load(row + i) : flt_vreal_load_part_or(row + i, n - i, -(flt_real)INFINITY);
 }
 
 FLTX_INLINE void put(flt_real *row, size_t i, size_t n, flt_vreal v) {
@@ -31,21 +33,37 @@ static void start(size_t n, size_t features, const flt_real *table, const flt_re
     }
 }
 
-static void column_max(size_t n, size_t features, const flt_real *u, flt_real *top) {
-    memcpy(top, u, features * sizeof *top);
+// Vectors f .. of every row, as many as `vectors` says: their largest values or their sums stay in registers down the rows.
+FLTX_INLINE void column_strip(size_t n, size_t features, const flt_real *x, size_t f, int vectors, bool max, flt_real *out) {
+    flt_vreal acc[STRIP];
+#pragma GCC unroll 4
+    for (int v = 0; v < vectors; v++) acc[v] = get(x, f + (size_t)v * FLTX_LANES, features);
     for (size_t i = 1; i < n; i++) {
-        const flt_real *row = u + i * features;
-        for (size_t f = 0; f < features; f += FLTX_LANES)
-            put(top, f, features, flt_vreal_max(get(row, f, features), get(top, f, features)));
+        x += features;
+#pragma GCC unroll 4
+        for (int v = 0; v < vectors; v++) {
+            const flt_vreal y = get(x, f + (size_t)v * FLTX_LANES, features);
+            acc[v] = max ? flt_vreal_max(y, acc[v]) : acc[v] + y;
+        }
+    }
+#pragma GCC unroll 4
+    for (int v = 0; v < vectors; v++) {
+        const size_t at = f + (size_t)v * FLTX_LANES;
+        put(out, at, features, max ? acc[v] : get(out, at, features) + acc[v]);
     }
 }
 
-static void column_sum(size_t n, size_t features, const flt_real *phi, flt_real *room, flt_real *z) {
-    memset(room, 0, features * sizeof *room);
-    for (size_t i = 0; i < n; i++) {
-        for (size_t f = 0; f < features; f++) room[f] += phi[i * features + f];
-    }
-    for (size_t f = 0; f < features; f++) z[f] += room[f];
+static void column_max(size_t n, size_t features, const flt_real *u, flt_real *top) {
+    size_t f = 0;
+    for (; f + STRIP * FLTX_LANES <= features; f += STRIP * FLTX_LANES) column_strip(n, features, u, f, STRIP, true, top);
+    for (; f < features; f += FLTX_LANES) column_strip(n, features, u, f, 1, true, top);
+}
+
+static void column_sum(size_t n, size_t features, const flt_real *phi, flt_real *z) {
+    size_t f = 0;
+    if (n == 0) return;
+    for (; f + STRIP * FLTX_LANES <= features; f += STRIP * FLTX_LANES) column_strip(n, features, phi, f, STRIP, false, z);
+    for (; f < features; f += FLTX_LANES) column_strip(n, features, phi, f, 1, false, z);
 }
 
 static void key_features(size_t n, size_t features, const flt_real *u, const flt_real *c, flt_real *phi) {
@@ -56,23 +74,42 @@ static void key_features(size_t n, size_t features, const flt_real *u, const flt
     }
 }
 
+// `rows` rows at once, so that one's sums across lanes wait beside another's work.
+FLTX_INLINE void query_rows(int rows, size_t features, const flt_real *u, const flt_real *c, const flt_real *z, flt_real *phi,
+                            flt_real *den) {
+    flt_vreal high[BESIDE], top[BESIDE], sum[BESIDE];
+#pragma GCC unroll 4
+    for (int r = 0; r < rows; r++) high[r] = flt_vreal_set(-(flt_real)INFINITY), sum[r] = flt_vreal_set(0);
+    for (size_t f = 0; f < features; f += FLTX_LANES) {
+        const flt_vreal shift = get(c, f, features);
+#pragma GCC unroll 4
+        for (int r = 0; r < rows; r++) {
+            const flt_vreal x = get_log(u + (size_t)r * features, f, features) + shift;
+            high[r] = flt_vreal_max(x, high[r]);
+            put(phi + (size_t)r * features, f, features, x);
+        }
+    }
+#pragma GCC unroll 4
+    for (int r = 0; r < rows; r++) top[r] = flt_vreal_set(flt_vreal_largest(high[r]));
+    for (size_t f = 0; f < features; f += FLTX_LANES) {
+        const flt_vreal weight = get(z, f, features);
+#pragma GCC unroll 4
+        for (int r = 0; r < rows; r++) {
+            flt_real *row = phi + (size_t)r * features;
+            const flt_vreal x = flt_vreal_exp(get_log(row, f, features) - top[r]);
+            sum[r] += x * weight;
+            put(row, f, features, x);
+        }
+    }
+#pragma GCC unroll 4
+    for (int r = 0; r < rows; r++) den[r] = flt_vreal_sum(sum[r]);
+}
+
 static void query_features(size_t n, size_t features, const flt_real *u, const flt_real *c, const flt_real *z, flt_real *phi,
                            flt_real *den) {
-    for (size_t i = 0; i < n; i++, u += features, phi += features) {
-        flt_vreal high = flt_vreal_set(-(flt_real)INFINITY), sum = {0};
-        for (size_t f = 0; f < features; f += FLTX_LANES) {
-            const flt_vreal x = get_log(u, f, features) + get(c, f, features);
-            high = flt_vreal_max(x, high);
-            put(phi, f, features, x);
-        }
-        const flt_vreal top = flt_vreal_set(flt_vreal_largest(high));
-        for (size_t f = 0; f < features; f += FLTX_LANES) {
-            const flt_vreal x = flt_vreal_exp(get_log(phi, f, features) - top);
-            sum += x * get(z, f, features);
-            put(phi, f, features, x);
-        }
-        den[i] = flt_vreal_sum(sum);
-    }
+    size_t i = 0;
+    for (; i + BESIDE <= n; i += BESIDE) query_rows(BESIDE, features, u + i * features, c, z, phi + i * features, den + i);
+    for (; i < n; i++) query_rows(1, features, u + i * features, c, z, phi + i * features, den + i);
 }
 
 FLTX_INLINE flt_real row_sum(size_t n, const flt_real *row) {
@@ -95,44 +132,68 @@ static void scale_rows(size_t n, size_t cols, flt_real *x, const flt_real *f) {
     }
 }
 
-// Adds the bias to a row of logits and gives the largest.
-FLTX_INLINE flt_real add_bias(size_t n, flt_real *s, const flt_real *bias) {
-    flt_vreal high = flt_vreal_set(-(flt_real)INFINITY);
-    for (size_t j = 0; j < n; j += FLTX_LANES) {
-        flt_vreal x = get_log(s, j, n);
-        if (bias != NULL) {
-            x += get(bias, j, n);
-            put(s, j, n, x);
-        }
-        high = flt_vreal_max(x, high);
-    }
-    return flt_vreal_largest(high);
+// The largest logit of a row has become `high`. The scale of what is gathered moves only when it has to: a few decades are no
+// loss, and most tiles then leave their row's output alone.
+FLTX_INLINE void raise_top(const flt_att_softmax_tile *t, size_t i, flt_real high) {
+    t->keep[i] = 1;
+    if (!(high - FLTX_ATT_SLACK > t->top[i])) return;
+    t->keep[i] = flt_vreal_exp(flt_vreal_set(t->top[i] - high))[0];
+    t->top[i] = high;
 }
 
-FLTX_INLINE flt_real exp_row(size_t n, flt_real *s, flt_real top) {
-    flt_vreal sum = {0};
+// Columns 0 .. n - 1 of rows i .. i + rows - 1, side by side as in query_rows.
+FLTX_INLINE void softmax_rows(const flt_att_softmax_tile *t, size_t i, int rows, size_t n) {
+    flt_real *s = t->s + i * t->cols;
+    const flt_real *bias = t->bias != NULL ? t->bias + (ptrdiff_t)i * t->ldb : NULL;
+    flt_vreal high[BESIDE], top[BESIDE], sum[BESIDE];
+#pragma GCC unroll 4
+    for (int r = 0; r < rows; r++) high[r] = flt_vreal_set(-(flt_real)INFINITY), sum[r] = flt_vreal_set(0);
     for (size_t j = 0; j < n; j += FLTX_LANES) {
-        const flt_vreal x = flt_vreal_exp(get_log(s, j, n) - top);
-        sum += x;
-        put(s, j, n, x);
+#pragma GCC unroll 4
+        for (int r = 0; r < rows; r++) {
+            flt_vreal x = get_log(s + (size_t)r * t->cols, j, n);
+            if (bias != NULL) {
+                x += get(bias + r * t->ldb, j, n);
+                put(s + (size_t)r * t->cols, j, n, x);
+            }
+            high[r] = flt_vreal_max(x, high[r]);
+        }
     }
-    return flt_vreal_sum(sum);
+#pragma GCC unroll 4
+    for (int r = 0; r < rows; r++) {
+        raise_top(t, i + (size_t)r, flt_vreal_largest(high[r]));
+        top[r] = flt_vreal_set(t->top[i + (size_t)r]);
+    }
+    for (size_t j = 0; j < n; j += FLTX_LANES) {
+#pragma GCC unroll 4
+        for (int r = 0; r < rows; r++) {
+            const flt_vreal x = flt_vreal_exp(get_log(s + (size_t)r * t->cols, j, n) - top[r]);
+            sum[r] += x;
+            put(s + (size_t)r * t->cols, j, n, x);
+        }
+    }
+#pragma GCC unroll 4
+    for (int r = 0; r < rows; r++) t->sum[i + (size_t)r] = t->sum[i + (size_t)r] * t->keep[i + (size_t)r] + flt_vreal_sum(sum[r]);
+}
+
+// How many columns row i may see.
+FLTX_INLINE size_t seen(const flt_att_softmax_tile *t, size_t i) {
+    const ptrdiff_t cols = (ptrdiff_t)t->cols, sees = t->causal ? t->valid + (ptrdiff_t)i : cols;
+    return (size_t)(sees < 0 ? 0 : sees < cols ? sees : cols);
 }
 
 static void softmax(const flt_att_softmax_tile *t) {
-    for (size_t i = 0; i < t->n; i++) {
-        flt_real *row = t->s + i * t->cols;
-        const ptrdiff_t cols = (ptrdiff_t)t->cols, sees = t->causal ? t->valid + (ptrdiff_t)i : cols;
-        const size_t n = (size_t)(sees < 0 ? 0 : sees < cols ? sees : cols);
-        memset(row + n, 0, (t->cols - n) * sizeof *row);
-        t->keep[i] = 1;
-        if (n == 0) continue;
-        const flt_real high = add_bias(n, row, t->bias != NULL ? t->bias + (ptrdiff_t)i * t->ldb : NULL);
-        if (high > t->top[i]) {
-            t->keep[i] = flt_vreal_exp(flt_vreal_set(t->top[i] - high))[0];
-            t->top[i] = high;
+    for (size_t i = 0; i < t->n;) {
+        const size_t n = seen(t, i), cols = t->cols;
+        if (n == cols && i + BESIDE <= t->n) {
+            softmax_rows(t, i, BESIDE, cols);
+            i += BESIDE;
+            continue;
         }
-        t->sum[i] = t->sum[i] * t->keep[i] + exp_row(n, row, t->top[i]);
+        memset(t->s + i * cols + n, 0, (cols - n) * sizeof *t->s);
+        t->keep[i] = 1;
+        if (n > 0) softmax_rows(t, i, 1, n);
+        i++;
     }
 }
 

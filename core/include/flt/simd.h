@@ -109,6 +109,18 @@ FLTX_INLINE flt_vreal flt_vreal_blend(flt_vint mask, flt_vreal yes, flt_vreal no
     return (flt_vreal)((mask & (flt_vint)yes) | (~mask & (flt_vint)no));
 }
 
+// The first n < FLTX_LANES elements and `fill` behind them.
+FLTX_INLINE flt_vreal flt_vreal_load_part_or(const flt_real *p, size_t n, flt_real fill) {
+#if FLTX_VBYTES == 64 && !defined(__SANITIZE_ADDRESS__)
+    return FLTX_MM(mask_loadu)(flt_vreal_set(fill), (1u << n) - 1, p);
+#else
+    flt_real room[FLTX_LANES];
+    for (size_t l = 0; l < FLTX_LANES; l++) room[l] = fill;
+    memcpy(room, p, n * sizeof *p);
+    return flt_vreal_load(room);
+#endif
+}
+
 // a < b ? yes : no, a <= b ? yes : no; both give `no` where a or b is NaN
 FLTX_INLINE flt_vreal flt_vreal_if_less(flt_vreal a, flt_vreal b, flt_vreal yes, flt_vreal no) {
 #if FLTX_VBYTES == 64
