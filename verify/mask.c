@@ -7,6 +7,7 @@
 // of one frequency is known, c^2/2 (1 + f(2z)/c) - f(z)^2, and has to come out. Local encodings on real offsets estimate their
 // band-limited mask (see core/rpe/engine/local.h), here integrated by Simpson's rule. It would fail for g/p with a wrong
 // constant, for a factor 2 of the even spectrum, for heads that share their frequencies, for points that leave holes.
+#include "engine/encodings.h"
 #include "engine/oracle.h"
 #include "engine/statistics.h"
 
@@ -16,69 +17,34 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { HEADS = 256, R = 16, OFFSETS = 4, LAGS = 21, SIZES = 3 };
+enum { HEADS = 256, R = 16, OFFSETS = 4, SIZES = 3 };
 static const char *const samplings[] = {"mc", "orthogonal", "qmc", "quadrature"};
 enum { MC, ORTHOGONAL, QMC, QUADRATURE };
-
-// Arguments of any encoding: those that it does not know are left out.
-typedef struct values {
-    double w[2], mu[6], s2[2], c, v, scale, band, lag_bias[2 * LAGS - 1];
-    double pos[3 * (OFFSETS + 1)]; // position 0 and the offsets
-    bool whole;
-} values;
 
 typedef struct subject {
     const flt_rpe_kind *kind;
     size_t l;
     int how;
-    const values *values;
+    const flt_encoding_case *values;
     flt_rpe_args args;
+    double pos[3 * (OFFSETS + 1)]; // [OFFSETS + 1, l]: the offsets, then the origin
 } subject;
 
-static values values_of(const flt_rpe_kind *kind) {
+static void place(subject *s) {
     static const double offsets[3 * OFFSETS] = {0.2, -0.1, 0.15, 0.45, 0.3, -0.2, 0.75, -0.5, 0.4, 1.1, 0.2, 0.6};
-    values x = {.w = {0.7, -0.4}, .mu = {0.3, -0.2, 0.1, 0.5, 0.2, -0.4}, .s2 = {0.5, 0.8}, .c = 1.3, .v = 0.6, .scale = 0.7};
-    x.band = 4.0;
-    x.whole = (kind->kind.caps & FLTX_RPE_GRID) != 0;
-    if (x.whole) x.v = 2.0;
-    for (size_t k = 0; k < LAGS; k++)
-        x.lag_bias[LAGS - 1 - k] = x.lag_bias[LAGS - 1 + k] = cos(0.7 * (double)k) / (1.0 + 0.3 * (double)k);
-    for (size_t i = 0; i < 3 * OFFSETS; i++) x.pos[i] = x.whole ? (double)(2 * (i / 3)) + 1.0 : offsets[i];
-    return x;
+    memset(s->pos, 0, sizeof s->pos);
+    for (size_t i = 0; i < OFFSETS * s->l; i++)
+        s->pos[i] = flt_encoding_whole(s->kind) ? (double)(2 * i + 1) : offsets[i / s->l * 3 + i % s->l];
 }
 
 // ---- plans
 
-static bool takes(const flt_rpe_kind *kind, const char *name) {
-    for (size_t i = 0; i < sizeof kind->args / sizeof *kind->args && kind->args[i].name != NULL; i++)
-        if (strcmp(kind->args[i].name, name) == 0) return true;
-    return false;
-}
-
-// pos [OFFSETS + 1, l]: the offsets, then the origin
-static size_t list_args(const subject *s, double *pos, flt_attention_arg *args) {
-    const values *x = s->values;
-    const flt_attention_arg all[] = {{"w", 1, {2}, x->w},        {"mu", 2, {2, s->l}, x->mu},
-                                     {"s2", 1, {2}, x->s2},      {"c", 0, {0}, &x->c},
-                                     {"v", 0, {0}, &x->v},       {"scale", 0, {0}, &x->scale},
-                                     {"band", 0, {0}, &x->band}, {"lag_bias", 1, {2 * LAGS - 1}, x->lag_bias}};
-    size_t n = 0;
-    memset(pos, 0, 3 * (OFFSETS + 1) * sizeof *pos);
-    for (size_t i = 0; i < OFFSETS; i++)
-        for (size_t a = 0; a < s->l; a++) pos[i * s->l + a] = x->pos[3 * i + a];
-    args[n++] = (flt_attention_arg){"pos", 2, {OFFSETS + 1, s->l}, pos};
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-        if (takes(s->kind, all[i].name)) args[n++] = all[i];
-    return n;
-}
-
 static flt_err make_plan(const flt_check_context *c, const subject *s, size_t heads, size_t r, flt_attention **out) {
     const flt_attention_kind *kind = NULL;
     flt_params *params = NULL;
-    flt_attention_arg args[9];
-    double pos[3 * (OFFSETS + 1)];
+    flt_attention_arg args[1 + FLTX_CASE_MAX_ARGS] = {{"pos", 2, {OFFSETS + 1, s->l}, s->pos}};
     char text[64];
-    const size_t n = list_args(s, pos, args);
+    const size_t n = 1 + flt_encoding_case_args(s->values, args + 1);
     FLTX_TRY(flt_attention_find("flt", &kind));
     FLTX_TRY(flt_params_create("flt", kind->kind.params, &params));
     snprintf(text, sizeof text, "m=1,draw=iid,r=%zu,sampling=%s", r, samplings[s->how]);
@@ -112,7 +78,7 @@ static flt_err estimates(const flt_check_context *c, const subject *s, size_t r,
             double sum = 0.0;
             for (size_t m = 0; m < r; m++) {
                 double turns = 0.0;
-                for (size_t a = 0; a < s->l; a++) turns += xi[m * s->l + a] * s->values->pos[3 * i + a];
+                for (size_t a = 0; a < s->l; a++) turns += xi[m * s->l + a] * s->pos[i * s->l + a];
                 sum += rho[m] * cos(FLTX_TWO_PI * turns);
             }
             x[i * HEADS + h] = sum / (double)r;
@@ -145,9 +111,9 @@ static double shell(size_t l, double k, double z) {
 }
 
 static double mean_at(const subject *s, size_t offset) {
-    const values *x = s->values;
+    const flt_encoding_case *x = s->values;
     double z[3], f = 0.0, size = 0.0;
-    for (size_t a = 0; a < s->l; a++) z[a] = x->pos[3 * offset + a], size += z[a] * z[a];
+    for (size_t a = 0; a < s->l; a++) z[a] = s->pos[offset * s->l + a], size += z[a] * z[a];
     if (strcmp(s->kind->kind.name, "ball") == 0) return integrate(s, x->band / x->v, shell, sqrt(size));
     if (strcmp(s->kind->kind.name, "box") == 0) { // axis by axis
         subject axis = *s;
@@ -183,7 +149,7 @@ static flt_err variance_as_stated(flt_check_context *c, const subject *s, const 
     char label[128];
     for (size_t i = 0; i < OFFSETS; i++) {
         flt_moments sample = {0};
-        for (size_t a = 0; a < s->l; a++) z[a] = s->values->pos[3 * i + a], both[a] = 2.0 * z[a];
+        for (size_t a = 0; a < s->l; a++) z[a] = s->pos[i * s->l + a], both[a] = 2.0 * z[a];
         s->kind->closed_form(&s->args, 1, z, &f);
         s->kind->closed_form(&s->args, 1, both, &f2);
         for (size_t h = 0; h < HEADS; h++) flt_moments_add(&sample, x[i * HEADS + h]);
@@ -226,31 +192,21 @@ static flt_err rule(flt_check_context *c, const subject *s, double *x) {
 }
 
 static flt_err on_subject(flt_check_context *c, const subject *s, double *x) {
-    const bool rule_only = s->kind->place == NULL, kernel = takes(s->kind, "scale");
+    const bool rule_only = s->kind->place == NULL, kernel = flt_encoding_takes(s->kind, "scale");
     if (s->how == QUADRATURE) return rule_only ? FLTE_OK : rule(c, s, x);
     if (rule_only && s->how != MC) return FLTE_OK; // the encoding keeps its own way whatever is asked
     FLTX_TRY(unbiased(c, s, R, x));
     if (kernel) FLTX_TRY(variance_as_stated(c, s, x));
     const bool wanted = c->config->full || strcmp(s->kind->kind.name, "gaussian") == 0;
-    if (rule_only) return unbiased(c, s, 2 * R, x); // as many as make a table's rule exact
+    if (rule_only) return unbiased(c, s, 3 * R, x); // as many as make a table's rule exact
     return wanted && s->l == 1 ? slope(c, s, x) : FLTE_OK;
 }
 
 static flt_err on_encoding(flt_check_context *c, const flt_rpe_kind *kind, double *x) {
-    const values v = values_of(kind);
-    for (size_t l = 1; l <= (v.whole ? 1 : 3); l++) {
-        subject s = {.kind = kind, .l = l, .values = &v};
-        s.args = (flt_rpe_args){.l = l,
-                                .t = 2,
-                                .w = v.w,
-                                .mu = v.mu,
-                                .s2 = v.s2,
-                                .c = v.c,
-                                .v = v.v,
-                                .scale = v.scale,
-                                .band = v.band,
-                                .n = LAGS,
-                                .lag_bias = v.lag_bias};
+    for (size_t l = 1; l <= flt_encoding_dimensions(kind); l++) {
+        const flt_encoding_case v = flt_encoding_case_of(kind, l, true);
+        subject s = {.kind = kind, .l = l, .values = &v, .args = flt_encoding_case_values(&v)};
+        place(&s);
         for (s.how = MC; s.how <= (l == 1 ? QUADRATURE : QMC); s.how++) FLTX_TRY(on_subject(c, &s, x));
     }
     return FLTE_OK;

@@ -3,8 +3,10 @@
 //
 // For mechanisms that compute their mask this is an identity of the output. Random features break it at finite m, but in a known
 // way: the shift turns each snippet pair (cos, sin) by 2 pi xi.s, and omega turned the same way undoes it: out(r; omega turned) =
-// out(r + s; omega). It would fail for a cosine swapped with a sine, for absolute positions that slip in, and for phases reduced
-// in single precision.
+// out(r + s; omega). nprf takes positions in a row, fftnet takes none, but is a circular convolution up to its threshold:
+// turning the sequence turns its output. (spe knows token numbers alone, and its codes are stationary in distribution: see the
+// check `template`; fourier is bound to the ends of the sequence.) It would fail for a cosine swapped with a sine, for absolute
+// positions that slip in, for phases reduced in single precision.
 #include "engine/oracle.h"
 
 #include "flt/memory.h"
@@ -80,11 +82,71 @@ static flt_err on_problem(flt_check_context *c, const flt_attention_kind *kind, 
     return err;
 }
 
+// ---- positions in a row; token numbers
+
+static flt_err row_plan(const flt_problem *p, const flt_attention_kind *kind, double from, double *pos, flt_attention **out) {
+    for (size_t i = 0; i < p->N; i++) pos[i] = from + 0.125 * (double)i;
+    const flt_attention_arg args[] = {
+        {"pos", 2, {p->N, 1}, pos}, {"w", 1, {2}, p->w}, {"mu", 2, {2, 1}, p->mu}, {"s2", 1, {2}, p->s2}};
+    return flt_problem_plan(p, kind, 1, sizeof args / sizeof *args, args, out);
+}
+
+static flt_err on_row(flt_check_context *c, const flt_attention_kind *kind, flt_problem *p) {
+    flt_attention *here = NULL, *there = NULL;
+    flt_real *want = NULL;
+    double *pos = NULL;
+    p->options = "rpe=gaussian_mixture,crossover=64";
+    flt_err err = flt_alloc(p->N, sizeof *pos, &pos);
+    if (err == FLTE_OK) err = row_plan(p, kind, 0.0, pos, &here);
+    if (err == FLTE_OK) err = row_plan(p, kind, SHIFT, pos, &there);
+    if (err == FLTE_OK) err = flt_alloc(flt_problem_rows(p) * p->dv, sizeof *want, &want);
+    if (err == FLTE_OK) {
+        flt_attention_forward(here, p->q, p->k, p->v, want);
+        flt_attention_forward(there, p->q, p->k, p->v, p->out);
+        err = flt_check_case(c, kind->kind.name, flt_problem_label(p, "positions in a row + 512"),
+                             flt_output_ratio(p, p->out, want, 8.0));
+    }
+    flt_free(want);
+    flt_free(pos);
+    flt_attention_destroy(here);
+    flt_attention_destroy(there);
+    return err;
+}
+
+// y [B H, N, d] = x turned by `by` tokens
+static void turn(const flt_problem *p, size_t by, const flt_real *x, flt_real *y) {
+    for (size_t row = 0; row < flt_problem_rows(p); row++) {
+        const size_t to = row - row % p->N + (row + by) % p->N;
+        memcpy(y + to * p->d, x + row * p->d, p->d * sizeof *y);
+    }
+}
+
+static flt_err on_ring(flt_check_context *c, const flt_attention_kind *kind, flt_problem *p) {
+    flt_attention *plan = NULL;
+    flt_real *want = NULL;
+    const size_t by = 1 + p->N / 3;
+    flt_err err = flt_problem_plan(p, kind, 1, 0, NULL, &plan);
+    if (err == FLTE_OK) err = flt_alloc(flt_problem_rows(p) * p->d, sizeof *want, &want);
+    if (err == FLTE_OK) {
+        flt_attention_forward(plan, p->q, NULL, NULL, p->out);
+        turn(p, by, p->out, want);
+        turn(p, by, p->q, p->k);
+        flt_attention_forward(plan, p->k, NULL, NULL, p->out);
+        err =
+            flt_check_case(c, kind->kind.name, flt_problem_label(p, "turned by a third"), flt_output_ratio(p, p->out, want, 8.0));
+    }
+    flt_free(want);
+    flt_attention_destroy(plan);
+    return err;
+}
+
 static flt_err on_mechanism(flt_check_context *c, const flt_attention_kind *kind) {
-    return flt_each_problem(c, kind, on_problem);
+    if ((kind->kind.caps & FLTX_ATT_RPE) != 0) return flt_each_problem(c, kind, on_problem);
+    if ((kind->kind.caps & FLTX_ATT_MIXING) != 0) return flt_each_problem(c, kind, on_ring);
+    return strcmp(kind->kind.name, "nprf") == 0 ? flt_each_problem(c, kind, on_row) : FLTE_OK;
 }
 static flt_err run(flt_check_context *c) {
-    return flt_each_mechanism(c, FLTX_ATT_RPE, on_mechanism);
+    return flt_each_mechanism(c, 0, on_mechanism);
 }
 
 const flt_check_kind flt_check_kind_translation = {

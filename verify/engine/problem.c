@@ -140,16 +140,17 @@ flt_err flt_each_mechanism(flt_check_context *c, unsigned caps, flt_mechanism_bo
 }
 
 flt_err flt_each_problem(flt_check_context *c, const flt_attention_kind *kind, flt_problem_body body) {
-    static const size_t quick[] = {1, 2, 3, 7, 32, 33, 65, 130},
-                        full[] = {1, 2, 3, 5, 7, 16, 31, 32, 33, 64, 97, 127, 128, 129, 200, 257, 513};
+    static const size_t quick[] = {1, 2, 3, 5, 8, 31, 33, 64, 65, 127, 130},
+                        full[] = {1,  2,  3,  4,   5,   7,   8,   15,  16,  17,  31,  32,  33,  63,
+                                  64, 65, 97, 127, 128, 129, 191, 200, 255, 256, 257, 509, 512, 513};
     static const struct {
         size_t d, dv, m, r, l, heads;
-    } shapes[] = {{8, 5, 16, 4, 1, 2}, {1, 1, 1, 1, 1, 1}, {17, 8, 7, 3, 2, 1}, {32, 16, 65, 9, 3, 2}};
+    } shapes[] = {{8, 5, 16, 4, 1, 2}, {1, 1, 1, 1, 1, 1}, {17, 8, 7, 3, 2, 3}, {32, 16, 65, 9, 3, 2}, {6, 3, 10, 2, 2, 4}};
     const size_t n_sizes = c->config->full ? sizeof full / sizeof *full : sizeof quick / sizeof *quick;
     for (size_t i = 0; i < n_sizes; i++) {
         for (int causal = 0; causal <= ((kind->kind.caps & FLTX_ATT_CAUSAL) != 0); causal++) {
             const size_t s = (i + (size_t)causal) % (sizeof shapes / sizeof *shapes);
-            const flt_problem shape = {.B = 1 + i % 2,
+            const flt_problem shape = {.B = 1 + i % 3,
                                        .H = shapes[s].heads,
                                        .N = c->config->full ? full[i] : quick[i],
                                        .d = shapes[s].d,
