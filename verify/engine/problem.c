@@ -91,7 +91,8 @@ static flt_err make_params(const flt_problem *p, const flt_attention_kind *kind,
     FLTX_TRY(set_size(kind, *out, "R", 12));
     FLTX_TRY(set_size(kind, *out, "K", 3));
     FLTX_TRY(set_size(kind, *out, "width", 5));
-    if ((kind->kind.caps & FLTX_ATT_RPE) != 0 && declares(kind, "rpe")) FLTX_TRY(flt_params_set(*out, "rpe", "gaussian_mixture"));
+    if ((kind->kind.caps & FLTX_ATT_RPE) != 0 && !p->plain && declares(kind, "rpe"))
+        FLTX_TRY(flt_params_set(*out, "rpe", "gaussian_mixture"));
     if (p->options != NULL) FLTX_TRY(flt_params_parse(*out, p->options));
     return FLTE_OK;
 }
@@ -101,7 +102,7 @@ flt_err flt_problem_plan(const flt_problem *p, const flt_attention_kind *kind, i
     enum { OWN = 4, MAX = 16 };
     flt_attention_arg args[MAX] = {
         {"pos", 2, {p->N, p->l}, p->pos}, {"w", 1, {2}, p->w}, {"mu", 2, {2, p->l}, p->mu}, {"s2", 1, {2}, p->s2}};
-    size_t n = (kind->kind.caps & FLTX_ATT_RPE) != 0 ? OWN : 0;
+    size_t n = (kind->kind.caps & FLTX_ATT_RPE) != 0 && !p->plain ? OWN : 0;
     for (size_t i = 0; i < n_extra && n < MAX; i++) args[n++] = extra[i];
     flt_params *params = NULL;
     flt_err err = make_params(p, kind, &params);

@@ -14,6 +14,7 @@ typedef struct flt_problem {
     uint64_t seed;
     bool backward;       // plans have a backward pass
     const char *options; // further parameters of the mechanism, "features=relu"; NULL: none
+    bool plain;          // plans get no encoding and no positions
 
     flt_real *q, *k, *v, *out; // [B, H, N, d], .., [B, H, N, dv]
     double *pos;               // [N, l], in [0, 1)
