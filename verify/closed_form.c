@@ -4,7 +4,7 @@
 // f against formulas in long double, written by themselves; then exact attention over positions in a row and over scattered ones
 // (two code paths), and over a sum of two encodings. It would fail for the sign of a lag, for a bucket off by one, for a length
 // scale that is squared once too often, for a key ahead that is taken for one behind.
-#include "engine/encodings.h"
+#include "engine/encoding_sample.h"
 #include "engine/oracle.h"
 
 #include "flt/memory.h"
@@ -16,9 +16,9 @@
 enum { N = 33, WIDTH = 5 };
 
 // Offsets of every size, and the edges of the local ones; whole where the encoding wants that.
-static flt_err values(flt_check_context *c, const flt_encoding_case *e) {
+static flt_err values(flt_check_context *c, const flt_encoding_sample *e) {
     enum { OFFSETS = 61 };
-    const flt_rpe_args args = flt_encoding_case_values(e);
+    const flt_rpe_args args = flt_encoding_sample_values(e);
     double worst = 0.0, top = 0.0, z[3], f = 0.0;
     char label[96];
     for (int i = 0; i < OFFSETS; i++) {
@@ -36,7 +36,7 @@ static flt_err values(flt_check_context *c, const flt_encoding_case *e) {
 // ---- exact attention
 
 typedef struct setting {
-    const flt_encoding_case *e, *and; // and: the second of a sum, or NULL
+    const flt_encoding_sample *e, *and; // and: the second of a sum, or NULL
     bool row, causal;
 } setting;
 
@@ -53,11 +53,11 @@ static void place(const setting *s, flt_problem *p) {
 
 static flt_err make_plan(const setting *s, const flt_problem *p, flt_attention **out) {
     const flt_attention_kind *kind = NULL;
-    flt_attention_arg args[1 + 2 * FLTX_CASE_MAX_ARGS] = {{"pos", 2, {N, p->l}, p->pos}};
+    flt_attention_arg args[1 + 2 * FLTX_SAMPLE_MAX_ARGS] = {{"pos", 2, {N, p->l}, p->pos}};
     flt_params *params = NULL;
     char name[64];
-    size_t n = 1 + flt_encoding_case_args(s->e, args + 1);
-    if (s->and != NULL) n += flt_encoding_case_args(s->and, args + n);
+    size_t n = 1 + flt_encoding_sample_args(s->e, args + 1);
+    if (s->and != NULL) n += flt_encoding_sample_args(s->and, args + n);
     snprintf(name, sizeof name, "%s%s%s", s->e->kind->kind.name, s->and == NULL ? "" : "+",
              s->and == NULL ? "" : s->and->kind->kind.name);
     FLTX_TRY(flt_attention_find("exact", &kind));
@@ -125,7 +125,7 @@ static flt_err attend(flt_check_context *c, const setting *s) {
 static flt_err on_encoding(flt_check_context *c, const flt_rpe_kind *kind) {
     const double origin[3] = {0};
     for (size_t l = 1; l <= flt_encoding_dimensions(kind); l++) {
-        const flt_encoding_case e = flt_encoding_case_of(kind, l, false);
+        const flt_encoding_sample e = flt_encoding_sample_of(kind, l, false);
         if (isnan((double)flt_encoding_oracle(&e, origin)))
             return flt_fail(FLTE_UNSUPPORTED, "closed_form", "nobody has written the oracle of '%s' in verify/engine",
                             kind->kind.name);
@@ -144,7 +144,7 @@ static flt_err sum(flt_check_context *c) {
     FLTX_TRY(flt_rpe_find("gaussian_mixture", &mixture));
     FLTX_TRY(flt_rpe_find("alibi", &alibi));
     for (int row = 0; row < 2; row++) {
-        const flt_encoding_case a = flt_encoding_case_of(mixture, 1, false), b = flt_encoding_case_of(alibi, 1, false);
+        const flt_encoding_sample a = flt_encoding_sample_of(mixture, 1, false), b = flt_encoding_sample_of(alibi, 1, false);
         const setting s = {.e = &a, .and = &b, .row = row == 1};
         FLTX_TRY(attend(c, &s));
     }

@@ -7,7 +7,7 @@
 // of one frequency is known, c^2/2 (1 + f(2z)/c) - f(z)^2, and has to come out. Local encodings on real offsets estimate their
 // band-limited mask (see core/rpe/engine/local.h), here integrated by Simpson's rule. It would fail for g/p with a wrong
 // constant, for a factor 2 of the even spectrum, for heads that share their frequencies, for points that leave holes.
-#include "engine/encodings.h"
+#include "engine/encoding_sample.h"
 #include "engine/oracle.h"
 #include "engine/statistics.h"
 
@@ -25,7 +25,7 @@ typedef struct subject {
     const flt_rpe_kind *kind;
     size_t l;
     int how;
-    const flt_encoding_case *values;
+    const flt_encoding_sample *values;
     flt_rpe_args args;
     double pos[3 * (OFFSETS + 1)]; // [OFFSETS + 1, l]: the offsets, then the origin
 } subject;
@@ -42,9 +42,9 @@ static void place(subject *s) {
 static flt_err make_plan(const flt_check_context *c, const subject *s, size_t heads, size_t r, flt_attention **out) {
     const flt_attention_kind *kind = NULL;
     flt_params *params = NULL;
-    flt_attention_arg args[1 + FLTX_CASE_MAX_ARGS] = {{"pos", 2, {OFFSETS + 1, s->l}, s->pos}};
+    flt_attention_arg args[1 + FLTX_SAMPLE_MAX_ARGS] = {{"pos", 2, {OFFSETS + 1, s->l}, s->pos}};
     char text[64];
-    const size_t n = 1 + flt_encoding_case_args(s->values, args + 1);
+    const size_t n = 1 + flt_encoding_sample_args(s->values, args + 1);
     FLTX_TRY(flt_attention_find("flt", &kind));
     FLTX_TRY(flt_params_create("flt", kind->kind.params, &params));
     snprintf(text, sizeof text, "m=1,draw=iid,r=%zu,sampling=%s", r, samplings[s->how]);
@@ -111,7 +111,7 @@ static double shell(size_t l, double k, double z) {
 }
 
 static double mean_at(const subject *s, size_t offset) {
-    const flt_encoding_case *x = s->values;
+    const flt_encoding_sample *x = s->values;
     double z[3], f = 0.0, size = 0.0;
     for (size_t a = 0; a < s->l; a++) z[a] = s->pos[offset * s->l + a], size += z[a] * z[a];
     if (strcmp(s->kind->kind.name, "ball") == 0) return integrate(s, x->band / x->v, shell, sqrt(size));
@@ -204,8 +204,8 @@ static flt_err on_subject(flt_check_context *c, const subject *s, double *x) {
 
 static flt_err on_encoding(flt_check_context *c, const flt_rpe_kind *kind, double *x) {
     for (size_t l = 1; l <= flt_encoding_dimensions(kind); l++) {
-        const flt_encoding_case v = flt_encoding_case_of(kind, l, true);
-        subject s = {.kind = kind, .l = l, .values = &v, .args = flt_encoding_case_values(&v)};
+        const flt_encoding_sample v = flt_encoding_sample_of(kind, l, true);
+        subject s = {.kind = kind, .l = l, .values = &v, .args = flt_encoding_sample_values(&v)};
         place(&s);
         for (s.how = MC; s.how <= (l == 1 ? QUADRATURE : QMC); s.how++) FLTX_TRY(on_subject(c, &s, x));
     }

@@ -42,6 +42,9 @@ flt_err flt_each_mechanism(flt_check_context *c, unsigned caps, flt_mechanism_bo
 typedef flt_err (*flt_problem_body)(flt_check_context *c, const flt_attention_kind *kind, flt_problem *p);
 flt_err flt_each_problem(flt_check_context *c, const flt_attention_kind *kind, flt_problem_body body);
 
+// Least time of three forward passes: the others were disturbed. Writes p->out.
+double flt_problem_seconds(const flt_problem *p, flt_attention *plan);
+
 // ratio of two outputs of the same problem in units of eps times the growth of `exponent` (largest argument of exp) and of sums
 // over N keys; scale is the largest |v|.
 double flt_output_ratio(const flt_problem *p, const flt_real *got, const flt_real *want, double exponent);
