@@ -129,6 +129,13 @@ static const flt_real *back_bias(const void *self, size_t thread, size_t head, c
     return tile_bias(p, &p->slots[thread], head, at[0], at[1], at[2], at[3], ldb);
 }
 
+static void back_points(const void *self, size_t thread, size_t head, size_t pairs, const flt_real *ds, double *sums) {
+    const plan *p = self;
+    const slot *w = &p->slots[thread];
+    for (size_t i = 0; i < pairs; i++) w->f[i] = (double)ds[i];
+    flt_att_encoding_back(&p->encoding, head, pairs, w->z, w->f, sums);
+}
+
 static flt_err backward(void *self, const flt_attention_pass *pass) {
     return flt_att_exact_back_run(((plan *)self)->back, pass);
 }
@@ -263,7 +270,8 @@ static flt_err create(const flt_attention_desc *desc, void **self) {
     fill_tables(p);
     FLTX_GO(err, failed, flt_alloc((size_t)p->threads, sizeof *p->slots, &p->slots));
     FLTX_GO(err, failed, flt_ws_create(bind, p, &p->ws));
-    const flt_att_exact_shape shape = {p->rows, p->cols, p->threads, p, back_bias, &p->bias, &p->lag_bias};
+    const flt_att_exact_shape shape = {p->rows,  p->cols,      p->threads,   p,           back_bias,
+                                       &p->bias, &p->lag_bias, &p->encoding, p->pos.step, p->points ? back_points : NULL};
     FLTX_GO(err, failed, flt_att_exact_back_create(desc, &shape, &p->back));
     *self = p;
     return FLTE_OK;

@@ -63,11 +63,7 @@ static flt_err make_engines(const flt_attention_desc *desc, plan *p) {
     p->snippets = (flt_att_snippets){&p->pos, &ratios->xi, on_query, &ratios->on_key, table};
     FLTX_TRY(flt_att_features_create(desc, &p->omega, &p->snippets, &p->features));
     FLTX_TRY(flt_att_linear_create(desc, flt_att_features_map(p->features), &p->linear));
-    const flt_att_back_parts parts = {.omega = &p->omega,
-                                      .features = p->features,
-                                      .snippets = &p->snippets,
-                                      .ratio = ratios->gaussian ? &p->encoding : NULL,
-                                      .derived = ratios->derived};
+    const flt_att_back_parts parts = {.omega = &p->omega, .features = p->features, .snippets = &p->snippets, .ratios = ratios};
     return flt_att_softmax_back_create(desc, &parts, &p->back);
 }
 

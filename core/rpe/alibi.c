@@ -19,6 +19,10 @@ static void closed_form(const flt_rpe_args *a, size_t n, const double *z, double
     for (size_t i = 0; i < n; i++) f[i] = -a->slope * flt_rpe_norm(a->l, z + i * a->l);
 }
 
+static void closed_form_back(const flt_rpe_args *a, size_t n, const double *z, const double *df, const flt_rpe_slots *to) {
+    for (size_t i = 0; i < n; i++) *to->slope -= df[i] * flt_rpe_norm(a->l, z + i * a->l);
+}
+
 const flt_rpe_kind flt_rpe_kind_alibi = {
     .kind =
         {
@@ -32,4 +36,5 @@ const flt_rpe_kind flt_rpe_kind_alibi = {
     .args = {{"slope", NAN}},
     .check = check,
     .closed_form = closed_form,
+    .closed_form_back = closed_form_back,
 };

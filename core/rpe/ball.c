@@ -29,6 +29,24 @@ static void spectrum(const flt_rpe_args *a, size_t n, const double *xi, double *
     for (size_t i = 0; i < n; i++) g[i] = a->c * flt_rpe_ball(a->l, a->v, flt_rpe_norm(a->l, xi + i * a->l));
 }
 
+static void closed_form_back(const flt_rpe_args *a, size_t n, const double *z, const double *df, const flt_rpe_slots *to) {
+    flt_rpe_args one = *a;
+    one.c = 1.0;
+    for (size_t i = 0; i < n; i++) {
+        double f = 0.0;
+        closed_form(&one, 1, z + i * a->l, &f);
+        *to->c += df[i] * f;
+    }
+}
+
+static void spectrum_back(const flt_rpe_args *a, size_t n, const double *xi, const double *dg, const flt_rpe_slots *to) {
+    for (size_t i = 0; i < n; i++) {
+        const double kappa = flt_rpe_norm(a->l, xi + i * a->l);
+        *to->c += dg[i] * flt_rpe_ball(a->l, a->v, kappa);
+        *to->v += dg[i] * a->c * flt_rpe_ball_slope(a->l, a->v, kappa);
+    }
+}
+
 static size_t coordinates(const flt_rpe_args *a) {
     return a->l == 1 ? 1 : a->l + 1;
 }
@@ -68,11 +86,13 @@ const flt_rpe_kind flt_rpe_kind_ball = {
             .citation = "Choromanski, Li et al., AISTATS 2024, arXiv 2302.01925 (local encodings)",
             .caps = FLTX_RPE_SPECTRUM | FLTX_RPE_EVEN,
         },
-    .args = {{"c", NAN}, {"v", NAN}, {"band", 8.0}},
+    .args = {{"c", NAN}, {"v", NAN}, {"band", 8.0, true}},
     .check = check,
     .closed_form = closed_form,
+    .closed_form_back = closed_form_back,
     .draw = draw,
     .spectrum = spectrum,
+    .spectrum_back = spectrum_back,
     .coordinates = coordinates,
     .place = place,
     .weigh = weigh,

@@ -34,6 +34,30 @@ static void spectrum(const flt_rpe_args *a, size_t n, const double *xi, double *
     }
 }
 
+static void closed_form_back(const flt_rpe_args *a, size_t n, const double *z, const double *df, const flt_rpe_slots *to) {
+    flt_rpe_args one = *a;
+    one.c = 1.0;
+    for (size_t i = 0; i < n; i++) {
+        double f = 0.0;
+        closed_form(&one, 1, z + i * a->l, &f);
+        *to->c += df[i] * f;
+    }
+}
+
+// The derivative by v: one axis after the other.
+static void spectrum_back(const flt_rpe_args *a, size_t n, const double *xi, const double *dg, const flt_rpe_slots *to) {
+    for (size_t i = 0; i < n; i++) {
+        double g = 1.0, slope = 0.0;
+        for (size_t k = 0; k < a->l; k++) {
+            const double kappa = fabs(xi[i * a->l + k]), side = flt_rpe_ball(1, a->v, kappa);
+            slope = slope * side + g * flt_rpe_ball_slope(1, a->v, kappa);
+            g *= side;
+        }
+        *to->c += dg[i] * g;
+        *to->v += dg[i] * a->c * slope;
+    }
+}
+
 static size_t coordinates(const flt_rpe_args *a) {
     return a->l;
 }
@@ -76,11 +100,13 @@ const flt_rpe_kind flt_rpe_kind_box = {
             .citation = "Choromanski, Li et al., AISTATS 2024, arXiv 2302.01925 (local encodings)",
             .caps = FLTX_RPE_SPECTRUM | FLTX_RPE_EVEN,
         },
-    .args = {{"c", NAN}, {"v", NAN}, {"band", 8.0}},
+    .args = {{"c", NAN}, {"v", NAN}, {"band", 8.0, true}},
     .check = check,
     .closed_form = closed_form,
+    .closed_form_back = closed_form_back,
     .draw = draw,
     .spectrum = spectrum,
+    .spectrum_back = spectrum_back,
     .coordinates = coordinates,
     .place = place,
     .weigh = weigh,

@@ -18,6 +18,10 @@ static double kernel(double x) {
     return 1.0 / (1.0 + x * x);
 }
 
+static double slope(double x) {
+    return -2.0 * x / ((1.0 + x * x) * (1.0 + x * x));
+}
+
 static flt_err check(const flt_rpe_args *a) {
     return flt_rpe_kernel_check("encoding cauchy", a);
 }
@@ -47,6 +51,25 @@ static void spectrum(const flt_rpe_args *a, size_t n, const double *xi, double *
             g[i] = a->c * pi * a->scale * exp(-2.0 * y);
         else
             g[i] = y > 0.0 ? top * pow(y, order) * bessel_k(order, 2.0 * y) : copysign(INFINITY, a->c);
+    }
+}
+
+static void closed_form_back(const flt_rpe_args *a, size_t n, const double *z, const double *df, const flt_rpe_slots *to) {
+    flt_rpe_kernel_back(a, kernel, slope, n, z, df, to);
+}
+
+// d log g / d log scale = l - 2 y K_(order - 1)(2 y) / K_order(2 y), from K_o'(x) = -K_(o-1)(x) - (o/x) K_o(x)
+static void spectrum_back(const flt_rpe_args *a, size_t n, const double *xi, const double *dg, const flt_rpe_slots *to) {
+    const double l = (double)a->l, order = 1.0 - 0.5 * l;
+    flt_rpe_args one = *a;
+    one.c = 1.0;
+    for (size_t i = 0; i < n; i++) {
+        const double y = pi * a->scale * flt_rpe_norm(a->l, xi + i * a->l);
+        double g = 0.0;
+        spectrum(&one, 1, xi + i * a->l, &g);
+        const double quotient = a->l == 1 ? 1.0 : bessel_k(order - 1.0, 2.0 * y) / bessel_k(order, 2.0 * y);
+        *to->c += dg[i] * g;
+        *to->scale += dg[i] * a->c * g * (l - 2.0 * y * quotient) / a->scale;
     }
 }
 
@@ -86,8 +109,10 @@ const flt_rpe_kind flt_rpe_kind_cauchy = {
     .args = FLTX_RPE_KERNEL_ARGS,
     .check = check,
     .closed_form = closed_form,
+    .closed_form_back = closed_form_back,
     .draw = draw,
     .spectrum = spectrum,
+    .spectrum_back = spectrum_back,
     .coordinates = coordinates,
     .place = place,
     .weigh = weigh,

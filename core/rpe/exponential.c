@@ -20,6 +20,10 @@ static void closed_form(const flt_rpe_args *a, size_t n, const double *z, double
     for (size_t i = 0; i < n; i++) f[i] = rate * flt_rpe_norm(a->l, z + i * a->l);
 }
 
+static void closed_form_back(const flt_rpe_args *a, size_t n, const double *z, const double *df, const flt_rpe_slots *to) {
+    for (size_t i = 0; i < n; i++) *to->decay += df[i] * flt_rpe_norm(a->l, z + i * a->l) / a->decay;
+}
+
 const flt_rpe_kind flt_rpe_kind_exponential = {
     .kind =
         {
@@ -33,4 +37,5 @@ const flt_rpe_kind flt_rpe_kind_exponential = {
     .args = {{"decay", NAN}},
     .check = check,
     .closed_form = closed_form,
+    .closed_form_back = closed_form_back,
 };

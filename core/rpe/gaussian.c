@@ -16,6 +16,10 @@ static double kernel(double x) {
     return exp(-0.5 * x * x);
 }
 
+static double slope(double x) {
+    return -x * exp(-0.5 * x * x);
+}
+
 static flt_err check(const flt_rpe_args *a) {
     return flt_rpe_kernel_check("encoding gaussian", a);
 }
@@ -29,6 +33,19 @@ static void spectrum(const flt_rpe_args *a, size_t n, const double *xi, double *
     for (size_t i = 0; i < n; i++) {
         const double t = 2.0 * pi * a->scale * flt_rpe_norm(a->l, xi + i * a->l);
         g[i] = top * exp(-0.5 * t * t);
+    }
+}
+
+static void closed_form_back(const flt_rpe_args *a, size_t n, const double *z, const double *df, const flt_rpe_slots *to) {
+    flt_rpe_kernel_back(a, kernel, slope, n, z, df, to);
+}
+
+static void spectrum_back(const flt_rpe_args *a, size_t n, const double *xi, const double *dg, const flt_rpe_slots *to) {
+    const double top = pow(2.0 * pi * a->scale * a->scale, 0.5 * (double)a->l);
+    for (size_t i = 0; i < n; i++) {
+        const double t = 2.0 * pi * a->scale * flt_rpe_norm(a->l, xi + i * a->l), g = dg[i] * top * exp(-0.5 * t * t);
+        *to->c += g;
+        *to->scale += a->c * g * ((double)a->l - t * t) / a->scale;
     }
 }
 
@@ -65,8 +82,10 @@ const flt_rpe_kind flt_rpe_kind_gaussian = {
     .args = FLTX_RPE_KERNEL_ARGS,
     .check = check,
     .closed_form = closed_form,
+    .closed_form_back = closed_form_back,
     .draw = draw,
     .spectrum = spectrum,
+    .spectrum_back = spectrum_back,
     .coordinates = coordinates,
     .place = place,
     .weigh = weigh,

@@ -58,6 +58,46 @@ static void spectrum(const flt_rpe_args *a, size_t n, const double *xi, double *
     }
 }
 
+// With e = exp(-pi^2 s2 |z|^2), a = w (pi s2)^(l/2): df/dw = a e cos / w, df/ds2 = a e cos (l / (2 s2) - pi^2 |z|^2), df/dmu = -2
+// pi z a e sin.
+static void closed_form_back(const flt_rpe_args *a, size_t n, const double *z, const double *df, const flt_rpe_slots *to) {
+    const double l = (double)a->l;
+    for (size_t t = 0; t < a->t; t++) {
+        const double unit = pow(pi * a->s2[t], 0.5 * l), *mu = a->mu + t * a->l;
+        for (size_t i = 0; i < n; i++) {
+            const double *at = z + i * a->l;
+            double z2 = 0.0, turns = 0.0;
+            for (size_t k = 0; k < a->l; k++) z2 += at[k] * at[k], turns += mu[k] * at[k];
+            const double decay = pi * pi * a->s2[t] * z2, phase = FLTX_TWO_PI * (turns - rint(turns));
+            if (!(decay < 745.0)) continue;
+            const double e = df[i] * unit * exp(-decay), even = e * cos(phase), odd = -FLTX_TWO_PI * a->w[t] * e * sin(phase);
+            to->w[t] += even;
+            to->s2[t] += a->w[t] * even * (0.5 * l / a->s2[t] - pi * pi * z2);
+            for (size_t k = 0; k < a->l; k++) to->mu[t * a->l + k] += odd * at[k];
+        }
+    }
+}
+
+// With E = exp(-|xi - mu|^2 / s2): dg/dw = E, dg/dmu = 2 w E (xi - mu) / s2 = -dg/dxi, dg/ds2 = w E |xi - mu|^2 / s2^2
+static void spectrum_back(const flt_rpe_args *a, size_t n, const double *xi, const double *dg, const flt_rpe_slots *to) {
+    for (size_t t = 0; t < a->t; t++) {
+        const double s2 = a->s2[t], *mu = a->mu + t * a->l;
+        for (size_t i = 0; i < n; i++) {
+            const double *at = xi + i * a->l;
+            double d2 = 0.0;
+            for (size_t k = 0; k < a->l; k++) d2 += (at[k] - mu[k]) * (at[k] - mu[k]);
+            const double e = dg[i] * exp(-d2 / s2);
+            to->w[t] += e;
+            to->s2[t] += a->w[t] * e * d2 / (s2 * s2);
+            for (size_t k = 0; k < a->l; k++) {
+                const double x = 2.0 * a->w[t] * e * (at[k] - mu[k]) / s2;
+                to->mu[t * a->l + k] += x;
+                if (to->xi != NULL) to->xi[i * a->l + k] -= x;
+            }
+        }
+    }
+}
+
 // What component t has of the proposal, times C; all alike while every weight is 0, so that training can start there.
 static double share(const flt_rpe_args *a, bool none, size_t t) {
     return none ? pow(pi * a->s2[t], 0.5 * (double)a->l) : fabs(amplitude(a, t));
@@ -161,8 +201,10 @@ const flt_rpe_kind flt_rpe_kind_gaussian_mixture = {
     .args = {{"w", NAN}, {"mu", NAN}, {"s2", NAN}},
     .check = check,
     .closed_form = closed_form,
+    .closed_form_back = closed_form_back,
     .draw = draw,
     .spectrum = spectrum,
+    .spectrum_back = spectrum_back,
     .coordinates = coordinates,
     .place = place,
     .weigh = weigh,

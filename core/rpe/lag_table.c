@@ -27,9 +27,17 @@ static flt_err check(const flt_rpe_args *a) {
 }
 
 // Offsets beyond the table take its end value.
-static void closed_form(const flt_rpe_args *a, size_t n, const double *z, double *f) {
+static size_t entry(const flt_rpe_args *a, double z) {
     const double far = (double)(a->n - 1);
-    for (size_t i = 0; i < n; i++) f[i] = a->lag_bias[(size_t)(far - fmax(-far, fmin(far, rint(z[i]))))];
+    return (size_t)(far - fmax(-far, fmin(far, rint(z))));
+}
+
+static void closed_form(const flt_rpe_args *a, size_t n, const double *z, double *f) {
+    for (size_t i = 0; i < n; i++) f[i] = a->lag_bias[entry(a, z[i])];
+}
+
+static void closed_form_back(const flt_rpe_args *a, size_t n, const double *z, const double *df, const flt_rpe_slots *to) {
+    for (size_t i = 0; i < n; i++) to->lag_bias[entry(a, z[i])] += df[i];
 }
 
 static void spectrum(const flt_rpe_args *a, size_t n, const double *xi, double *g) {
@@ -41,6 +49,19 @@ static void spectrum(const flt_rpe_args *a, size_t n, const double *xi, double *
             sum += (b[k] + *(b - k)) * cos(FLTX_TWO_PI * (turns - rint(turns)));
         }
         g[i] = b[0] + sum;
+    }
+}
+
+// The same for b_k and b_-k: a table that is trained through its spectrum stays symmetric.
+static void spectrum_back(const flt_rpe_args *a, size_t n, const double *xi, const double *dg, const flt_rpe_slots *to) {
+    double *b = to->lag_bias + a->n - 1;
+    for (size_t i = 0; i < n; i++) {
+        b[0] += dg[i];
+        for (size_t k = a->n - 1; k > 0; k--) {
+            const double turns = (double)k * xi[i], x = dg[i] * cos(FLTX_TWO_PI * (turns - rint(turns)));
+            b[k] += x;
+            *(b - k) += x;
+        }
     }
 }
 
@@ -136,8 +157,10 @@ const flt_rpe_kind flt_rpe_kind_lag_table = {
     .args = {{"lag_bias", NAN}},
     .check = check,
     .closed_form = closed_form,
+    .closed_form_back = closed_form_back,
     .draw = draw,
     .spectrum = spectrum,
+    .spectrum_back = spectrum_back,
     .weigh = weigh,
     .spectral = spectral,
 };

@@ -17,6 +17,10 @@ static double kernel(double x) {
     return (1.0 + t) * exp(-t);
 }
 
+static double slope(double x) {
+    return -3.0 * x * exp(-sqrt(3.0) * x);
+}
+
 static flt_err check(const flt_rpe_args *a) {
     return flt_rpe_kernel_check("encoding matern32", a);
 }
@@ -27,6 +31,14 @@ static void closed_form(const flt_rpe_args *a, size_t n, const double *z, double
 
 static void spectrum(const flt_rpe_args *a, size_t n, const double *xi, double *g) {
     flt_rpe_student_spectrum(a, DF, n, xi, g);
+}
+
+static void closed_form_back(const flt_rpe_args *a, size_t n, const double *z, const double *df, const flt_rpe_slots *to) {
+    flt_rpe_kernel_back(a, kernel, slope, n, z, df, to);
+}
+
+static void spectrum_back(const flt_rpe_args *a, size_t n, const double *xi, const double *dg, const flt_rpe_slots *to) {
+    flt_rpe_student_back(a, DF, n, xi, dg, to);
 }
 
 static size_t coordinates(const flt_rpe_args *a) {
@@ -61,8 +73,10 @@ const flt_rpe_kind flt_rpe_kind_matern32 = {
     .args = FLTX_RPE_KERNEL_ARGS,
     .check = check,
     .closed_form = closed_form,
+    .closed_form_back = closed_form_back,
     .draw = draw,
     .spectrum = spectrum,
+    .spectrum_back = spectrum_back,
     .coordinates = coordinates,
     .place = place,
     .weigh = weigh,

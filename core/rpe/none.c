@@ -14,6 +14,10 @@ static void closed_form(const flt_rpe_args *a, size_t n, const double *z, double
     memset(f, 0, n * sizeof *f);
 }
 
+static void nothing_back(const flt_rpe_args *a, size_t n, const double *z, const double *df, const flt_rpe_slots *to) {
+    (void)a, (void)n, (void)z, (void)df, (void)to; // it has no arguments
+}
+
 static flt_err draw(const flt_rpe_args *a, flt_rng rng, size_t r, double *xi, double *rho) {
     flt_rng_normal_double(rng, 0, r * a->l, xi);
     memset(rho, 0, r * sizeof *rho);
@@ -40,7 +44,9 @@ const flt_rpe_kind flt_rpe_kind_none = {
         },
     .check = check,
     .closed_form = closed_form,
+    .closed_form_back = nothing_back,
     .draw = draw,
     .spectrum = spectrum,
+    .spectrum_back = nothing_back,
     .weigh = weigh,
 };

@@ -37,6 +37,10 @@ static void closed_form(const flt_rpe_args *a, size_t n, const double *z, double
     for (size_t i = 0; i < n; i++) f[i] = a->buckets[bucket(a, z[i])];
 }
 
+static void closed_form_back(const flt_rpe_args *a, size_t n, const double *z, const double *df, const flt_rpe_slots *to) {
+    for (size_t i = 0; i < n; i++) to->buckets[bucket(a, z[i])] += df[i];
+}
+
 const flt_rpe_kind flt_rpe_kind_t5_buckets = {
     .kind =
         {
@@ -49,7 +53,8 @@ const flt_rpe_kind flt_rpe_kind_t5_buckets = {
                         "2020, arXiv 1910.10683",
             .caps = FLTX_RPE_GRID,
         },
-    .args = {{"buckets", NAN}, {"max_distance", 128.0}},
+    .args = {{"buckets", NAN}, {"max_distance", 128.0, true}},
     .check = check,
     .closed_form = closed_form,
+    .closed_form_back = closed_form_back,
 };

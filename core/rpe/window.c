@@ -34,6 +34,26 @@ static void spectrum(const flt_rpe_args *a, size_t n, const double *xi, double *
     }
 }
 
+static void closed_form_back(const flt_rpe_args *a, size_t n, const double *z, const double *df, const flt_rpe_slots *to) {
+    flt_rpe_args one = *a;
+    one.c = 1.0;
+    for (size_t i = 0; i < n; i++) {
+        double f = 0.0;
+        closed_form(&one, 1, z + i * a->l, &f);
+        *to->c += df[i] * f;
+    }
+}
+
+static void spectrum_back(const flt_rpe_args *a, size_t n, const double *xi, const double *dg, const flt_rpe_slots *to) {
+    flt_rpe_args one = *a;
+    one.c = 1.0;
+    for (size_t i = 0; i < n; i++) {
+        double g = 0.0;
+        spectrum(&one, 1, xi + i, &g);
+        *to->c += dg[i] * g;
+    }
+}
+
 static flt_err draw(const flt_rpe_args *a, flt_rng rng, size_t r, double *xi, double *rho) {
     (void)rng;
     for (size_t m = 0; m < r; m++) xi[m] = ((double)m + 0.5) / (2.0 * (double)r);
@@ -56,10 +76,12 @@ const flt_rpe_kind flt_rpe_kind_window = {
             .citation = "local encodings: arXiv 2302.01925; on integers: the Dirichlet kernel",
             .caps = FLTX_RPE_SPECTRUM | FLTX_RPE_GRID | FLTX_RPE_EVEN,
         },
-    .args = {{"c", NAN}, {"v", NAN}},
+    .args = {{"c", NAN}, {"v", NAN, true}},
     .check = check,
     .closed_form = closed_form,
+    .closed_form_back = closed_form_back,
     .draw = draw,
     .spectrum = spectrum,
+    .spectrum_back = spectrum_back,
     .weigh = weigh,
 };

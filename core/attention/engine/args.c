@@ -40,7 +40,7 @@ flt_err flt_att_args_known(const flt_attention_desc *desc, const char *const *na
 }
 
 flt_err flt_att_gradients_known(const char *who, const flt_attention_pass *pass, const char *const *names) {
-    char list[128] = "";
+    char list[512] = "";
     for (size_t i = 0; names[i] != NULL; i++) {
         const size_t used = strlen(list);
         snprintf(list + used, sizeof list - used, "%s%s", i > 0 ? ", " : "", names[i]);

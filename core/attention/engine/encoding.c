@@ -184,6 +184,7 @@ static flt_err read_term(const flt_attention_desc *desc, const flt_att_encoding 
     for (size_t i = 0; i < FLTX_ATT_N_RPE_ARGS; i++) {
         flt_att_dim *dim = i <= S2 ? mu : i == LAG_BIAS ? lags : i == BUCKETS ? buckets : NULL;
         if (declared(t->kind, names[i]) == NULL) continue;
+        t->setting[i] = declared(t->kind, names[i])->setting;
         FLTX_TRY(name_argument(desc, e, i, t));
         FLTX_TRY(flt_att_take(desc, t->names[i], dim == NULL ? 0 : i == MU ? 2 : 1, dim, &t->given[i]));
         FLTX_TRY(settle_number(desc, i, t));

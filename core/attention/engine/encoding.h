@@ -26,6 +26,7 @@ typedef struct flt_att_term {
     char label[32];                           // "box", "box2"
     flt_att_array given[FLTX_ATT_N_RPE_ARGS]; // in the order of FLTX_ATT_RPE_ARGS; defaults are filled in
     char names[FLTX_ATT_N_RPE_ARGS][48];      // as the plan calls them
+    bool setting[FLTX_ATT_N_RPE_ARGS];        // no gradient
 } flt_att_term;
 
 typedef struct flt_att_encoding {
@@ -59,5 +60,19 @@ void flt_att_encoding_arrays(flt_att_encoding *e, flt_att_arrays *to); // append
 // The same encoding with new values, which it borrows; checked by check.
 flt_att_encoding flt_att_encoding_with(const flt_att_encoding *e, size_t n_args, const flt_attention_arg *args);
 flt_err flt_att_encoding_check(const flt_att_encoding *e);
+
+// ---- gradients of its arguments
+// Engines add them up flat: `size` numbers a head (0: nothing has a gradient), over whatever needs adding up.
+size_t flt_att_encoding_size(const flt_att_encoding *e);
+// sums [size] += sum_i df_i df(z_i)/da for every argument a of one head; of the 2N - 1 lags; of one term's spectrum. dxi: see
+// flt_rpe_slots.
+void flt_att_encoding_back(const flt_att_encoding *e, size_t head, size_t n, const double *z, const double *df, double *sums);
+void flt_att_encoding_lags_back(const flt_att_encoding *e, size_t head, size_t N, double step, const double *dlags, double *sums);
+void flt_att_encoding_spectrum_back(const flt_att_encoding *e, size_t term, size_t head, size_t r, const double *xi,
+                                    const double *dg, double *sums, double *dxi);
+// The arguments that have one, for flt_att_gradients_known; and the gradient of one from the sums [H, size]: false when it is not
+// the encoding's.
+void flt_att_encoding_names(const flt_att_encoding *e, size_t max, const char **names, size_t *n);
+bool flt_att_encoding_gather(const flt_att_encoding *e, const char *name, const double *sums, double *to);
 
 #endif

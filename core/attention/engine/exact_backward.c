@@ -20,10 +20,14 @@ struct flt_att_exact_back {
     size_t B, H, N, d, dv, row_tiles, col_tiles;
     bool causal;
     flt_att_exact_shape shape;
-    const char *who, *names[3];
+    const char *who, *names[FLTX_ATT_MAX_ARRAYS];
+    bool points; // an encoding tile by tile
     const flt_att_tiles *tiles;
     flt_real *top, *inverse, *term; // [B H, N]: row maxima, 1 / row sums, dout.out
     double *dlags;                  // [B H, 2N - 1]
+    size_t size;                    // of the encoding's gradients
+    double *dtheta;                 // [B H, size] at points, [H, size]
+    double *sum;                    // [2N - 1]
     slot *slots;
     flt_ws ws;
 };
@@ -31,6 +35,7 @@ struct flt_att_exact_back {
 typedef struct work { // what one pass wants
     const flt_attention_pass *pass;
     double *dmatrix, *dlags; // the caller's, NULL: not wanted
+    bool lags, points;       // sums of lags, of pairs of points
 } work;
 
 typedef struct tile { // rows i .. i + n - 1 and columns j .. j + cols - 1 of one of B H
@@ -130,7 +135,8 @@ static void run_rows(const flt_att_exact_back *a, slot *w, const work *k, size_t
         gradients(a, w, k, t, thread);
         flt_gemm(false, false, t.n, d, t.cols, scale, w->ds, t.cols, at(a, k->pass->k, bh, j, d), d, j > 0,
                  k->pass->dq + locate(a, bh, i, d), d);
-        if (k->dlags != NULL) add_lags(a, w, t);
+        if (k->lags) add_lags(a, w, t);
+        if (k->points) a->shape.back(a->shape.self, thread, bh % a->H, t.n * t.cols, w->ds, a->dtheta + bh * a->size);
         if (k->dmatrix != NULL) add_matrix(a, w, t, k->dmatrix);
     }
 }
@@ -151,13 +157,13 @@ static void run_columns(const flt_att_exact_back *a, slot *w, const work *k, siz
     }
 }
 
-// One unit of the first loop: a tile of rows of one of B H; with lags all rows of one of B H; with a matrix a tile of rows of all
-// B H. What is summed then belongs to one thread, in a fixed order.
+// One unit of the first loop: a tile of rows of one of B H; with lags or points all rows of one of B H; with a matrix a tile of
+// rows of all B H. What is summed then belongs to one thread, in a fixed order.
 static void run_unit(const flt_att_exact_back *a, slot *w, const work *k, size_t unit, size_t thread) {
     const size_t heads = a->B * a->H, tiles = a->row_tiles, rows = a->shape.rows;
     if (k->dmatrix != NULL) {
         for (size_t bh = 0; bh < heads; bh++) run_rows(a, w, k, bh, unit * rows, thread);
-    } else if (k->dlags != NULL) {
+    } else if (k->lags || k->points) {
         for (size_t t = 0; t < tiles; t++) run_rows(a, w, k, unit, t * rows, thread);
     } else {
         run_rows(a, w, k, unit / tiles, (tiles - 1 - unit % tiles) * rows, thread); // causal: the longest rows first
@@ -166,7 +172,7 @@ static void run_unit(const flt_att_exact_back *a, slot *w, const work *k, size_t
 
 static void run_all(flt_att_exact_back *a, const work *k) {
     const size_t heads = a->B * a->H;
-    const size_t units = k->dmatrix != NULL ? a->row_tiles : k->dlags != NULL ? heads : heads * a->row_tiles;
+    const size_t units = k->dmatrix != NULL ? a->row_tiles : k->lags || k->points ? heads : heads * a->row_tiles;
 #pragma omp parallel num_threads(a->shape.threads)
     {
         const size_t thread = (size_t)omp_get_thread_num();
@@ -183,15 +189,41 @@ static void run_all(flt_att_exact_back *a, const work *k) {
 
 // ---- one pass
 
+// dtheta [H, size] from the sums over pairs of each of B H, or from those over lags.
+static void gather_encoding(const flt_att_exact_back *a) {
+    const size_t lags = 2 * a->N - 1;
+    if (a->points) {
+        for (size_t i = a->H * a->size; i < a->B * a->H * a->size; i++) a->dtheta[i % (a->H * a->size)] += a->dtheta[i];
+        return;
+    }
+    memset(a->dtheta, 0, a->H * a->size * sizeof *a->dtheta);
+    for (size_t h = 0; h < a->H; h++) {
+        memset(a->sum, 0, lags * sizeof *a->sum);
+        for (size_t b = 0; b < a->B; b++) {
+            for (size_t i = 0; i < lags; i++) a->sum[i] += a->dlags[(b * a->H + h) * lags + i];
+        }
+        flt_att_encoding_lags_back(a->shape.encoding, h, a->N, a->shape.step, a->sum, a->dtheta + h * a->size);
+    }
+}
+
 flt_err flt_att_exact_back_run(flt_att_exact_back *a, const flt_attention_pass *pass) {
     work k = {.pass = pass};
+    bool encoding = false;
     FLTX_TRY(flt_att_gradients_known(a->who, pass, a->names));
-    for (size_t i = 0; i < pass->n_args; i++)
-        *(strcmp(pass->args[i].name, "bias") == 0 ? &k.dmatrix : &k.dlags) = pass->args[i].data;
+    for (size_t i = 0; i < pass->n_args; i++) {
+        if (a->shape.matrix->data != NULL) k.dmatrix = pass->args[i].data;
+        if (a->shape.lags->data != NULL) k.dlags = pass->args[i].data;
+        encoding |= a->size > 0; // one of the three
+    }
+    k.lags = k.dlags != NULL || (encoding && !a->points), k.points = encoding && a->points;
     if (k.dmatrix != NULL) memset(k.dmatrix, 0, (a->shape.matrix->heads == 0 ? 1 : a->H) * a->N * a->N * sizeof *k.dmatrix);
-    if (k.dlags != NULL) memset(a->dlags, 0, a->B * a->H * (2 * a->N - 1) * sizeof *a->dlags);
+    if (k.lags) memset(a->dlags, 0, a->B * a->H * (2 * a->N - 1) * sizeof *a->dlags);
+    if (k.points) memset(a->dtheta, 0, a->B * a->H * a->size * sizeof *a->dtheta);
     run_all(a, &k);
     if (k.dlags != NULL) flt_att_gather(a->shape.lags, a->B * a->H, a->H, a->dlags, k.dlags);
+    if (encoding) gather_encoding(a);
+    for (size_t i = 0; encoding && i < pass->n_args; i++)
+        flt_att_encoding_gather(a->shape.encoding, pass->args[i].name, a->dtheta, pass->args[i].data);
     return FLTE_OK;
 }
 
@@ -203,7 +235,10 @@ static void bind(void *self, flt_ws *ws) {
     a->top = flt_ws_take(ws, heads * a->N, real);
     a->inverse = flt_ws_take(ws, heads * a->N, real);
     a->term = flt_ws_take(ws, heads * a->N, real);
-    a->dlags = a->shape.lags->data != NULL ? flt_ws_take(ws, heads * (2 * a->N - 1), sizeof(double)) : NULL;
+    const bool lags = a->shape.lags->data != NULL || (a->size > 0 && !a->points);
+    a->dlags = lags ? flt_ws_take(ws, heads * (2 * a->N - 1), sizeof(double)) : NULL;
+    a->sum = lags ? flt_ws_take(ws, 2 * a->N - 1, sizeof(double)) : NULL;
+    a->dtheta = a->size > 0 ? flt_ws_take(ws, (a->points ? heads : a->H) * a->size, sizeof(double)) : NULL;
     for (int t = 0; t < a->shape.threads; t++) {
         slot *w = &a->slots[t];
         w->s = flt_ws_take(ws, cells, real);
@@ -212,6 +247,15 @@ static void bind(void *self, flt_ws *ws) {
         w->sum = flt_ws_take(ws, a->shape.rows, real);
         w->keep = flt_ws_take(ws, a->shape.rows, real);
     }
+}
+
+static void list_names(flt_att_exact_back *a) {
+    size_t n = 0;
+    a->points = a->shape.back != NULL;
+    a->size = flt_att_encoding_size(a->shape.encoding);
+    if (a->shape.matrix->data != NULL) a->names[n++] = "bias";
+    if (a->shape.lags->data != NULL) a->names[n++] = "lag_bias"; // never two of the three
+    flt_att_encoding_names(a->shape.encoding, FLTX_ATT_MAX_ARRAYS - 1, a->names, &n);
 }
 
 flt_err flt_att_exact_back_create(const flt_attention_desc *desc, const flt_att_exact_shape *shape, flt_att_exact_back **out) {
@@ -227,8 +271,7 @@ flt_err flt_att_exact_back_create(const flt_attention_desc *desc, const flt_att_
     a->row_tiles = (a->N + shape->rows - 1) / shape->rows;
     a->col_tiles = (a->N + shape->cols - 1) / shape->cols;
     a->tiles = FLTX_ISA_PICK(flt_att_tiles);
-    if (shape->matrix->data != NULL) a->names[0] = "bias";
-    if (shape->lags->data != NULL) a->names[0] = "lag_bias"; // never both
+    list_names(a);
     FLTX_GO(err, failed, flt_alloc((size_t)shape->threads, sizeof *a->slots, &a->slots));
     FLTX_GO(err, failed, flt_ws_create(bind, a, &a->ws));
     *out = a;

@@ -6,14 +6,18 @@
 //
 // Rows' maxima and sums are formed anew, then P once for rows (dq, biases) and once for columns (dk, dv), so that every output
 // belongs to one thread and no partial sums are kept (the recomputation is that of Dao et al. 2022, arXiv 2205.14135). Time seven
-// products O(N^2 d), memory 3 N reals for each of B H beside two tiles a thread; lags: 2N - 1 doubles for each of B H.
+// products O(N^2 d), memory 3 N reals for each of B H beside two tiles a thread; lags, and encodings on evenly spaced positions:
+// 2N - 1 doubles for each of B H.
 #ifndef FLTX_ATTENTION_EXACT_BACKWARD_H
 #define FLTX_ATTENTION_EXACT_BACKWARD_H
 
-#include "args.h"
+#include "encoding.h"
 
 // The bias of n rows from i and cols columns from j; *ldb as in flt_att_softmax_tile. NULL: none.
 typedef const flt_real *(*flt_att_tile_bias)(const void *self, size_t thread, size_t head, const size_t at[4], ptrdiff_t *ldb);
+
+// Adds what the tile just asked for by flt_att_tile_bias gives the encoding's arguments; ds [pairs].
+typedef void (*flt_att_tile_back)(const void *self, size_t thread, size_t head, size_t pairs, const flt_real *ds, double *sums);
 
 typedef struct flt_att_exact_shape {
     size_t rows, cols; // of a tile
@@ -21,6 +25,9 @@ typedef struct flt_att_exact_shape {
     const void *self;
     flt_att_tile_bias bias;             // at: {i, j, n, cols}
     const flt_att_array *matrix, *lags; // "bias" and "lag_bias" where they are arguments (data NULL: not)
+    const flt_att_encoding *encoding;
+    double step;            // of evenly spaced positions; elsewhere
+    flt_att_tile_back back; // the encoding goes tile by tile
 } flt_att_exact_shape;
 
 typedef struct flt_att_exact_back flt_att_exact_back;

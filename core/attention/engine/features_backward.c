@@ -19,8 +19,9 @@ struct flt_att_features_back {
     size_t d, N, H, BH, features, r, l, heads; // heads: 1 when omega is shared
     const flt_att_array *omega;
     flt_att_snippets s;
-    flt_real *w, *wp;            // [heads, d, F], [heads, 2r, F]: omega^T, scaled as in the forward map
-    double *domega, *dxi, *drho; // [B H, m, d + 2r], [B H, r, l], [B H, r]
+    flt_real *w, *wp;     // [heads, d, F], [heads, 2r, F]: omega^T, scaled as in the forward map
+    double *domega, *dxi; // [B H, m, d + 2r], [B H, r, l]
+    double *drho[2];      // [B H, r]: of the ratio on the keys' side, on the queries'
     bool want_omega, want_snippets;
     int threads;
     room *rooms;
@@ -56,7 +57,7 @@ static void load_snippets(const flt_att_features_back *a, flt_att_rows rows, con
     }
 }
 
-// One row: snippet t = r^-1/2 (cos, sin), gradient dt with respect to rho t (queries) or t (keys, rho NULL).
+// One row: snippet t = r^-1/2 (cos, sin), gradient dt with respect to rho t; rho NULL: ones, without a gradient.
 static void add_frequencies(const flt_att_features_back *a, const double *pos, const double *rho, const flt_real *t,
                             const flt_real *dt, double *drho, double *dxi) {
     const size_t r = a->r;
@@ -71,13 +72,14 @@ static void add_frequencies(const flt_att_features_back *a, const double *pos, c
 static void add_snippets(const flt_att_features_back *a, flt_att_rows rows, size_t bh, bool query, const flt_real *du) {
     const size_t F = a->features, width = 2 * a->r;
     const room *w = &a->rooms[rows.thread];
-    const double *rho = query ? flt_att_head(a->s.rho, rows.head) : NULL;
+    const flt_att_array *ratio = query ? a->s.rho : a->s.rho_key;
+    const double *rho = ratio->data != NULL ? flt_att_head(ratio, rows.head) : NULL;
     flt_gemm(false, true, rows.count, width, F, 1, du, F, of_head(a->wp, a->heads, rows.head, width * F), F, 0, w->dsnippet,
              width);
     load_snippets(a, rows, NULL, w->snippet);
     for (size_t i = 0; i < rows.count; i++) {
         flt_att_position(a->s.pos, a->N, rows.first + i, w->pos);
-        add_frequencies(a, w->pos, rho, w->snippet + i * width, w->dsnippet + i * width, a->drho + bh * a->r,
+        add_frequencies(a, w->pos, rho, w->snippet + i * width, w->dsnippet + i * width, a->drho[query] + bh * a->r,
                         a->dxi + bh * a->r * a->l);
     }
 }
@@ -126,15 +128,16 @@ void flt_att_features_back_begin(flt_att_features_back *a, bool omega, bool snip
     if (omega) memset(a->domega, 0, a->BH * a->omega->count * sizeof *a->domega);
     if (!a->want_snippets) return;
     memset(a->dxi, 0, a->BH * a->r * a->l * sizeof *a->dxi);
-    memset(a->drho, 0, a->BH * a->r * sizeof *a->drho);
+    for (size_t side = 0; side < 2; side++) memset(a->drho[side], 0, a->BH * a->r * sizeof **a->drho);
 }
 
 void flt_att_features_back_omega(const flt_att_features_back *a, double *domega) {
     flt_att_gather(a->omega, a->BH, a->H, a->domega, domega);
 }
 
-void flt_att_features_back_rho(const flt_att_features_back *a, const flt_att_array *shape, double *drho) {
-    flt_att_gather(shape, a->BH, a->H, a->drho, drho);
+void flt_att_features_back_rho(const flt_att_features_back *a, bool query, double *drho) {
+    const flt_att_array shape = {.heads = a->H, .count = a->r};
+    flt_att_gather(&shape, a->BH, a->H, a->drho[query], drho);
 }
 
 void flt_att_features_back_xi(const flt_att_features_back *a, const flt_att_array *shape, double *dxi) {
@@ -148,7 +151,7 @@ static void bind(void *self, flt_ws *ws) {
     const size_t tile = a->N < FLTX_ATT_MAX_TILE ? a->N : FLTX_ATT_MAX_TILE, real = sizeof(flt_real), tail = 2 * a->r;
     a->domega = flt_ws_take(ws, a->BH * a->omega->count, sizeof(double));
     a->dxi = flt_ws_take(ws, a->BH * a->r * a->l + 1, sizeof(double));
-    a->drho = flt_ws_take(ws, a->BH * a->r + 1, sizeof(double));
+    for (size_t side = 0; side < 2; side++) a->drho[side] = flt_ws_take(ws, a->BH * a->r + 1, sizeof(double));
     for (int t = 0; t < a->threads; t++) {
         room *w = &a->rooms[t];
         w->product = flt_ws_take(ws, (a->d > tail ? a->d : tail) * a->features, real);

@@ -23,11 +23,11 @@ void flt_att_features_back_destroy(flt_att_features_back *a);
 flt_att_back_map flt_att_features_back_map(flt_att_features_back *a);
 size_t flt_att_features_back_workspace(const flt_att_features_back *a); // 0 for NULL
 
-// Clears the sums of the arguments "omega", "xi" and "rho" that are wanted; the others are skipped.
+// Clears the sums of "omega", of xi and the ratios, as they are wanted; the others are skipped.
 void flt_att_features_back_begin(flt_att_features_back *a, bool omega, bool snippets);
 // The sums of a whole pass in the argument's own shape (shared by the heads: added up over them).
 void flt_att_features_back_omega(const flt_att_features_back *a, double *domega);
-void flt_att_features_back_rho(const flt_att_features_back *a, const flt_att_array *shape, double *drho);
+void flt_att_features_back_rho(const flt_att_features_back *a, bool query, double *drho); // [H, r], of one side
 void flt_att_features_back_xi(const flt_att_features_back *a, const flt_att_array *shape, double *dxi);
 
 #endif

@@ -9,6 +9,7 @@
 #define FLTX_ATTENTION_RATIOS_H
 
 #include "encoding.h"
+#include "features_backward.h"
 
 typedef enum flt_att_split { FLTX_ATT_ONE_SIDED, FLTX_ATT_BALANCED, FLTX_ATT_SQUARED } flt_att_split;
 
@@ -36,5 +37,15 @@ void flt_att_ratios_drop(flt_att_ratios *a);
 void flt_att_ratios_arrays(flt_att_ratios *a, flt_att_arrays *to);
 flt_err flt_att_ratios_check(flt_att_ratios *a, size_t n_args, const flt_attention_arg *args);
 void flt_att_ratios_follow(flt_att_ratios *a); // after the arrays were copied
+
+// ---- gradients: of xi, of rho, of the encoding's arguments
+typedef struct flt_att_ratios_back flt_att_ratios_back;
+void flt_att_ratios_names(const flt_att_ratios *a, size_t max, const char **names, size_t *n); // those that there are
+flt_err flt_att_ratios_back_create(const flt_att_ratios *of, flt_att_ratios_back **out);
+void flt_att_ratios_back_destroy(flt_att_ratios_back *a);
+// Reads the sums of a whole pass; then one gradient after the other.
+void flt_att_ratios_back_begin(flt_att_ratios_back *a, const flt_att_features_back *sums);
+void flt_att_ratios_back_gather(const flt_att_ratios_back *a, const flt_att_features_back *sums,
+                                const flt_attention_gradient *to);
 
 #endif

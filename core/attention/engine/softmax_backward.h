@@ -3,17 +3,15 @@
 #ifndef FLTX_ATTENTION_SOFTMAX_BACKWARD_H
 #define FLTX_ATTENTION_SOFTMAX_BACKWARD_H
 
-#include "encoding.h"
 #include "features_backward.h"
+#include "ratios.h"
 
-// What a mechanism lends: the arrays it draws, and the encoding whose ratio g/p at fixed frequencies rho is (NULL: rho is its own
-// argument, or comes with its frequencies from a proposal).
+// What a mechanism lends.
 typedef struct flt_att_back_parts {
     const flt_att_array *omega;
     const flt_att_features *features;
     const flt_att_snippets *snippets; // NULL: none
-    const flt_att_encoding *ratio;
-    bool derived; // rho and xi come from an encoding together: they and its arguments have no gradient
+    const flt_att_ratios *ratios;     // theirs
 } flt_att_back_parts;
 
 typedef struct flt_att_softmax_back flt_att_softmax_back;

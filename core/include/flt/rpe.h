@@ -36,7 +36,14 @@ enum {                           // capability bits
 typedef struct flt_rpe_arg {
     const char *name;
     double initial;
+    bool setting; // has no gradient: a whole number, or what only steers the draws
 } flt_rpe_arg;
+
+// Where gradients are added up, one for each argument of the kind that is no setting, in its shape. The others are NULL.
+typedef struct flt_rpe_slots {
+    double *w, *mu, *s2, *c, *v, *scale, *slope, *decay, *lag_bias, *buckets;
+    double *xi; // [n, l], by gaussian_mixture's spectrum; NULL: not wanted
+} flt_rpe_slots;
 
 typedef struct flt_rpe_kind {
     flt_kind kind;
@@ -45,11 +52,15 @@ typedef struct flt_rpe_kind {
     flt_err (*check)(const flt_rpe_args *a);
     // f [n] at offsets z [n, l].
     void (*closed_form)(const flt_rpe_args *a, size_t n, const double *z, double *f);
+    // Adds sum_i df_i df(z_i)/da for every argument. Where f jumps (the edge of a local encoding) it has no derivative: 0.
+    void (*closed_form_back)(const flt_rpe_args *a, size_t n, const double *z, const double *df, const flt_rpe_slots *to);
     // Draws r frequencies xi [r, l] and ratios rho [r] such that (1/r) sum rho cos(2 pi xi.z) estimates f: Monte Carlo from the
     // kind's proposal (rho = g/p), or a quadrature rule (rho = r weight g). FLTE_UNSUPPORTED (asymmetric lag table), FLTE_RANGE.
     flt_err (*draw)(const flt_rpe_args *a, flt_rng rng, size_t r, double *xi, double *rho);
     // g [n] at frequencies xi [n, l].
     void (*spectrum)(const flt_rpe_args *a, size_t n, const double *xi, double *g);
+    // Adds sum_i dg_i dg(xi_i)/da for every argument.
+    void (*spectrum_back)(const flt_rpe_args *a, size_t n, const double *xi, const double *dg, const flt_rpe_slots *to);
     // The proposal as a map of the unit cube, so that it can be fed with points other than random ones: u [r, coordinates] -> xi
     // [r, l], rho [r]; uniform points give xi ~ p. 0 and NULL where draw is a rule.
     size_t (*coordinates)(const flt_rpe_args *a);
@@ -59,7 +70,7 @@ typedef struct flt_rpe_kind {
     void (*weigh)(const flt_rpe_args *a, size_t r, const double *xi, const double *rho, double *weight);
     // Optional. FLTE_UNSUPPORTED where arguments have no real spectrum after all.
     flt_err (*spectral)(const flt_rpe_args *a);
-} flt_rpe_kind; // draw, spectrum and weigh are NULL exactly when the capability bit is clear
+} flt_rpe_kind; // draw, spectrum, its gradient and weigh are NULL exactly when the capability bit is clear
 
 const flt_registry *flt_rpe_registry(void);
 flt_err flt_rpe_find(const char *name, const flt_rpe_kind **out);

@@ -27,6 +27,15 @@ void flt_rpe_kernel_closed_form(const flt_rpe_args *a, double (*k)(double), size
     for (size_t i = 0; i < n; i++) f[i] = a->c * k(flt_rpe_norm(a->l, z + i * a->l) / a->scale);
 }
 
+void flt_rpe_kernel_back(const flt_rpe_args *a, double (*k)(double), double (*slope)(double), size_t n, const double *z,
+                         const double *df, const flt_rpe_slots *to) {
+    for (size_t i = 0; i < n; i++) {
+        const double x = flt_rpe_norm(a->l, z + i * a->l) / a->scale;
+        *to->c += df[i] * k(x);
+        *to->scale -= df[i] * a->c * slope(x) * x / a->scale;
+    }
+}
+
 void flt_rpe_kernel_weigh(const flt_rpe_kind *kind, const flt_rpe_args *a, size_t r, const double *xi, double *weight) {
     flt_rpe_args unit = *a;
     unit.c = 1.0;
@@ -94,5 +103,19 @@ void flt_rpe_student_spectrum(const flt_rpe_args *a, size_t df, size_t n, const 
     for (size_t i = 0; i < n; i++) {
         const double t = unit * flt_rpe_norm(a->l, xi + i * a->l);
         g[i] = a->c * norm * pow(1.0 + t * t / nu, -0.5 * (nu + l));
+    }
+}
+
+void flt_rpe_student_back(const flt_rpe_args *a, size_t df, size_t n, const double *xi, const double *dg,
+                          const flt_rpe_slots *to) {
+    const double l = (double)a->l, nu = (double)df, unit = FLTX_TWO_PI * a->scale;
+    flt_rpe_args one = *a;
+    one.c = 1.0;
+    for (size_t i = 0; i < n; i++) {
+        const double t = unit * flt_rpe_norm(a->l, xi + i * a->l), u = t * t / nu;
+        double g = 0.0;
+        flt_rpe_student_spectrum(&one, df, 1, xi + i * a->l, &g);
+        *to->c += dg[i] * g;
+        *to->scale += dg[i] * a->c * g * (l - (nu + l) * u / (1.0 + u)) / a->scale;
     }
 }

@@ -20,10 +20,16 @@ double flt_rpe_normal_quantile(double u); // Phi^-1, relative error below 1e-14 
 // f [n] = c k(|z| / scale)
 void flt_rpe_kernel_closed_form(const flt_rpe_args *a, double (*k)(double), size_t n, const double *z, double *f);
 
+// Adds the gradients of c k(|z| / scale); slope = k'.
+void flt_rpe_kernel_back(const flt_rpe_args *a, double (*k)(double), double (*slope)(double), size_t n, const double *z,
+                         const double *df, const flt_rpe_slots *to);
+
 // xi = Student's t in l dimensions with df degrees of freedom over 2 pi scale: l + df coordinates of the cube.
 void flt_rpe_student_place(const flt_rpe_args *a, size_t df, size_t r, const double *u, double *xi, double *rho);
 // c (2 pi scale)^l times the density of Student's t with df degrees of freedom.
 void flt_rpe_student_spectrum(const flt_rpe_args *a, size_t df, size_t n, const double *xi, double *g);
+void flt_rpe_student_back(const flt_rpe_args *a, size_t df, size_t n, const double *xi, const double *dg,
+                          const flt_rpe_slots *to);
 
 // weight = 1/p, where p is the spectrum of c = 1
 void flt_rpe_kernel_weigh(const flt_rpe_kind *kind, const flt_rpe_args *a, size_t r, const double *xi, double *weight);

@@ -49,3 +49,10 @@ double flt_rpe_ball(size_t l, double v, double kappa) {
     const double bracket = t < 0.05 ? 1.0 / 3.0 - t * t / 30.0 + t * t * t * t / 840.0 : (sin(t) - t * cos(t)) / (t * t * t);
     return 4.0 * pi * v * v * v * bracket;
 }
+
+double flt_rpe_ball_slope(size_t l, double v, double kappa) {
+    const double t = 2.0 * pi * v * kappa;
+    if (l == 1) return 2.0 * cos(t);
+    if (l == 2) return 2.0 * pi * v * j0(t);
+    return 4.0 * pi * v * v * (t < 1e-4 ? 1.0 - t * t / 6.0 : sin(t) / t);
+}

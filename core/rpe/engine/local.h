@@ -25,5 +25,6 @@ double flt_rpe_envelope_weight(const flt_rpe_envelope *e, double kappa); // 1/p 
 
 // Transform of the unit ball's indicator scaled to radius v in l = 1, 2, 3 dimensions, at |xi| = kappa.
 double flt_rpe_ball(size_t l, double v, double kappa);
+double flt_rpe_ball_slope(size_t l, double v, double kappa); // its derivative by v: the transform of the sphere
 
 #endif
