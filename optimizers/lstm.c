@@ -9,6 +9,7 @@
 // 1606.04474; k = 5 and the form of x are those of the published code, not of the paper's appendix. Cost: O(8 layers hidden^2)
 // per coordinate. Limits: hidden at most 64, 4 cells. Untrained it follows a running mean of the clipped gradient.
 #include "kernels/lstm.h"
+#include "engine/mlp.h"
 #include "flt/memory.h"
 #include "flt/optimizer.h"
 #include "flt/random.h"
@@ -85,13 +86,6 @@ static void meta_init(const flt_params *p, uint64_t seed, flt_real *theta) {
     theta[hidden] = 0;
 }
 
-static flt_err set_size(flt_params *p, const char *name, size_t x) {
-    char text[32];
-    snprintf(text, sizeof text, "%zu", x);
-    const flt_err err = flt_params_set(p, name, text);
-    return err == FLTE_OK ? err : flt_context(err, "the shapes of the weight file ask for it");
-}
-
 static bool has_cell(const flt_tensors *weights, size_t i) {
     char name[32];
     snprintf(name, sizeof name, "cells.%zu.b", i);
@@ -104,8 +98,8 @@ static flt_err infer(const flt_tensors *weights, flt_params *p) {
     if (head == NULL) return flt_fail(FLTE_FORMAT, "lstm", "the weight file has no tensor head.w");
     FLTX_TRY(flt_tensor_expect("lstm", head, 2, (size_t[]){SIZE_MAX, 1}));
     while (has_cell(weights, layers)) layers++;
-    FLTX_TRY(set_size(p, "hidden", head->dim[0]));
-    return set_size(p, "layers", layers);
+    FLTX_TRY(flt_set_size(p, "hidden", head->dim[0]));
+    return flt_set_size(p, "layers", layers);
 }
 
 // ---- a run

@@ -8,7 +8,8 @@
 // Cost: O(8 hidden + hidden^2) per coordinate. Untrained it moves along the mean of decay 0.9, rms-normalised.
 #include "engine/lopt.h"
 
-static const flt_lopt_form form = {.features = FLTX_MEANS, .count = 8, .times = true, .outputs = 2, .pass = 4, .eps = 1e-5};
+static const flt_lopt_form form = {
+    .features = FLTX_MEANS, .count = 8, .shared = FLTX_TIMES, .outputs = 2, .pass = 4, .eps = 1e-5};
 
 FLTX_LOPT_META("mlp_lopt", form)
 

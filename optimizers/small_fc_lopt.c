@@ -11,7 +11,8 @@
 // coordinate. Differs from the published code: decays are fixed, not meta-learned. Untrained it moves along m rs of decay 0.9.
 #include "engine/lopt.h"
 
-static const flt_lopt_form form = {.features = FLTX_ADAFAC, .count = 28, .times = true, .outputs = 2, .pass = 6, .eps = 1e-5};
+static const flt_lopt_form form = {
+    .features = FLTX_ADAFAC, .count = 28, .shared = FLTX_TIMES, .outputs = 2, .pass = 6, .eps = 1e-5};
 
 FLTX_LOPT_META("small_fc_lopt", form)
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Sizes, layout and starting point of the flt optimizer's meta-parameters.
 #include "engine/flt_net.h"
+#include "engine/mlp.h"
 #include "flt/memory.h"
 #include "flt/num.h"
 #include "flt/random.h"
@@ -199,13 +200,6 @@ flt_err flt_net_layout(const flt_params *p, flt_layout *theta) {
 
 // ---- sizes from a weight file
 
-static flt_err set_size(flt_params *p, const char *name, size_t x) {
-    char text[32];
-    snprintf(text, sizeof text, "%zu", x);
-    const flt_err err = flt_params_set(p, name, text);
-    return err == FLTE_OK ? err : flt_context(err, "the shapes of the weight file ask for it");
-}
-
 static flt_err need(const flt_tensors *weights, const char *name, size_t rank, const flt_tensor **out) {
     *out = flt_tensors_find(weights, name);
     if (*out == NULL) return flt_fail(FLTE_FORMAT, who, "the weight file has no tensor %s", name);
@@ -235,7 +229,7 @@ static flt_err infer_hidden(const flt_tensors *weights, flt_params *p) {
         snprintf(name, sizeof name, "layers.%zu.b", n + 1);
         FLTX_TRY(need(weights, name, 1, &b));
     }
-    FLTX_TRY(set_size(p, "layers", n));
+    FLTX_TRY(flt_set_size(p, "layers", n));
     return flt_params_set(p, "hidden", n > 0 ? list : "8");
 }
 
@@ -253,18 +247,18 @@ static flt_err infer_attention(const flt_tensors *weights, flt_params *p) {
     const bool spe = memory == FLTX_MEMORY_SPE_SINE, encodes = memory == FLTX_MEMORY_FLT || memory == FLTX_MEMORY_WINDOW;
     FLTX_TRY(need(weights, "wq", 3, &wq));
     FLTX_TRY(need(weights, "wv", 3, &wv));
-    FLTX_TRY(set_size(p, "heads", wq->dim[0]));
-    FLTX_TRY(set_size(p, "dk", wq->dim[2]));
-    FLTX_TRY(set_size(p, "dv", wv->dim[2]));
+    FLTX_TRY(flt_set_size(p, "heads", wq->dim[0]));
+    FLTX_TRY(flt_set_size(p, "dk", wq->dim[2]));
+    FLTX_TRY(flt_set_size(p, "dv", wv->dim[2]));
     if ((spe || encodes) && chosen(p, "spectrum", "learned")) {
         FLTX_TRY(need(weights, "xi", 3, &xi));
-        FLTX_TRY(set_size(p, "r", xi->dim[spe ? 2 : 1]));
+        FLTX_TRY(flt_set_size(p, "r", xi->dim[spe ? 2 : 1]));
     }
     if (memory == FLTX_MEMORY_WINDOW) return same_number(weights, p, "window");
     if (chosen(p, "omega", "fixed")) return same_number(weights, p, "draw");
     FLTX_TRY(need(weights, "omega", 3, &omega));
-    FLTX_TRY(set_size(p, "m", omega->dim[1]));
-    return spe ? set_size(p, "realisations", omega->dim[2]) : FLTE_OK;
+    FLTX_TRY(flt_set_size(p, "m", omega->dim[1]));
+    return spe ? flt_set_size(p, "realisations", omega->dim[2]) : FLTE_OK;
 }
 
 flt_err flt_net_infer(const flt_tensors *weights, flt_params *p) {

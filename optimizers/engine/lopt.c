@@ -17,7 +17,7 @@ static const double mean_keep[MEANS] = {0.1, 0.5, 0.9, 0.99, 0.999, 0.9999};
 // ---- meta-parameters
 
 static size_t inputs_of(const flt_lopt_form *form) {
-    return form->count + (form->times ? FLTX_TIMES : 0);
+    return form->count + form->shared;
 }
 
 flt_err flt_lopt_meta(const flt_lopt_form *form, const flt_params *p, flt_layout *theta) {
@@ -115,6 +115,7 @@ static void bind_ws(void *self, flt_ws *ws) {
     o->theta = flt_ws_take(ws, o->mlp.total, size);
     o->f = flt_ws_take(ws, o->form->count * o->ld, size);
     o->out = flt_ws_take(ws, 2 * o->ld, size);
+    o->inverse = flt_ws_take(ws, o->form->count, sizeof(double));
     o->w0 = flt_ws_take(ws, o->form->count * o->mlp.width[1], size);
     o->b0 = flt_ws_take(ws, o->mlp.width[1], size);
     o->lines = flt_ws_take(ws, D * 4 * o->longest, size);
@@ -265,20 +266,15 @@ static void mean_features(flt_lopt_base *o, const flt_lopt_plan *p, size_t ld, c
 
 // ---- the network, with what is the same for all coordinates of a tensor folded into its first layer
 
-static void fold(flt_lopt_base *o, size_t n, size_t ld, uint64_t t) {
-    static const double tau[FLTX_TIMES] = {1, 3, 10, 30, 100, 300, 1000, 3000, 10000, 30000, 100000};
+static void fold(flt_lopt_base *o, const flt_real *shared) {
     const size_t wide = o->mlp.width[1];
     const flt_real *w = o->theta + o->mlp.w[0];
     memcpy(o->b0, o->theta + o->mlp.b[0], wide * sizeof *o->b0);
-    for (size_t k = 0; k < o->form->count; k++) {
-        const double rms = sqrt(o->form->eps + flt_sum_squares(n, o->f + k * ld) / (double)n);
-        for (size_t j = 0; j < wide; j++) o->w0[k * wide + j] = (flt_real)((double)w[k * wide + j] / rms);
-    }
+    for (size_t k = 0; k < o->form->count; k++)
+        for (size_t j = 0; j < wide; j++) o->w0[k * wide + j] = (flt_real)((double)w[k * wide + j] * o->inverse[k]);
     w += o->form->count * wide;
-    for (size_t k = 0; o->form->times && k < FLTX_TIMES; k++, w += wide) {
-        const flt_real x = (flt_real)tanh((double)t / tau[k] - 1);
-        for (size_t j = 0; j < wide; j++) o->b0[j] += x * w[j];
-    }
+    for (size_t k = 0; k < o->form->shared; k++, w += wide)
+        for (size_t j = 0; j < wide; j++) o->b0[j] += shared[k] * w[j];
 }
 
 static flt_lopt_net net_of(const flt_lopt_base *o, size_t ld) {
@@ -292,19 +288,36 @@ static flt_lopt_net net_of(const flt_lopt_base *o, size_t ld) {
     return net;
 }
 
-const flt_real *flt_lopt_outputs(flt_lopt_base *o, size_t i, uint64_t t, const flt_real *grad, const flt_real *param,
-                                 flt_real *state) {
+static size_t padded(size_t n) {
+    return (n + 15) / 16 * 16;
+}
+
+void flt_lopt_inputs(flt_lopt_base *o, size_t i, const flt_real *grad, const flt_real *param, flt_real *state) {
     const flt_lopt_plan *p = &o->plans[i];
-    const size_t n = p->shape.n, ld = (n + 15) / 16 * 16;
-    if (n == 0) return NULL;
+    const size_t n = p->shape.n, ld = padded(n);
     if (o->form->features == FLTX_MEANS)
         mean_features(o, p, ld, grad + p->offset, param + p->offset, state + p->state);
     else
         adafac_features(o, p, ld, grad + p->offset, param + p->offset, state + p->state);
-    fold(o, n, ld, t);
-    const flt_lopt_net net = net_of(o, ld);
+    for (size_t k = 0; k < o->form->count; k++)
+        o->inverse[k] = 1 / sqrt(o->form->eps + flt_sum_squares(n, o->f + k * ld) / (double)n);
+}
+
+const flt_real *flt_lopt_network(flt_lopt_base *o, size_t i, const flt_real *shared) {
+    fold(o, shared);
+    const flt_lopt_net net = net_of(o, padded(o->plans[i].shape.n));
     o->kernels->network(&net, o->f, o->out);
     return o->out;
+}
+
+const flt_real *flt_lopt_outputs(flt_lopt_base *o, size_t i, uint64_t t, const flt_real *grad, const flt_real *param,
+                                 flt_real *state) {
+    static const double tau[FLTX_TIMES] = {1, 3, 10, 30, 100, 300, 1000, 3000, 10000, 30000, 100000};
+    flt_real times[FLTX_TIMES];
+    if (o->plans[i].shape.n == 0) return NULL;
+    for (size_t k = 0; k < FLTX_TIMES; k++) times[k] = (flt_real)tanh((double)t / tau[k] - 1);
+    flt_lopt_inputs(o, i, grad, param, state);
+    return flt_lopt_network(o, i, times);
 }
 
 // ---- the classic rule

@@ -19,7 +19,7 @@ enum { FLTX_TIMES = 11, FLTX_LOPT_MOST = 30 };
 typedef struct flt_lopt_form {
     flt_lopt_features features;
     size_t count;         // of features
-    bool times;           // tanh(t / tau - 1) follow them, eleven of them, the same for every coordinate
+    size_t shared;        // inputs that follow them and are the same for every coordinate; FLTX_TIMES: tanh(t / tau - 1)
     size_t outputs, pass; // of the network; the feature that an untrained one passes on
     double eps;           // of the normalisation
 } flt_lopt_form;
@@ -44,7 +44,8 @@ typedef struct flt_lopt_base {
     flt_ws ws;
     flt_real *theta;   // a copy
     flt_real *f, *out; // [features, ld], [2, ld]
-    flt_real *w0, *b0; // the first layer with normalisation and time in it
+    double *inverse;   // [features]: 1 / root mean square over the tensor
+    flt_real *w0, *b0; // the first layer with normalisation and what is shared in it
     flt_real *lines;   // [3 decays, 4, longest]
     flt_real *sums;    // [longest]
 } flt_lopt_base;
@@ -59,7 +60,11 @@ size_t flt_lopt_words(const void *self);
 void flt_lopt_init(void *self, flt_real *state);
 void flt_lopt_bind(void *self, const flt_real *theta);
 
-// Updates the state of tensor i and returns the network's first two outputs [2, ld]; NULL where the tensor is empty.
+// Updates the state of tensor i, which is not empty, and leaves its features in f, their normalisers in inverse.
+void flt_lopt_inputs(flt_lopt_base *o, size_t i, const flt_real *grad, const flt_real *param, flt_real *state);
+// The network's first two outputs [2, ld] on those features; shared [form->shared].
+const flt_real *flt_lopt_network(flt_lopt_base *o, size_t i, const flt_real *shared);
+// Both; NULL where the tensor is empty.
 const flt_real *flt_lopt_outputs(flt_lopt_base *o, size_t i, uint64_t t, const flt_real *grad, const flt_real *param,
                                  flt_real *state);
 // ---- the classic rule, p -= lr step_mult D exp(0.001 M): mlp_lopt and small_fc_lopt

@@ -20,16 +20,20 @@ flt_mlp flt_mlp_make(const flt_params *p, size_t inputs, size_t outputs) {
     return m;
 }
 
-flt_err flt_mlp_layout(const flt_mlp *m, flt_layout *theta) {
+flt_err flt_mlp_add(const flt_mlp *m, flt_layout *theta) {
     char name[32];
-    flt_err err = FLTE_OK;
-    *theta = (flt_layout){0};
-    for (size_t i = 0; i < m->n_layers && err == FLTE_OK; i++) {
+    for (size_t i = 0; i < m->n_layers; i++) {
         snprintf(name, sizeof name, "layers.%zu.w", i);
-        err = flt_layout_add(theta, name, 2, (size_t[]){m->width[i], m->width[i + 1]});
+        FLTX_TRY(flt_layout_add(theta, name, 2, (size_t[]){m->width[i], m->width[i + 1]}));
         snprintf(name, sizeof name, "layers.%zu.b", i);
-        if (err == FLTE_OK) err = flt_layout_add(theta, name, 1, (size_t[]){m->width[i + 1]});
+        FLTX_TRY(flt_layout_add(theta, name, 1, (size_t[]){m->width[i + 1]}));
     }
+    return FLTE_OK;
+}
+
+flt_err flt_mlp_layout(const flt_mlp *m, flt_layout *theta) {
+    *theta = (flt_layout){0};
+    const flt_err err = flt_mlp_add(m, theta);
     if (err != FLTE_OK) flt_layout_free(theta);
     return err;
 }
@@ -40,7 +44,7 @@ static const flt_tensor *bias_of(const flt_tensors *weights, size_t layer) {
     return flt_tensors_find(weights, name);
 }
 
-static flt_err set_size(flt_params *p, const char *name, size_t x) {
+flt_err flt_set_size(flt_params *p, const char *name, size_t x) {
     char text[32];
     snprintf(text, sizeof text, "%zu", x);
     const flt_err err = flt_params_set(p, name, text);
@@ -53,8 +57,8 @@ flt_err flt_mlp_infer(const char *who, const flt_tensors *weights, flt_params *p
     if (first == NULL) return flt_fail(FLTE_FORMAT, who, "the weight file has no tensor layers.0.b");
     if (first->rank != 1) return flt_fail(FLTE_SHAPE, who, "tensor layers.0.b has rank %zu; rank 1 is expected", first->rank);
     while (bias_of(weights, n + 1) != NULL) n++;
-    FLTX_TRY(set_size(p, "layers", n));
-    return n > 0 ? set_size(p, "hidden", first->dim[0]) : FLTE_OK;
+    FLTX_TRY(flt_set_size(p, "layers", n));
+    return n > 0 ? flt_set_size(p, "hidden", first->dim[0]) : FLTE_OK;
 }
 
 void flt_mlp_init(const flt_mlp *m, size_t pass, uint64_t seed, flt_real *theta) {

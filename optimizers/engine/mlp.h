@@ -24,8 +24,11 @@ typedef struct flt_mlp {
 
 flt_mlp flt_mlp_make(const flt_params *p, size_t inputs, size_t outputs); // of "hidden" and "layers"
 flt_err flt_mlp_layout(const flt_mlp *m, flt_layout *theta);
+flt_err flt_mlp_add(const flt_mlp *m, flt_layout *theta); // behind what theta has
 // Sets "hidden" and "layers" from the tensors of a weight file. FLTE_FORMAT, FLTE_SHAPE.
 flt_err flt_mlp_infer(const char *who, const flt_tensors *weights, flt_params *p);
+// Sets a size that the shapes of a weight file ask for.
+flt_err flt_set_size(flt_params *p, const char *name, size_t x);
 // Random layers of standard deviation 1 / sqrt(inputs), but output 0 is input `pass` and a little noise, the others noise:
 // units 0 and 1 of every hidden layer carry +x and -x through the ReLUs.
 void flt_mlp_init(const flt_mlp *m, size_t pass, uint64_t seed, flt_real *theta);
