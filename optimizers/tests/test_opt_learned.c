@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-// mlp_lopt, small_fc_lopt, celo2 and lstm, of every instruction set, against trajectories of an independent program
-// (golden/make_learned.py), and what they do before any training.
+// mlp_lopt, small_fc_lopt, celo2, lstm and flt_tensor, of every instruction set, against trajectories of an independent program
+// (golden/make_learned.py, make_tensor.py), and what they do before any training.
 #include "opt_support.h"
 
 #include "flt/num.h"
 
-static const char *const kinds[] = {"mlp_lopt", "small_fc_lopt", "celo2", "lstm"};
+static const char *const kinds[] = {"mlp_lopt", "small_fc_lopt", "celo2", "lstm", "flt_tensor"};
 static const char *const names[] = {"scalar", "vector", "wide", "tall", "conv", "lines"};
 enum { KINDS = sizeof kinds / sizeof *kinds, NAMES = sizeof names / sizeof *names };
 
@@ -91,17 +91,19 @@ static void check_kind(const char *kind, const problem *b, const flt_tensors *wa
 }
 
 static void check_golden(const char *isa) { // each Criterion test is a process of its own: nothing has asked for kernels yet
-    flt_tensors *file = NULL, *want = NULL;
+    flt_tensors *file = NULL, *want = NULL, *tensor = NULL;
     setenv("FLT_ISA", isa, 1);
     OPT_OK(flt_tensors_read(path_of("flt_replay.safetensors"), &file));
     OPT_OK(flt_tensors_read(path_of("learned_want.safetensors"), &want));
+    OPT_OK(flt_tensors_read(path_of("flt_tensor_want.safetensors"), &tensor));
     problem b = read_problem(file);
-    for (size_t i = 0; i < KINDS; i++) check_kind(kinds[i], &b, want);
+    for (size_t i = 0; i < KINDS; i++) check_kind(kinds[i], &b, strcmp(kinds[i], "flt_tensor") == 0 ? tensor : want);
     flt_free(b.start);
     flt_free(b.grads);
     flt_layout_free(&b.layout);
     flt_tensors_destroy(file);
     flt_tensors_destroy(want);
+    flt_tensors_destroy(tensor);
     cr_assert_eq(flt_live_blocks(), 0u);
 }
 
