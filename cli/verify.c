@@ -2,6 +2,7 @@
 // flt verify: runs the checks and the error ladder, prints a summary and what failed.
 #include "flt/verify.h"
 #include "engine/args.h"
+#include "engine/fidelity.h"
 #include "engine/session.h"
 #include "engine/table.h"
 #include "engine/verb.h"
@@ -11,30 +12,53 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { KEY_LEVEL = FLTX_KEY_VERB, KEY_MECHANISM, KEY_CHECK, KEY_N, KEY_M, KEY_R, KEY_SEEDS, MAX_CHECKS = 128 };
+enum {
+    KEY_LEVEL = FLTX_KEY_VERB,
+    KEY_MECHANISM,
+    KEY_ENCODING,
+    KEY_FIDELITY,
+    KEY_SCALE,
+    KEY_CHECK,
+    KEY_N,
+    KEY_M,
+    KEY_R,
+    KEY_SEEDS,
+    MAX_CHECKS = 128
+};
 enum { MAX_SIZE = 1 << 24 }; // of N, m, r
 
 typedef struct input {
     flt_common common;
     flt_verify_config config;
     const char *mechanisms[FLTX_MAX_LIST], *checks[FLTX_MAX_LIST];
-    size_t n[FLTX_MAX_LIST], m[FLTX_MAX_LIST], r[FLTX_MAX_LIST];
+    const char *encodings[FLTX_MAX_LIST];
+    size_t n[FLTX_MAX_LIST], m[FLTX_MAX_LIST], r[FLTX_MAX_LIST], n_scales;
+    double scales[FLTX_MAX_LIST];
+    bool fidelity;
 } input;
 
 static const struct argp_option options[] = {
     {"level", KEY_LEVEL, "quick|full", 0, "quick: seconds; full: minutes, more sizes and seeds (default quick)", 1},
     {"mechanism", KEY_MECHANISM, "NAME,..", 0, "these attention mechanisms only", 1},
+    {"encoding", KEY_ENCODING, "NAME,..", 0, "these positional encodings, of the ladder and of the fidelity table", 1},
     {"check", KEY_CHECK, "NAME,..", 0, "these checks only (see `flt list checks`)", 1},
-    {"n", KEY_N, "N,..", 0, "sequence lengths of the error ladder", 2},
-    {"m", KEY_M, "M,..", 0, "kernel features of the error ladder", 2},
-    {"r", KEY_R, "R,..", 0, "frequencies of the error ladder", 2},
-    {"seeds", KEY_SEEDS, "K", 0, "draws per cell of the error ladder", 2},
+    {"n", KEY_N, "N,..", 0, "sequence lengths of the error ladder or table", 2},
+    {"m", KEY_M, "M,..", 0, "kernel features", 2},
+    {"r", KEY_R, "R,..", 0, "frequencies", 2},
+    {"seeds", KEY_SEEDS, "K", 0, "draws per cell", 2},
+    {"fidelity", KEY_FIDELITY, NULL, 0,
+     "in place of the checks: error against time and bytes of every linear attention, way of sampling and kind of feature, to "
+     "choose one by; N = 4096, d = 64 unless said otherwise (half a minute; --level full: all encodings, many minutes)",
+     3},
+    {"scale", KEY_SCALE, "SD,..", 0,
+     "fidelity: standard deviations of q and k (default 0.5; 1 is what layer normalisation leaves)", 3},
     {0},
 };
 
 static error_t parse(int key, char *arg, struct argp_state *state) {
     input *in = state->input;
     flt_verify_config *c = &in->config;
+    const char *items[FLTX_MAX_LIST];
     switch (key) {
     case ARGP_KEY_INIT:
         state->child_inputs[0] = &in->common;
@@ -48,6 +72,16 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
         return 0;
     case KEY_CHECK:
         c->n_checks = flt_arg_list(state, "check", arg, in->checks);
+        return 0;
+    case KEY_ENCODING:
+        c->n_encodings = flt_arg_list(state, "encoding", arg, in->encodings);
+        return 0;
+    case KEY_FIDELITY:
+        in->fidelity = true;
+        return 0;
+    case KEY_SCALE:
+        in->n_scales = flt_arg_list(state, "scale", arg, items);
+        for (size_t i = 0; i < in->n_scales; i++) in->scales[i] = flt_arg_real(state, "scale", items[i], 1e-6, 1e3);
         return 0;
     case KEY_N:
         c->n_n = flt_arg_sizes(state, "n", arg, MAX_SIZE, in->n);
@@ -278,6 +312,31 @@ static flt_err verify(input *in, flt_session **s) {
     return err;
 }
 
+static flt_err fidelity(const input *in, flt_session **s) {
+    const flt_verify_config *v = &in->config;
+    const flt_fidelity_config c = {.full = v->full,
+                                   .n_mechanisms = v->n_mechanisms,
+                                   .mechanisms = v->mechanisms,
+                                   .n_encodings = v->n_encodings,
+                                   .encodings = v->encodings,
+                                   .n_n = v->n_n,
+                                   .n = v->n,
+                                   .n_m = v->n_m,
+                                   .m = v->m,
+                                   .n_r = v->n_r,
+                                   .r = v->r,
+                                   .n_scales = in->n_scales,
+                                   .scales = in->scales,
+                                   .seeds = v->seeds,
+                                   .seed = v->seed,
+                                   .threads = v->threads};
+    if (v->n_checks > 0) return flt_fail(FLTE_USAGE, "--fidelity", "runs in place of the checks; leave --check out");
+    FLTX_TRY(flt_session_begin("verify", &in->common, s));
+    flt_session_param(*s, "level", "%s", v->full ? "full" : "quick");
+    flt_session_param(*s, "table", "fidelity");
+    return flt_fidelity_print(&c, &in->common, *s);
+}
+
 static int run(int argc, char **argv) {
     static const struct argp_child children[] = {{&flt_common_argp, 0, "Common options", 9}, {0}};
     static const struct argp argp = {options,
@@ -304,7 +363,10 @@ static int run(int argc, char **argv) {
     in.config.r = in.r;
     in.config.seed = in.common.seed;
     in.config.threads = in.common.threads;
-    const flt_err err = verify(&in, &s);
+    in.config.encodings = in.encodings;
+    if (in.n_scales > 0 && !in.fidelity)
+        return flt_report("verify", flt_fail(FLTE_USAGE, "--scale", "belongs to --fidelity, which was not asked for"));
+    const flt_err err = in.fidelity ? fidelity(&in, &s) : verify(&in, &s);
     return flt_session_end(s, "verify", err);
 }
 

@@ -19,6 +19,7 @@ static void fill(flt_problem *p) {
     flt_rng_normal(flt_rng_child(root, "k", 0), 0, rows * p->d, p->k);
     flt_rng_normal(flt_rng_child(root, "v", 0), 0, rows * p->dv, p->v);
     flt_rng_uniform_double(flt_rng_child(root, "pos", 0), 0, p->N * p->l, p->pos);
+    for (size_t i = 0; p->encoding != NULL && i < p->N; i++) p->pos[i] = (double)i * p->encoding->step;
     for (size_t i = 0; i < rows * p->d; i++) {
         p->q[i] *= (flt_real)p->scale;
         p->k[i] *= (flt_real)p->scale;
@@ -84,6 +85,12 @@ static flt_err set_size(const flt_attention_kind *kind, flt_params *params, cons
     return flt_params_set(params, name, text);
 }
 
+// Does the mechanism take an encoding here? With one that was chosen, also on evenly spaced positions alone.
+static bool encoded(const flt_problem *p, const flt_attention_kind *kind) {
+    if (p->plain) return false;
+    return (kind->kind.caps & FLTX_ATT_RPE) != 0 || (p->encoding != NULL && declares(kind, "rpe"));
+}
+
 static flt_err make_params(const flt_problem *p, const flt_attention_kind *kind, flt_params **out) {
     FLTX_TRY(flt_params_create(kind->kind.name, kind->kind.params, out));
     FLTX_TRY(set_size(kind, *out, "m", p->m));
@@ -92,8 +99,8 @@ static flt_err make_params(const flt_problem *p, const flt_attention_kind *kind,
     FLTX_TRY(set_size(kind, *out, "R", 12));
     FLTX_TRY(set_size(kind, *out, "K", 3));
     FLTX_TRY(set_size(kind, *out, "width", 5));
-    if ((kind->kind.caps & FLTX_ATT_RPE) != 0 && !p->plain && declares(kind, "rpe"))
-        FLTX_TRY(flt_params_set(*out, "rpe", "gaussian_mixture"));
+    if (encoded(p, kind) && declares(kind, "rpe"))
+        FLTX_TRY(flt_params_set(*out, "rpe", p->encoding != NULL ? p->encoding->kind->kind.name : "gaussian_mixture"));
     if (p->options != NULL) FLTX_TRY(flt_params_parse(*out, p->options));
     return FLTE_OK;
 }
@@ -103,7 +110,9 @@ flt_err flt_problem_plan(const flt_problem *p, const flt_attention_kind *kind, i
     enum { OWN = 4, MAX = 16 };
     flt_attention_arg args[MAX] = {
         {"pos", 2, {p->N, p->l}, p->pos}, {"w", 1, {2}, p->w}, {"mu", 2, {2, p->l}, p->mu}, {"s2", 1, {2}, p->s2}};
-    size_t n = (kind->kind.caps & FLTX_ATT_RPE) != 0 && !p->plain ? OWN : 0;
+    size_t n = !encoded(p, kind) ? 0 : p->encoding != NULL ? 1 : OWN; // an encoding that was chosen brings its own
+    for (size_t i = 0; n == 1 && i < p->encoding->n_args; i++) args[n + i] = p->encoding->args[i];
+    if (n == 1) n += p->encoding->n_args;
     for (size_t i = 0; i < n_extra && n < MAX; i++) args[n++] = extra[i];
     flt_params *params = NULL;
     flt_err err = make_params(p, kind, &params);

@@ -3,6 +3,7 @@
 #ifndef FLTX_PROBLEM_H
 #define FLTX_PROBLEM_H
 
+#include "engine/encodings.h"
 #include "flt/attention.h"
 #include "flt/verify.h"
 
@@ -15,6 +16,8 @@ typedef struct flt_problem {
     bool backward;       // plans have a backward pass
     const char *options; // further parameters of the mechanism, "features=relu"; NULL: none
     bool plain;          // plans get no encoding and no positions
+    // In place of the mixture, for mechanisms that take an encoding; borrowed, l = 1, tokens evenly spaced. NULL: the mixture.
+    const flt_encoding_case *encoding;
 
     flt_real *q, *k, *v, *out; // [B, H, N, d], .., [B, H, N, dv]
     double *pos;               // [N, l], in [0, 1)

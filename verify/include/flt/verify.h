@@ -17,6 +17,8 @@ typedef struct flt_verify_config {
     const char *const *mechanisms;
     size_t n_checks;                     // 0: all
     const char *const *checks;
+    size_t n_encodings;                  // of the ladder; 0: a Gaussian mixture on random positions
+    const char *const *encodings;
     size_t n_n, n_m, n_r;                // sizes of the ladder; 0: the level's own
     const size_t *n, *m, *r;
     size_t seeds;                        // 0: the level's own
