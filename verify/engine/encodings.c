@@ -35,10 +35,18 @@ static double *closed_number(flt_encoding_case *c, const char *name) {
         const char *name;
         double *at;
     } all[] = {{"c", &c->closed.c},         {"v", &c->closed.v},         {"scale", &c->closed.scale},
-               {"slope", &c->closed.slope}, {"decay", &c->closed.decay}, {"max_distance", &c->closed.max_distance}};
-    size_t i = 0;
-    while (strcmp(all[i].name, name) != 0) i++; // only names of `settings` come here
-    return all[i].at;
+               {"slope", &c->closed.slope}, {"decay", &c->closed.decay}, {"max_distance", &c->closed.max_distance},
+               {"band", &c->closed.band}};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (strcmp(all[i].name, name) == 0) return all[i].at;
+    return NULL;
+}
+
+static void set_defaults(flt_encoding_case *c) {
+    for (const flt_rpe_arg *a = c->kind->args; a->name != NULL; a++) {
+        double *to = closed_number(c, a->name);
+        if (to != NULL) *to = a->initial;
+    }
 }
 
 static void add_numbers(flt_encoding_case *c, size_t n, const number *numbers) {
@@ -91,6 +99,7 @@ flt_err flt_encoding_case_create(const char *name, size_t n, flt_encoding_case *
     c->kind = kind;
     c->closed.l = 1;
     c->step = (kind->kind.caps & FLTX_RPE_GRID) != 0 ? 1.0 : 1.0 / (double)n;
+    set_defaults(c);
     if (strcmp(name, "gaussian_mixture") == 0) add_mixture(c);
     if (strcmp(name, "lag_table") == 0) err = add_lags(c, n);
     if (strcmp(name, "t5_buckets") == 0) err = add_buckets(c);

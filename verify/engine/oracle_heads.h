@@ -20,5 +20,6 @@ flt_err flt_oracle_nprf(const flt_oracle_job *job);
 flt_err flt_oracle_spe(const flt_oracle_job *job);
 flt_err flt_oracle_fourier(const flt_oracle_job *job);
 flt_err flt_oracle_fftnet(const flt_oracle_job *job);
+flt_err flt_oracle_taylor(const flt_oracle_job *job);
 
 #endif

@@ -134,7 +134,7 @@ flt_err flt_problem_plan(const flt_problem *p, const flt_attention_kind *kind, i
     return err;
 }
 
-static bool selected(const flt_verify_config *c, const char *name) {
+bool flt_problem_selected(const flt_verify_config *c, const char *name) {
     for (size_t i = 0; i < c->n_mechanisms; i++)
         if (strcmp(c->mechanisms[i], name) == 0) return true;
     return c->n_mechanisms == 0;
@@ -143,7 +143,7 @@ static bool selected(const flt_verify_config *c, const char *name) {
 flt_err flt_each_mechanism(flt_check_context *c, unsigned caps, flt_mechanism_body body) {
     const flt_registry *r = flt_attention_registry();
     for (size_t i = 0; r->kinds[i] != NULL; i++) {
-        if ((r->kinds[i]->caps & caps) != caps || !selected(c->config, r->kinds[i]->name)) continue;
+        if ((r->kinds[i]->caps & caps) != caps || !flt_problem_selected(c->config, r->kinds[i]->name)) continue;
         if (flt_sink_stopped(c->sink)) return flt_fail(FLTE_INTERRUPTED, "verify", "stopped on request");
         FLTX_TRY(body(c, (const flt_attention_kind *)r->kinds[i]));
     }

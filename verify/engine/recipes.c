@@ -16,10 +16,14 @@ const flt_recipe flt_recipes[] = {
     {"flt", "sampling=quadrature,features=favor++", true, true, false, NULL, false},
     {"flt", "sampling=quadrature,centre=mean", true, true, false, NULL, false},
     {"flt", "sampling=quadrature,features=favor++,centre=mean", true, true, false, NULL, false},
-    {"taylor", "order=0", false, true, false, NULL, false},
-    {"taylor", "order=1", false, true, false, NULL, false},
-    {"taylor", "order=1,centre=none", false, true, false, NULL, false},
-    {"taylor", "order=2", false, true, false, NULL, false},
+    // the mask itself, polynomials of q.k: no randomness
+    {"taylor", "order=0", false, false, false, NULL, false},
+    {"taylor", "order=0,nodes=256", false, false, false, NULL, false},
+    {"taylor", "order=1,nodes=16", false, false, false, NULL, false},
+    {"taylor", "order=1", false, false, false, NULL, false},
+    {"taylor", "order=1,nodes=256", false, false, false, NULL, false},
+    {"taylor", "order=1,centre=none", false, false, false, NULL, false},
+    {"taylor", "order=2", false, false, false, NULL, false},
     // exact mask, random features
     {"nprf", "normalise=false", true, false, false, NULL, true},
     {"nprf", "", true, false, false, NULL, false},

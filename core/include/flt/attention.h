@@ -63,6 +63,7 @@ enum { // capability bits
     FLTX_ATT_BACKWARD = 1u << 10,  // has a backward pass
     // takes encodings by their closed form, those without a spectrum as well
     FLTX_ATT_CLOSED_FORM = 1u << 11,
+    FLTX_ATT_SIGNED = 1u << 12, // weights may be negative: an output may leave the hull of v
 };
 
 typedef struct flt_attention_kind {
