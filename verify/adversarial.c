@@ -122,7 +122,7 @@ static void plain_means(const flt_problem *p, flt_real *out) {
 }
 
 static bool averages(const flt_attention_kind *kind) { // with positive weights, where `x` is not mixed before
-    return (kind->kind.caps & FLTX_ATT_NORMALISED) != 0 && (kind->kind.caps & FLTX_ATT_X) == 0;
+    return (kind->kind.caps & FLTX_ATT_NORMALISED) != 0 && (kind->kind.caps & (FLTX_ATT_X | FLTX_ATT_SIGNED)) == 0;
 }
 
 static flt_err judge(flt_check_context *c, const flt_attention_kind *kind, flt_problem *p, const attack *a, flt_attention *plan) {

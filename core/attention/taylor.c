@@ -362,6 +362,10 @@ static size_t workspace(const void *self) {
     return ((const plan *)self)->ws.size;
 }
 
+static size_t flagged(const void *self) {
+    return (size_t)((const plan *)self)->total;
+}
+
 static size_t draws(const void *self, size_t max, flt_attention_arg *out) {
     const plan *p = self;
     size_t n = 0;
@@ -389,4 +393,5 @@ const flt_attention_kind flt_attention_kind_taylor = {
     .forward = forward,
     .workspace = workspace,
     .draws = draws,
+    .flagged = flagged,
 };
