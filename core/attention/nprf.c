@@ -14,7 +14,7 @@
 // q and k, not of q.k/sqrt d; `rpe`, because that promises any positions.
 #include "engine/encoding.h"
 #include "engine/features.h"
-#include "engine/lagged.h"
+#include "engine/lagged_backward.h"
 
 #include <math.h>
 #include <omp.h>
@@ -28,16 +28,29 @@ static const flt_param_spec params[] = {
     {.name = NULL},
 };
 
+typedef struct room {  // one thread's
+    flt_real *x;       // [tile, d]: normalised rows
+    flt_real *half;    // [tile]: half their squares
+    flt_real *scale;   // [tile]: 1 / length
+    flt_real *dx;      // [tile, d]; backward
+    flt_real *product; // [d, m]; backward
+} room;
+
 typedef struct plan {
     size_t B, H, N, d, dv, m, heads; // heads: of omega, 1 when shared
     bool normalise;
     flt_att_positions pos;
     flt_att_encoding encoding;
     flt_att_array lag_bias, omega;
-    flt_real *w;      // [heads, d, m]: omega^T
-    flt_real **rooms; // [threads]: [tile, d] and [tile]
+    size_t lag_heads;
+    double *lags;   // [lag heads, 2N - 1]
+    double *domega; // [B H, m d]
+    flt_real *w;    // [heads, d, m]: omega^T
+    room *rooms;    // [threads]
     double flagged;
     flt_att_lagged *lagged;
+    flt_att_lagged_back *back;
+    const char *trained[3];
     flt_ws ws;
 } plan;
 
@@ -45,21 +58,60 @@ enum { TILE = FLTX_LAGGED_TILE };
 
 // ---- features
 
-// u [N, m] = omega x - |x|^2/2, x normalised or as it is; the bound keeps it finite where the square overflows.
-static void log_features(const plan *p, flt_real *room, size_t head, const flt_real *x, flt_real *u) {
-    const flt_real *w = p->w + (p->heads == 1 ? 0 : head * p->d * p->m);
-    flt_real *half = room + TILE * p->d;
+static const flt_real *weights(const plan *p, size_t head) {
+    return p->w + (p->heads == 1 ? 0 : head * p->d * p->m);
+}
+
+// Rows of a tile, normalised or as they are, their scales and halves; the bound keeps it finite where the square overflows.
+static void load_rows(const plan *p, const room *w, size_t n, const flt_real *x) {
+    for (size_t i = 0; i < n; i++) {
+        const flt_real *row = x + i * p->d;
+        const double squares = flt_sum_squares(p->d, row), norm = sqrt(squares);
+        w->scale[i] = (flt_real)(p->normalise && norm > 0 ? 1 / norm : 1);
+        w->half[i] = p->normalise ? (flt_real)0.5 : (flt_real)fmin(0.5 * squares, 1e30);
+        for (size_t c = 0; c < p->d; c++) w->x[i * p->d + c] = w->scale[i] * row[c];
+    }
+}
+
+// u [N, m] = omega x - |x|^2/2
+static void log_features(const plan *p, const room *w, size_t head, const flt_real *x, flt_real *u) {
     for (size_t at = 0; at < p->N; at += TILE) {
         const size_t n = p->N - at < TILE ? p->N - at : TILE;
-        for (size_t i = 0; i < n; i++) {
-            const flt_real *row = x + (at + i) * p->d;
-            const double squares = flt_sum_squares(p->d, row), norm = sqrt(squares);
-            const flt_real scale = (flt_real)(p->normalise && norm > 0 ? 1 / norm : 1);
-            half[i] = p->normalise ? (flt_real)0.5 : (flt_real)fmin(0.5 * squares, 1e30);
-            for (size_t c = 0; c < p->d; c++) room[i * p->d + c] = scale * row[c];
+        load_rows(p, w, n, x + at * p->d);
+        p->lagged->tiles->start(n, p->m, NULL, w->half, u + at * p->m);
+        flt_gemm(false, false, n, p->m, p->d, 1, w->x, p->d, weights(p, head), p->m, 1, u + at * p->m, p->m);
+    }
+}
+
+// dx becomes the gradient of the row before it was normalised; its part along the row is lost. Without a direction there is none.
+static void back_row(const plan *p, const room *w, size_t i, bool key, const flt_real *du, flt_real *to) {
+    const size_t d = p->d;
+    const flt_real *x = w->x + i * d, *dx = w->dx + i * d;
+    if (p->normalise) {
+        const flt_real along = flt_dot(d, x, dx);
+        const bool none = flt_sum_squares(d, x) == 0;
+        for (size_t c = 0; c < d; c++) to[c] = none ? 0 : w->scale[i] * (dx[c] - along * x[c]);
+    } else { // -|k|^2/2 of keys; that of queries is constant along a row of weights
+        const flt_real sum = key && w->half[i] < (flt_real)1e30 ? flt_sum(p->m, du) : 0;
+        for (size_t c = 0; c < d; c++) to[c] = dx[c] - sum * x[c];
+    }
+}
+
+// du [N, m] -> dx [N, d], and what omega [m, d] gets
+static void back_features(const plan *p, const room *w, size_t bh, bool key, const flt_real *x, const flt_real *du,
+                          flt_real *dx) {
+    const size_t d = p->d, m = p->m;
+    double *sums = p->domega + bh * m * d;
+    for (size_t at = 0; at < p->N; at += TILE) {
+        const size_t n = p->N - at < TILE ? p->N - at : TILE;
+        const flt_real *tile = du + at * m;
+        load_rows(p, w, n, x + at * d);
+        flt_gemm(false, true, n, d, m, 1, tile, m, weights(p, bh % p->H), m, 0, w->dx, d);
+        for (size_t i = 0; i < n; i++) back_row(p, w, i, key, tile + i * m, dx + (at + i) * d);
+        flt_gemm(true, false, d, m, n, 1, w->x, d, tile, m, 0, w->product, m);
+        for (size_t f = 0; f < m; f++) {
+            for (size_t c = 0; c < d; c++) sums[f * d + c] += (double)w->product[c * m + f];
         }
-        p->lagged->tiles->start(n, p->m, NULL, half, u + at * p->m);
-        flt_gemm(false, false, n, p->m, p->d, 1, room, p->d, w, p->m, 1, u + at * p->m, p->m);
     }
 }
 
@@ -74,8 +126,8 @@ static void forward(void *self, const flt_real *q, const flt_real *k, const flt_
         w->flagged = 0;
 #pragma omp for schedule(dynamic)
         for (size_t i = 0; i < p->B * p->H; i++) {
-            log_features(p, p->rooms[t], i % p->H, q + i * p->N * p->d, w->lq);
-            log_features(p, p->rooms[t], i % p->H, k + i * p->N * p->d, w->lk);
+            log_features(p, &p->rooms[t], i % p->H, q + i * p->N * p->d, w->lq);
+            log_features(p, &p->rooms[t], i % p->H, k + i * p->N * p->d, w->lk);
             flt_att_lagged_run(p->lagged, t, i % p->H, v + i * p->N * p->dv, out + i * p->N * p->dv);
         }
         rows += w->flagged;
@@ -84,46 +136,103 @@ static void forward(void *self, const flt_real *q, const flt_real *k, const flt_
     p->flagged = (double)rows;
 }
 
+static void back_head(plan *p, const flt_attention_pass *pass, size_t t, size_t bh) {
+    const size_t x = bh * p->N * p->d, y = bh * p->N * p->dv;
+    const flt_att_lagged_slot *w = &p->lagged->slots[t];
+    const flt_att_lagged_pass one = {t, bh, pass->v + y, pass->out + y, pass->dout + y, pass->dv + y};
+    log_features(p, &p->rooms[t], bh % p->H, pass->q + x, w->lq);
+    log_features(p, &p->rooms[t], bh % p->H, pass->k + x, w->lk);
+    flt_att_lagged_back_run(p->back, &one);
+    back_features(p, &p->rooms[t], bh, false, pass->q + x, p->back->slots[t].dlq, pass->dq + x);
+    back_features(p, &p->rooms[t], bh, true, pass->k + x, p->back->slots[t].dlk, pass->dk + x);
+}
+
+static flt_err backward(void *self, const flt_attention_pass *pass) {
+    plan *p = self;
+    bool lags = false;
+    FLTX_TRY(flt_att_gradients_known("nprf", pass, p->trained));
+    for (size_t i = 0; i < pass->n_args; i++) lags |= strcmp(pass->args[i].name, "lag_bias") == 0;
+    flt_att_lagged_back_begin(p->back, lags);
+    memset(p->domega, 0, p->B * p->H * p->m * p->d * sizeof *p->domega);
+#pragma omp parallel num_threads(p->lagged->threads)
+    {
+        const unsigned saved = flt_num_ftz();
+#pragma omp for schedule(dynamic)
+        for (size_t bh = 0; bh < p->B * p->H; bh++) back_head(p, pass, (size_t)omp_get_thread_num(), bh);
+        flt_num_ftz_restore(saved);
+    }
+    for (size_t i = 0; i < pass->n_args; i++) {
+        const bool omega = strcmp(pass->args[i].name, "omega") == 0;
+        flt_att_gather(omega ? &p->omega : &p->lag_bias, p->B * p->H, p->H, omega ? p->domega : p->back->dlags,
+                       pass->args[i].data);
+    }
+    return FLTE_OK;
+}
+
 // ---- plan
 
 static void bind(void *self, flt_ws *ws) {
     plan *p = self;
-    for (int t = 0; t < p->lagged->threads; t++) p->rooms[t] = flt_ws_take(ws, TILE * (p->d + 1), sizeof(flt_real));
+    const size_t real = sizeof(flt_real);
+    for (int t = 0; t < p->lagged->threads; t++) {
+        room *w = &p->rooms[t];
+        w->x = flt_ws_take(ws, TILE * p->d, real);
+        w->half = flt_ws_take(ws, TILE, real);
+        w->scale = flt_ws_take(ws, TILE, real);
+        w->dx = p->back != NULL ? flt_ws_take(ws, TILE * p->d, real) : NULL;
+        w->product = p->back != NULL ? flt_ws_take(ws, p->d * p->m, real) : NULL;
+    }
+    p->domega = p->back != NULL ? flt_ws_take(ws, p->B * p->H * p->m * p->d, sizeof(double)) : NULL;
 }
 
-static flt_err load_omega(plan *p) {
-    p->m = p->omega.dim[0];
-    p->heads = p->omega.heads == 0 ? 1 : p->omega.heads;
-    FLTX_TRY(flt_alloc(p->heads * p->d, p->m * sizeof *p->w, &p->w));
-    for (size_t h = 0; h < p->heads; h++)
-        for (size_t f = 0; f < p->m; f++)
-            for (size_t c = 0; c < p->d; c++)
-                p->w[(h * p->d + c) * p->m + f] = (flt_real)flt_att_head(&p->omega, h)[f * p->d + c];
-    return FLTE_OK;
-}
-
-// b at the 2N - 1 lags, in double: from lag_bias as it is, or from an encoding on evenly spaced positions, or zeros.
-static flt_err read_lags(const flt_attention_desc *desc, plan *p, size_t *heads, double **lags) {
-    const size_t n = 2 * p->N - 1;
-    flt_att_dim dim[1] = {{"2N - 1", (ptrdiff_t)n}};
+static flt_err read_lags(const flt_attention_desc *desc, plan *p) {
+    flt_att_dim dim[1] = {{"2N - 1", 2 * (ptrdiff_t)p->N - 1}};
     const bool table =
         flt_attention_arg_find(desc, "lag_bias") != NULL && strcmp(flt_params_text(desc->params, "rpe"), "auto") == 0;
     if (table) {
         FLTX_TRY(flt_att_take(desc, "lag_bias", 1, dim, &p->lag_bias));
-        *heads = p->lag_bias.heads == 0 ? 1 : p->H;
-        FLTX_TRY(flt_alloc(*heads * n, sizeof **lags, lags));
-        memcpy(*lags, p->lag_bias.data, *heads * n * sizeof **lags);
-        return FLTE_OK;
+        p->lag_heads = p->lag_bias.heads == 0 ? 1 : p->H;
+    } else {
+        FLTX_TRY(flt_att_encoding_read(desc, &p->pos, &p->encoding));
+        if (!p->pos.spaced)
+            return flt_fail(
+                FLTE_UNSUPPORTED, desc->mechanism,
+                "positions are not evenly spaced on a line, so that the encoding is no Toeplitz matrix; exact and flt "
+                "take any positions");
+        p->lag_heads = flt_att_encoding_shared(&p->encoding) ? 1 : p->H;
     }
-    FLTX_TRY(flt_att_encoding_read(desc, &p->pos, &p->encoding));
-    if (!p->pos.spaced)
-        return flt_fail(
-            FLTE_UNSUPPORTED, desc->mechanism,
-            "positions are not evenly spaced on a line, so that the encoding is no Toeplitz matrix; exact and flt take "
-            "any positions");
-    *heads = flt_att_encoding_shared(&p->encoding) ? 1 : p->H;
-    FLTX_TRY(flt_alloc(*heads * n, sizeof **lags, lags));
-    for (size_t h = 0; h < *heads; h++) flt_att_encoding_lags(&p->encoding, h, p->N, p->pos.step, *lags + h * n);
+    return flt_alloc(p->lag_heads, (2 * p->N - 1) * sizeof *p->lags, &p->lags);
+}
+
+// b at the 2N - 1 lags, in double: from lag_bias as it is, or from an encoding on evenly spaced positions, or zeros.
+static void load_lags(plan *p) {
+    const size_t n = 2 * p->N - 1;
+    if (p->lag_bias.data != NULL) memcpy(p->lags, p->lag_bias.data, p->lag_heads * n * sizeof *p->lags);
+    for (size_t h = 0; p->lag_bias.data == NULL && h < p->lag_heads; h++)
+        flt_att_encoding_lags(&p->encoding, h, p->N, p->pos.step, p->lags + h * n);
+    flt_att_lagged_load(p->lagged, p->lags);
+}
+
+// What runs read, from the arguments.
+static void load(plan *p) {
+    for (size_t h = 0; h < p->heads; h++)
+        for (size_t f = 0; f < p->m; f++)
+            for (size_t c = 0; c < p->d; c++)
+                p->w[(h * p->d + c) * p->m + f] = (flt_real)flt_att_head(&p->omega, h)[f * p->d + c];
+    load_lags(p);
+}
+
+static flt_err update(void *self, size_t n_args, const flt_attention_arg *args) {
+    plan *p = self;
+    flt_att_arrays have = {.who = "nprf"};
+    flt_att_arrays_add(&have, &p->omega);
+    flt_att_arrays_add(&have, &p->lag_bias);
+    flt_att_encoding_arrays(&p->encoding, &have);
+    FLTX_TRY(flt_att_arrays_check(&have, n_args, args));
+    const flt_att_encoding with = flt_att_encoding_with(&p->encoding, n_args, args);
+    FLTX_TRY(flt_att_encoding_check(&with));
+    flt_att_arrays_copy(&have, n_args, args);
+    load(p);
     return FLTE_OK;
 }
 
@@ -131,8 +240,10 @@ static void destroy(void *self) {
     plan *p = self;
     if (p == NULL) return;
     flt_ws_destroy(&p->ws);
+    flt_att_lagged_back_destroy(p->back);
     flt_att_lagged_destroy(p->lagged);
     flt_free(p->rooms);
+    flt_free(p->lags);
     flt_free(p->w);
     flt_att_drop(&p->omega);
     flt_att_drop(&p->lag_bias);
@@ -141,37 +252,43 @@ static void destroy(void *self) {
     flt_free(p);
 }
 
+static flt_err build(const flt_attention_desc *desc, plan *p) {
+    const size_t crossover = flt_params_size(desc->params, "crossover");
+    FLTX_TRY(flt_att_positions_read(desc, &p->pos));
+    FLTX_TRY(flt_att_omega(desc, desc->d, &p->omega));
+    p->m = p->omega.dim[0];
+    p->heads = p->omega.heads == 0 ? 1 : p->omega.heads;
+    FLTX_TRY(flt_alloc(p->heads * p->d, p->m * sizeof *p->w, &p->w));
+    FLTX_TRY(read_lags(desc, p));
+    FLTX_TRY(flt_att_lagged_create(desc, p->m, p->lag_heads, crossover, &p->lagged));
+    FLTX_TRY(flt_att_lagged_back_create(desc, p->lagged, &p->back));
+    FLTX_TRY(flt_alloc((size_t)p->lagged->threads, sizeof *p->rooms, &p->rooms));
+    FLTX_TRY(flt_ws_create(bind, p, &p->ws));
+    p->trained[0] = "omega";
+    if (p->lag_bias.data != NULL) p->trained[1] = "lag_bias";
+    load(p);
+    return FLTE_OK;
+}
+
 static flt_err create(const flt_attention_desc *desc, void **self) {
     static const char *const names[] = {"omega", "pos", NULL};
     plan *p = NULL;
-    double *lags = NULL;
-    size_t heads = 1;
-    flt_err err = flt_att_encoding_args_known(desc, names);
     *self = NULL;
-    if (err != FLTE_OK) return err;
+    FLTX_TRY(flt_att_encoding_args_known(desc, names));
     FLTX_TRY(flt_alloc(1, sizeof *p, &p));
     p->B = desc->B, p->H = desc->H, p->N = desc->N, p->d = desc->d, p->dv = desc->dv;
     p->normalise = flt_params_bool(desc->params, "normalise");
-    FLTX_GO(err, failed, flt_att_positions_read(desc, &p->pos));
-    FLTX_GO(err, failed, flt_att_omega(desc, desc->d, &p->omega));
-    FLTX_GO(err, failed, load_omega(p));
-    FLTX_GO(err, failed, read_lags(desc, p, &heads, &lags));
-    const size_t crossover = flt_params_size(desc->params, "crossover");
-    FLTX_GO(err, failed, flt_att_lagged_create(desc, p->m, heads, lags, crossover, &p->lagged));
-    FLTX_GO(err, failed, flt_alloc((size_t)p->lagged->threads, sizeof *p->rooms, &p->rooms));
-    FLTX_GO(err, failed, flt_ws_create(bind, p, &p->ws));
-    flt_free(lags);
-    *self = p;
-    return FLTE_OK;
-failed:
-    flt_free(lags);
-    destroy(p);
+    const flt_err err = build(desc, p);
+    if (err != FLTE_OK)
+        destroy(p);
+    else
+        *self = p;
     return err;
 }
 
 static size_t workspace(const void *self) {
     const plan *p = self;
-    return p->ws.size + p->lagged->ws.size;
+    return p->ws.size + p->lagged->ws.size + flt_att_lagged_back_workspace(p->back);
 }
 
 static size_t draws(const void *self, size_t max, flt_attention_arg *out) {
@@ -201,12 +318,14 @@ const flt_attention_kind flt_attention_kind_nprf = {
             .cost = "time O(m dv N log N), causal O(m dv N log^2 N), memory O(N (m + dv)); quadratic up to `crossover` tokens",
             .citation = "Luo et al., Stable, fast and accurate: kernelized attention with relative positional encoding, NeurIPS "
                         "2021, arXiv 2106.12566",
-            .caps = FLTX_ATT_CAUSAL | FLTX_ATT_NORMALISED | FLTX_ATT_PERMUTE | FLTX_ATT_CLOSED_FORM,
+            .caps = FLTX_ATT_CAUSAL | FLTX_ATT_NORMALISED | FLTX_ATT_PERMUTE | FLTX_ATT_CLOSED_FORM | FLTX_ATT_BACKWARD,
             .params = params,
         },
     .create = create,
     .destroy = destroy,
     .forward = forward,
+    .backward = backward,
+    .update = update,
     .workspace = workspace,
     .draws = draws,
     .flagged = flagged,

@@ -214,6 +214,23 @@ static void add_code(problem *p, bool conv, size_t heads, size_t l, const size_t
     add_arg(p, "eps", 0, 2, (size_t[]){p->d, R}, -2, 2);
 }
 
+// Tiles and transforms; a table of lags, or an encoding.
+Test(attention_update, nprf) {
+    static const char *const params[] = {"crossover=1000000", "crossover=1", "crossover=1,normalise=false"};
+    for (size_t s = 0; s < SIZES; s++)
+        for (size_t k = 0; k < 6; k++) {
+            problem p = start("nprf", params[k % 3], sizes[s], (s + k) % 2);
+            const size_t heads = k % 2 ? 2 : 0, N = sizes[s];
+            add_arg(&p, "omega", s % 2 ? 2 : 0, 2, (size_t[]){7, 3}, -1, 1);
+            if (k < 3)
+                add_arg(&p, "lag_bias", heads, 1, (size_t[]){2 * N - 1}, -1, 1);
+            else
+                add_mixture(&p, heads, 1);
+            check(&p, NULL, "omega");
+        }
+    cr_assert(eq(sz, flt_live_blocks(), 0));
+}
+
 // Sines, and filters on one to three axes; both kernels behind the code.
 Test(attention_update, stochastic_encodings) {
     static const size_t sides[][3] = {{67, 0, 0}, {7, 11, 0}, {5, 3, 5}};

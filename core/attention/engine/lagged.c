@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Kernel attention whose weights carry one factor a lag: the direct way, and the plan of both; see lagged.h.
-#include "lagged.h"
+// Attention with a factor a lag: a head, and the plan; see lagged.h.
+#include "lagged_direct.h"
+#include "lagged_fft.h"
 
 #include "flt/plant.h"
 
@@ -8,74 +9,6 @@
 #include <string.h>
 
 enum { TILE = FLTX_LAGGED_TILE };
-
-static size_t smaller(size_t a, size_t b) {
-    return a < b ? a : b;
-}
-
-// ---- one tile
-
-// phi [n, m] = exp(lq + scale - their largest of the row); high [n] receives that.
-static void scale_queries(const flt_att_lagged *a, size_t n, const flt_real *lq, const flt_real *scale, flt_real *phi,
-                          flt_real *high) {
-    const size_t m = a->m;
-    for (size_t i = 0; i < n; i++) {
-        flt_real *row = phi + i * m;
-        for (size_t f = 0; f < m; f++) row[f] = lq[i * m + f] + scale[f];
-        high[i] = flt_max(m, row);
-        for (size_t f = 0; f < m; f++) row[f] -= high[i];
-    }
-    flt_vexp(n * m, phi, phi);
-}
-
-// log sum_f exp(lq_f + lk_f) by itself, for weights that leave the range of the product.
-static flt_real log_weight(size_t m, const flt_real *lq, const flt_real *lk) {
-    double top = -INFINITY, sum = 0;
-    for (size_t f = 0; f < m; f++) top = fmax(top, (double)lq[f] + (double)lk[f]);
-    for (size_t f = 0; f < m; f++) sum += exp((double)lq[f] + (double)lk[f] - top);
-    return (flt_real)(top + log(sum));
-}
-
-// Logits of rows first.. and keys j..: logarithms of the products, where they are in range.
-static void logits(const flt_att_lagged *a, flt_att_lagged_slot *w, size_t first, size_t n, size_t j, size_t cols) {
-    const size_t m = a->m;
-    const flt_real least = sizeof(flt_real) == 4 ? (flt_real)1e-30 : (flt_real)1e-290, most = 1 / least;
-    flt_real high[TILE], keys[TILE], *s = w->s;
-    scale_queries(a, n, w->lq + first * m, w->lk + j * m, w->phi, high);
-    flt_gemm(false, true, n, cols, m, 1, w->phi, m, w->pk + j * m, m, 0, s, cols);
-    for (size_t i = 0; i < n; i++) {
-        flt_real *row = s + i * cols;
-        memcpy(keys, row, cols * sizeof *row);
-        flt_vlog(cols, row, row);
-        for (size_t c = 0; c < cols; c++) row[c] += high[i];
-        for (size_t c = 0; c < cols; c++)
-            if (!(keys[c] > least && keys[c] < most)) row[c] = log_weight(m, w->lq + (first + i) * m, w->lk + (j + c) * m);
-    }
-}
-
-// Tiles of keys are fixed by the sequence, and their scale is that of their first key, which every row that meets the tile sees:
-// what a row computes never depends on its future.
-void flt_att_lagged_direct(const flt_att_lagged *a, flt_att_lagged_slot *w, size_t head, size_t first, size_t count, size_t from,
-                           const flt_real *v, flt_real *out) {
-    const size_t keys = a->causal ? first + count : a->N, dv = a->dv, N = a->N;
-    const flt_real *lags = a->lags + (a->heads == 1 ? 0 : head * (2 * N - 1));
-    for (size_t j = from; j < keys; j += TILE) {
-        const size_t cols = smaller(TILE, keys - j);
-        flt_att_softmax_tile t = {.n = count, .cols = cols, .s = w->s, .causal = a->causal};
-        t.valid = (ptrdiff_t)first - (ptrdiff_t)j + 1;
-        t.top = w->top + first, t.sum = w->sum + first, t.keep = w->keep;
-        t.bias = lags + (j + N - 1 - first), t.ldb = -1;
-        logits(a, w, first, count, j, cols);
-        a->tiles->softmax(&t);
-        a->tiles->scale_rows(count, dv, out + first * dv, w->keep);
-        flt_gemm(false, false, count, dv, cols, 1, w->s, cols, v + j * dv, dv, 1, out + first * dv, dv);
-    }
-}
-
-void flt_att_lagged_clear(const flt_att_lagged *a, flt_att_lagged_slot *w, size_t first, size_t count, flt_real *out) {
-    for (size_t i = first; i < first + count; i++) w->top[i] = (flt_real)-INFINITY, w->sum[i] = 0;
-    memset(out + first * a->dv, 0, count * a->dv * sizeof *out);
-}
 
 static void prepare_keys(const flt_att_lagged *a, flt_att_lagged_slot *w) {
     const size_t m = a->m;
@@ -86,20 +19,33 @@ static void prepare_keys(const flt_att_lagged *a, flt_att_lagged_slot *w) {
     flt_vexp(a->N * m, w->pk, w->pk);
 }
 
-void flt_att_lagged_run(const flt_att_lagged *a, size_t thread, size_t head, const flt_real *v, flt_real *out) {
+// Sums and outputs, not yet divided.
+static void run_head(const flt_att_lagged *a, size_t thread, size_t head, const flt_real *v, flt_real *out) {
     flt_att_lagged_slot *w = &a->slots[thread];
     prepare_keys(a, w);
     flt_att_lagged_clear(a, w, 0, a->N, out);
     if (a->levels > 0) {
         flt_att_lagged_fft(a, w, head, v, out);
-    } else {
-        for (size_t i = 0; i < a->N; i += TILE) flt_att_lagged_direct(a, w, head, i, smaller(TILE, a->N - i), 0, v, out);
+        return;
     }
+    for (size_t i = 0; i < a->N; i += TILE) flt_att_lagged_direct(a, w, head, i, flt_att_smaller(TILE, a->N - i), 0, v, out);
+}
+
+void flt_att_lagged_run(const flt_att_lagged *a, size_t thread, size_t head, const flt_real *v, flt_real *out) {
+    flt_att_lagged_slot *w = &a->slots[thread];
+    run_head(a, thread, head, v, out);
     for (size_t i = 0; i < a->N; i++) {
         w->flagged += a->levels == 0 && !(w->sum[i] > 0 && w->sum[i] < (flt_real)INFINITY); // with transforms: counted there
         w->sum[i] = 1 / w->sum[i];
     }
     a->tiles->scale_rows(a->N, a->dv, out, w->sum);
+}
+
+void flt_att_lagged_norms(const flt_att_lagged *a, size_t thread, size_t head) {
+    flt_att_lagged_slot *w = &a->slots[thread];
+    run_head(a, thread, head, NULL, NULL);
+    flt_vlog(a->N, w->sum, w->sum);
+    for (size_t i = 0; i < a->N; i++) w->top[i] += w->sum[i];
 }
 
 // ---- plan
@@ -136,9 +82,7 @@ static void bind(void *self, flt_ws *ws) {
     }
 }
 
-flt_err flt_att_lagged_create(const flt_attention_desc *desc, size_t m, size_t heads, const double *lags, size_t crossover,
-                              flt_att_lagged **out) {
-    const size_t n_lags = 2 * desc->N - 1;
+flt_err flt_att_lagged_create(const flt_attention_desc *desc, size_t m, size_t heads, size_t crossover, flt_att_lagged **out) {
     flt_att_lagged *a = NULL;
     flt_err err = flt_gemm_check(desc->mechanism, m, desc->dv, TILE);
     *out = NULL;
@@ -146,21 +90,27 @@ flt_err flt_att_lagged_create(const flt_attention_desc *desc, size_t m, size_t h
     FLTX_TRY(flt_alloc(1, sizeof *a, &a));
     a->N = desc->N, a->m = m, a->dv = desc->dv, a->heads = heads, a->causal = desc->causal;
     a->threads = (size_t)desc->threads < desc->B * desc->H ? desc->threads : (int)(desc->B * desc->H);
-    a->block = smaller(FLTX_LAGGED_BLOCK, crossover);
+    a->block = flt_att_smaller(FLTX_LAGGED_BLOCK, crossover);
     a->block = a->block < TILE ? TILE : a->block - a->block % TILE;
     a->tiles = FLTX_ISA_PICK(flt_att_tiles);
-    FLTX_GO(err, failed, flt_alloc(heads * n_lags, sizeof *a->lags, &a->lags));
-    for (size_t h = 0; h < heads; h++)
-        for (size_t i = 0; i < n_lags; i++)
-            a->lags[h * n_lags + i] = (flt_real)lags[h * n_lags + (i + FLTX_BUG(LAG_OFF_BY_ONE)) % n_lags];
+    FLTX_GO(err, failed, flt_alloc(heads * (2 * a->N - 1), sizeof *a->lags, &a->lags));
     FLTX_GO(err, failed, flt_alloc((size_t)a->threads, sizeof *a->slots, &a->slots));
-    if (a->N > crossover && a->N > TILE) FLTX_GO(err, failed, flt_att_lagged_plan(a, lags));
+    if (a->N > crossover && a->N > TILE) FLTX_GO(err, failed, flt_att_lagged_fft_plan(a));
     FLTX_GO(err, failed, flt_ws_create(bind, a, &a->ws));
     *out = a;
     return FLTE_OK;
 failed:
     flt_att_lagged_destroy(a);
     return err;
+}
+
+void flt_att_lagged_load(flt_att_lagged *a, const double *lags) {
+    const size_t n_lags = 2 * a->N - 1;
+    for (size_t h = 0; h < a->heads; h++) {
+        for (size_t i = 0; i < n_lags; i++)
+            a->lags[h * n_lags + i] = (flt_real)lags[h * n_lags + (i + FLTX_BUG(LAG_OFF_BY_ONE)) % n_lags];
+    }
+    if (a->levels > 0) flt_att_lagged_fft_load(a, lags);
 }
 
 void flt_att_lagged_destroy(flt_att_lagged *a) {

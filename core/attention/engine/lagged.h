@@ -5,11 +5,9 @@
 //
 // Two ways to the same numbers:
 //   direct  tiles of 64 x 64: a product of features, its logarithm, online softmax. Time O(N^2 (m + dv)), every row to full
-//           precision: a weight that leaves the range of flt_real is formed again by itself.
+//           precision: a weight that leaves the range of flt_real is formed again by itself. See lagged_direct.h.
 //   fft     the matrix e^{b_{j-i}} is Toeplitz, so that for each feature f the sums over j of e^{b_{j-i}} exp(lk_jf) [v_j, 1] are
-//           dv + 1 convolutions; features go one after the other. Time O(m dv N log N), memory O(N (m + dv)).
-// Causal with fft: halves. Tokens of the first half reach those of the second through one convolution whose source lies wholly in
-// the past, so that no bit depends on the future; pieces of at most BLOCK rows are direct. Time O(m dv N log^2 N).
+//           dv + 1 convolutions; features go one after the other. Time O(m dv N log N), memory O(N (m + dv)). See lagged_fft.h.
 //
 // A transform errs by eps times the largest row, which is fatal for rows whose denominator is small against it. Each row carries
 // a bound of that error; a row where it exceeds LIMIT eps of its denominator (a denominator <= 0 among them) is flagged, counted
@@ -56,20 +54,19 @@ typedef struct flt_att_lagged {
     flt_ws ws;
 } flt_att_lagged;
 
-// lags [heads, 2N - 1]: b_{j-i} at (j - i) + N - 1; heads = 1: shared. Sequences longer than `crossover` go by fft.
-flt_err flt_att_lagged_create(const flt_attention_desc *desc, size_t m, size_t heads, const double *lags, size_t crossover,
-                              flt_att_lagged **out);
+// heads of the factors, 1: shared. Sequences longer than `crossover` go by fft.
+flt_err flt_att_lagged_create(const flt_attention_desc *desc, size_t m, size_t heads, size_t crossover, flt_att_lagged **out);
+// The factors: lags [heads, 2N - 1] with b_{j-i} at (j - i) + N - 1; once before the first run, then as often as they change.
+void flt_att_lagged_load(flt_att_lagged *a, const double *lags);
 void flt_att_lagged_destroy(flt_att_lagged *a);
 
 // One head from the log features in the thread's slot. v, out [N, dv].
 void flt_att_lagged_run(const flt_att_lagged *a, size_t thread, size_t head, const flt_real *v, flt_real *out);
+// The same without values: slot.top becomes the logarithms of the rows' sums, slot.err is infinite where a row was flagged.
+void flt_att_lagged_norms(const flt_att_lagged *a, size_t thread, size_t head);
 
-// ---- between the two files
-// Adds keys from .. to rows first .. first + count - 1 (at most a tile); out is not yet divided.
-void flt_att_lagged_direct(const flt_att_lagged *a, flt_att_lagged_slot *w, size_t head, size_t first, size_t count, size_t from,
-                           const flt_real *v, flt_real *out);
-void flt_att_lagged_clear(const flt_att_lagged *a, flt_att_lagged_slot *w, size_t first, size_t count, flt_real *out);
-flt_err flt_att_lagged_plan(flt_att_lagged *a, const double *lags); // levels, spectra, transforms
-void flt_att_lagged_fft(const flt_att_lagged *a, flt_att_lagged_slot *w, size_t head, const flt_real *v, flt_real *out);
+static inline size_t flt_att_smaller(size_t a, size_t b) {
+    return a < b ? a : b;
+}
 
 #endif

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Kernel attention whose weights carry one factor a lag: the way through Fourier transforms; see lagged.h.
-#include "lagged.h"
+#include "lagged_fft.h"
+#include "lagged_direct.h"
 
 #include "flt/plant.h"
 
@@ -9,22 +10,18 @@
 
 enum { TILE = FLTX_LAGGED_TILE, LIMIT = 512 };
 
-static size_t smaller(size_t a, size_t b) {
-    return a < b ? a : b;
-}
-
-typedef struct piece { // rows of keys that reach rows of queries through one convolution
-    size_t head, level, source, target, keys, rows;
-    size_t shift; // target - source
-} piece;
-
 // ---- one convolution
 
+const flt_real *flt_att_lagged_spectrum(const flt_att_lagged *a, flt_att_piece p) {
+    const flt_att_level *l = &a->level[p.level];
+    return l->spectrum + (a->heads == 1 ? 0 : p.head * 2 * (l->size / 2 + 1));
+}
+
 // w->row holds `keys` values; on return its entry shift + i is sum_j e^{b_{j-i} - top} x_j.
-static void convolve(const flt_att_lagged *a, flt_att_lagged_slot *w, piece p) {
+static void convolve(const flt_att_lagged *a, flt_att_lagged_slot *w, flt_att_piece p) {
     const flt_att_level *l = &a->level[p.level];
     const size_t pairs = l->size / 2 + 1;
-    const flt_real *c = l->spectrum + (a->heads == 1 ? 0 : p.head * 2 * pairs);
+    const flt_real *c = flt_att_lagged_spectrum(a, p);
     memset(w->row + p.keys, 0, (l->size - p.keys) * sizeof *w->row);
     flt_fft_forward(w->fft[p.level], w->row, w->wave);
     for (size_t i = 0; i < 2 * pairs; i += 2) {
@@ -35,10 +32,14 @@ static void convolve(const flt_att_lagged *a, flt_att_lagged_slot *w, piece p) {
     flt_fft_inverse(w->fft[p.level], w->wave, w->row);
 }
 
+void flt_att_lagged_levels(const flt_att_lagged *a, flt_att_lagged_slot *w, flt_att_piece p) {
+    a->tiles->column_max(p.keys, a->m, w->lk + p.source * a->m, w->level);
+}
+
 // Scales of features over the keys of the piece, and of its queries.
-static void scales(const flt_att_lagged *a, flt_att_lagged_slot *w, piece p) {
+static void scales(const flt_att_lagged *a, flt_att_lagged_slot *w, flt_att_piece p) {
     const size_t m = a->m;
-    a->tiles->column_max(p.keys, m, w->lk + p.source * m, w->level);
+    flt_att_lagged_levels(a, w, p);
     for (size_t i = 0; i < p.rows; i++) {
         const flt_real *lq = w->lq + (p.target + i) * m;
         for (size_t f = 0; f < m; f++) w->phi[f] = lq[f] + w->level[f];
@@ -47,7 +48,7 @@ static void scales(const flt_att_lagged *a, flt_att_lagged_slot *w, piece p) {
 }
 
 // One feature's part of acc, den and est.
-static void add_feature(const flt_att_lagged *a, flt_att_lagged_slot *w, piece p, size_t f) {
+static void add_feature(const flt_att_lagged *a, flt_att_lagged_slot *w, flt_att_piece p, size_t f, bool values) {
     const size_t m = a->m, N = a->N;
     const flt_real *y = w->row + p.shift;
     for (size_t j = 0; j < p.keys; j++) w->colk[j] = w->lk[(p.source + j) * m + f] - w->level[f];
@@ -58,7 +59,7 @@ static void add_feature(const flt_att_lagged *a, flt_att_lagged_slot *w, piece p
     memcpy(w->row, w->colk, p.keys * sizeof *w->row);
     convolve(a, w, p);
     for (size_t i = 0; i < p.rows; i++) w->den[i] += w->colq[i] * y[i], w->est[i] += w->colq[i] * norm;
-    for (size_t c = 0; c < a->dv; c++) {
+    for (size_t c = 0; values && c < a->dv; c++) {
         const flt_real *v = w->vt + c * N + p.source;
         flt_real *acc = w->acc + c * N;
         for (size_t j = 0; j < p.keys; j++) w->row[j] = w->colk[j] * v[j];
@@ -68,7 +69,7 @@ static void add_feature(const flt_att_lagged *a, flt_att_lagged_slot *w, piece p
 }
 
 // Joins what the piece brought with what its rows had, as online softmax does.
-static void merge(const flt_att_lagged *a, flt_att_lagged_slot *w, piece p, flt_real *out) {
+static void merge(const flt_att_lagged *a, flt_att_lagged_slot *w, flt_att_piece p, flt_real *out) {
     const flt_att_level *l = &a->level[p.level];
     const size_t h = a->heads == 1 ? 0 : p.head;
     for (size_t i = 0; i < p.rows; i++) {
@@ -78,35 +79,56 @@ static void merge(const flt_att_lagged *a, flt_att_lagged_slot *w, piece p, flt_
         w->top[row] = (flt_real)top;
         w->sum[row] = w->sum[row] * old + w->den[i] * new;
         w->err[row] = w->err[row] * old + w->est[i] * (flt_real)l->norm[h] * new;
-        for (size_t c = 0; c < a->dv; c++) out[row * a->dv + c] = out[row * a->dv + c] * old + w->acc[c * a->N + i] * new;
+        for (size_t c = 0; out != NULL && c < a->dv; c++)
+            out[row * a->dv + c] = out[row * a->dv + c] * old + w->acc[c * a->N + i] * new;
     }
 }
 
-static void run_piece(const flt_att_lagged *a, flt_att_lagged_slot *w, piece p, flt_real *out) {
-    p.shift = p.target - p.source;
+typedef struct job { // one head of the forward pass
+    const flt_att_lagged *a;
+    flt_att_lagged_slot *w;
+    const flt_real *v; // NULL: sums alone
+    flt_real *out;
+} job;
+
+static void run_piece(void *self, flt_att_piece p) {
+    const job *k = self;
+    const flt_att_lagged *a = k->a;
+    flt_att_lagged_slot *w = k->w;
     scales(a, w, p);
     memset(w->den, 0, p.rows * sizeof *w->den);
     memset(w->est, 0, p.rows * sizeof *w->est);
     for (size_t c = 0; c < a->dv; c++) memset(w->acc + c * a->N, 0, p.rows * sizeof *w->acc);
-    for (size_t f = 0; f < a->m; f++) add_feature(a, w, p, f);
-    merge(a, w, p, out);
+    for (size_t f = 0; f < a->m; f++) add_feature(a, w, p, f, k->v != NULL);
+    merge(a, w, p, k->out);
+}
+
+static void run_rows(void *self, size_t head, size_t first, size_t count, size_t from) {
+    const job *k = self;
+    flt_att_lagged_direct(k->a, k->w, head, first, count, from, k->v, k->out);
 }
 
 // ---- a head
 
-static void run_halves(const flt_att_lagged *a, flt_att_lagged_slot *w, size_t head, size_t first, size_t count,
-                       const flt_real *v, flt_real *out) {
+static void walk_halves(const flt_att_lagged *a, size_t head, size_t first, size_t count, const flt_att_walk *walk) {
     size_t k = 0;
     if (count <= a->block) {
         for (size_t i = first; i < first + count; i += TILE)
-            flt_att_lagged_direct(a, w, head, i, smaller(TILE, first + count - i), first, v, out);
+            walk->rows(walk->self, head, i, flt_att_smaller(TILE, first + count - i), first);
         return;
     }
     while (2 * a->level[k].span < count) k++;
     const size_t half = a->level[k].span;
-    run_halves(a, w, head, first, half, v, out);
-    run_piece(a, w, (piece){head, k, first, first + half, half, count - half, 0}, out);
-    run_halves(a, w, head, first + half, count - half, v, out);
+    walk_halves(a, head, first, half, walk);
+    walk->piece(walk->self, (flt_att_piece){head, k, first, first + half, half, count - half, half});
+    walk_halves(a, head, first + half, count - half, walk);
+}
+
+void flt_att_lagged_walk(const flt_att_lagged *a, size_t head, const flt_att_walk *walk) {
+    if (a->causal)
+        walk_halves(a, head, 0, a->N, walk);
+    else
+        walk->piece(walk->self, (flt_att_piece){head, 0, 0, 0, a->N, a->N, 0});
 }
 
 // Rows whose error bound is too large for their denominator, directly. Negated, so that NaN is among them.
@@ -115,18 +137,17 @@ static void repair(const flt_att_lagged *a, flt_att_lagged_slot *w, size_t head,
         if (w->sum[i] > 0 && w->err[i] <= LIMIT * w->sum[i]) continue;
         flt_att_lagged_clear(a, w, i, 1, out);
         flt_att_lagged_direct(a, w, head, i, 1, 0, v, out);
+        w->err[i] = (flt_real)INFINITY;
         w->flagged++;
     }
 }
 
 void flt_att_lagged_fft(const flt_att_lagged *a, flt_att_lagged_slot *w, size_t head, const flt_real *v, flt_real *out) {
     memset(w->err, 0, a->N * sizeof *w->err);
-    for (size_t j = 0; j < a->N; j++)
+    for (size_t j = 0; v != NULL && j < a->N; j++)
         for (size_t c = 0; c < a->dv; c++) w->vt[c * a->N + j] = v[j * a->dv + c];
-    if (a->causal)
-        run_halves(a, w, head, 0, a->N, v, out);
-    else
-        run_piece(a, w, (piece){head, 0, 0, 0, a->N, a->N, 0}, out);
+    job k = {a, w, v, out};
+    flt_att_lagged_walk(a, head, &(flt_att_walk){&k, run_piece, run_rows});
     repair(a, w, head, v, out);
 }
 
@@ -134,7 +155,7 @@ void flt_att_lagged_fft(const flt_att_lagged *a, flt_att_lagged_slot *w, size_t 
 
 // c of one head: at delta >= 0 the factor of lag delta, at size - delta that of lag -delta; causal: past lags alone.
 static void load_factors(const flt_att_lagged *a, flt_att_level *l, size_t head, const double *b, flt_real *c) {
-    const size_t N = a->N, past = smaller(l->size - 1, N - 1);
+    const size_t N = a->N, past = flt_att_smaller(l->size - 1, N - 1);
     double top = a->causal ? -INFINITY : b[N - 1], squares = 0;
     for (size_t i = 1; i <= past; i++) {
         top = fmax(top, b[N - 1 - i]);
@@ -150,33 +171,35 @@ static void load_factors(const flt_att_lagged *a, flt_att_level *l, size_t head,
     l->norm[head] = sqrt(squares);
 }
 
-static flt_err make_level(flt_att_lagged *a, flt_att_level *l, const double *lags, flt_real *row) {
-    const size_t width = 2 * (l->size / 2 + 1);
+static flt_err make_level(flt_att_lagged *a, flt_att_level *l) {
     const size_t level = (size_t)(l - a->level);
     FLTX_TRY(flt_alloc(a->heads, sizeof *l->top, &l->top));
     FLTX_TRY(flt_alloc(a->heads, sizeof *l->norm, &l->norm));
-    FLTX_TRY(flt_alloc(a->heads * width, sizeof *l->spectrum, &l->spectrum));
+    FLTX_TRY(flt_alloc(a->heads * 2, (l->size / 2 + 1) * sizeof *l->spectrum, &l->spectrum));
     for (int t = 0; t < a->threads; t++) FLTX_TRY(flt_fft_create(l->size, 1, &a->slots[t].fft[level]));
-    for (size_t h = 0; h < a->heads; h++) {
-        flt_real *c = l->spectrum + h * width;
-        load_factors(a, l, h, lags + h * (2 * a->N - 1), row);
-        flt_fft_forward(a->slots[0].fft[level], row, c);
-        for (size_t i = 1; i < width; i += 2) c[i] = -c[i];
-    }
     return FLTE_OK;
 }
 
-flt_err flt_att_lagged_plan(flt_att_lagged *a, const double *lags) {
-    flt_real *row = NULL;
-    flt_err err = FLTE_OK;
+flt_err flt_att_lagged_fft_plan(flt_att_lagged *a) {
     size_t span = a->causal ? a->block : a->N;
     do {
         a->level[a->levels].span = span;
         a->level[a->levels++].size = a->causal ? 2 * span : flt_fft_good_size(2 * a->N - 1);
         span *= 2;
     } while (a->causal && span < a->N);
-    FLTX_TRY(flt_alloc(a->level[a->levels - 1].size, sizeof *row, &row));
-    for (size_t k = 0; k < a->levels && err == FLTE_OK; k++) err = make_level(a, &a->level[k], lags, row);
-    flt_free(row);
-    return err;
+    for (size_t k = 0; k < a->levels; k++) FLTX_TRY(make_level(a, &a->level[k]));
+    return FLTE_OK;
+}
+
+void flt_att_lagged_fft_load(flt_att_lagged *a, const double *lags) {
+    for (size_t k = 0; k < a->levels; k++) {
+        flt_att_level *l = &a->level[k];
+        const size_t width = 2 * (l->size / 2 + 1);
+        for (size_t h = 0; h < a->heads; h++) {
+            flt_real *c = l->spectrum + h * width;
+            load_factors(a, l, h, lags + h * (2 * a->N - 1), a->slots[0].row);
+            flt_fft_forward(a->slots[0].fft[k], a->slots[0].row, c);
+            for (size_t i = 1; i < width; i += 2) c[i] = -c[i];
+        }
+    }
 }

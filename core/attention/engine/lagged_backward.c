@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: MIT
+// Gradients of attention with a factor a lag; see lagged_backward.h.
+#include "lagged_backward.h"
+#include "lagged_direct.h"
+#include "lagged_fft.h"
+
+#include <math.h>
+#include <omp.h>
+#include <string.h>
+
+enum { TILE = FLTX_LAGGED_TILE };
+
+typedef struct job { // one head
+    flt_att_lagged_back *b;
+    const flt_att_lagged *a;
+    flt_att_lagged_slot *w;
+    flt_att_lagged_back_slot *u;
+    const flt_att_lagged_pass *p;
+    size_t head;
+    double *dlags; // NULL: not wanted
+} job;
+
+typedef struct tile { // rows i .. i + n - 1, keys j .. j + cols - 1
+    size_t i, n, j, cols;
+} tile;
+
+// ---- direct
+
+// Logarithms of the factors of row i and keys from j.
+static const flt_real *factors(const job *k, size_t i, size_t j) {
+    const size_t lags = 2 * k->a->N - 1;
+    return k->a->lags + (k->a->heads == 1 ? 0 : k->head * lags) + j + k->a->N - 1 - i;
+}
+
+// A weight that left the range of the products: its features' shares one by one. Returns P.
+static flt_real add_alone(const job *k, size_t i, size_t j, flt_real bias, flt_real dot) {
+    const size_t m = k->a->m;
+    const flt_real *lq = k->w->lq + i * m, *lk = k->w->lk + j * m;
+    const double log_weight = flt_att_lagged_log_weight(m, lq, lk);
+    const double p = exp(log_weight + (double)bias - (double)k->u->norm[i]), dl = p * (double)(dot - k->u->term[i]);
+    for (size_t f = 0; p > 0 && f < m; f++) {
+        const flt_real part = (flt_real)(dl * exp((double)lq[f] + (double)lk[f] - log_weight));
+        k->u->dlq[i * m + f] += part;
+        k->u->dlk[j * m + f] += part;
+    }
+    if (k->dlags != NULL) k->dlags[j + k->a->N - 1 - i] += dl;
+    return (flt_real)p;
+}
+
+// One row of products s and of dout.v in ds: s becomes P, ds what the features' products are multiplied with, dL / s.
+static void weigh_row(const job *k, tile t, size_t x, flt_real *s, flt_real *ds) {
+    const flt_real least = sizeof(flt_real) == 4 ? (flt_real)1e-20 : (flt_real)1e-200, dust = (flt_real)log((double)least);
+    const size_t i = t.i + x, seen = k->a->causal ? (i + 1 > t.j ? flt_att_smaller(t.cols, i + 1 - t.j) : 0) : t.cols;
+    const flt_real base = k->u->high[x] - k->u->norm[i];
+    const flt_real *bias = factors(k, i, t.j);
+    flt_real e[TILE] = {0};
+    for (size_t y = 0; y < seen; y++) e[y] = bias[y] + base;
+    flt_vexp(seen, e, e);
+    for (size_t y = 0; y < t.cols; y++) {
+        const flt_real dot = ds[y];
+        ds[y] = 0;
+        if (y >= seen) {
+            s[y] = 0;
+        } else if (s[y] > least) {
+            ds[y] = e[y] * (dot - k->u->term[i]); // dL / s
+            if (k->dlags != NULL) k->dlags[t.j + y + k->a->N - 1 - i] += (double)ds[y] * (double)s[y];
+            s[y] *= e[y];
+        } else {
+            s[y] = dust + bias[y] + base < -150 ? 0 : add_alone(k, i, t.j + y, bias[y], dot); // NaN goes the long way
+        }
+    }
+}
+
+static void add_products(size_t n, const flt_real *x, const flt_real *y, flt_real *to) {
+    for (size_t i = 0; i < n; i++) to[i] += x[i] * y[i];
+}
+
+static void run_tile(const job *k, tile t) {
+    const size_t m = k->a->m, dv = k->a->dv;
+    flt_att_lagged_slot *w = k->w;
+    flt_att_lagged_back_slot *u = k->u;
+    const flt_real *lk = w->lk + t.j * m;
+    k->a->tiles->column_max(t.cols, m, lk, w->pk); // pk is free by now
+    for (size_t y = 0; y < t.cols; y++) {
+        for (size_t f = 0; f < m; f++) u->psi[y * m + f] = lk[y * m + f] - w->pk[f];
+    }
+    flt_vexp(t.cols * m, u->psi, u->psi);
+    flt_att_lagged_scale_queries(t.n, m, w->lq + t.i * m, w->pk, w->phi, u->high);
+    flt_gemm(false, true, t.n, t.cols, m, 1, w->phi, m, u->psi, m, 0, w->s, t.cols);
+    flt_gemm(false, true, t.n, t.cols, dv, 1, k->p->dout + t.i * dv, dv, k->p->v + t.j * dv, dv, 0, u->ds, t.cols);
+    for (size_t x = 0; x < t.n; x++) weigh_row(k, t, x, w->s + x * t.cols, u->ds + x * t.cols);
+    flt_gemm(true, false, t.cols, dv, t.n, 1, w->s, t.cols, k->p->dout + t.i * dv, dv, 1, k->p->dv + t.j * dv, dv);
+    flt_gemm(false, false, t.n, m, t.cols, 1, u->ds, t.cols, u->psi, m, 0, u->room, m);
+    add_products(t.n * m, w->phi, u->room, u->dlq + t.i * m);
+    flt_gemm(true, false, t.cols, m, t.n, 1, u->ds, t.cols, w->phi, m, 0, u->room, m);
+    add_products(t.cols * m, u->psi, u->room, u->dlk + t.j * m);
+}
+
+static void run_rows(void *self, size_t head, size_t first, size_t count, size_t from) {
+    const job *k = self;
+    const size_t keys = k->a->causal ? first + count : k->a->N;
+    (void)head;
+    for (size_t j = from; j < keys; j += TILE) run_tile(k, (tile){first, count, j, flt_att_smaller(TILE, keys - j)});
+}
+
+// ---- by transforms
+
+// w->wave = (w->wave or what is kept) times the spectrum of the factors, for sums over keys, or its conjugate, for sums over
+// rows.
+static void multiply(size_t pairs, const flt_real *x, const flt_real *c, flt_real sign, flt_real *to) {
+    for (size_t i = 0; i < 2 * pairs; i += 2) {
+        const flt_real re = x[i], im = x[i + 1], ci = sign * c[i + 1];
+        to[i] = re * c[i] - im * ci;
+        to[i + 1] = re * ci + im * c[i];
+    }
+}
+
+// cross += conj(u) x
+static void correlate(size_t pairs, const flt_real *u, const flt_real *x, flt_real *cross) {
+    for (size_t i = 0; i < 2 * pairs; i += 2) {
+        cross[i] += u[i] * x[i] + u[i + 1] * x[i + 1];
+        cross[i + 1] += u[i] * x[i + 1] - u[i + 1] * x[i];
+    }
+}
+
+// One column of y and g, NULL for the ones of y: what it adds to the feature's gradients and to that of the values.
+static void add_column(const job *k, flt_att_piece p, const flt_real *y, const flt_real *g, flt_real sign, flt_real *dy) {
+    const flt_att_lagged *a = k->a;
+    const flt_att_level *l = &a->level[p.level];
+    const size_t pairs = l->size / 2 + 1;
+    const flt_real *c = flt_att_lagged_spectrum(a, p);
+    flt_att_lagged_slot *w = k->w;
+    flt_att_lagged_back_slot *u = k->u;
+    flt_real *row = w->row;
+    memset(row, 0, l->size * sizeof *row);
+    for (size_t j = 0; j < p.keys; j++) row[j] = w->colk[j] * (y != NULL ? y[j] : 1);
+    flt_fft_forward(w->fft[p.level], row, u->keep);
+    multiply(pairs, u->keep, c, 1, w->wave);
+    flt_fft_inverse(w->fft[p.level], w->wave, row);
+    for (size_t i = 0; i < p.rows; i++) u->dcolq[i] += sign * g[i] * row[p.shift + i];
+    memset(row, 0, l->size * sizeof *row);
+    for (size_t i = 0; i < p.rows; i++) row[p.shift + i] = w->colq[i] * sign * g[i];
+    flt_fft_forward(w->fft[p.level], row, w->wave);
+    if (k->dlags != NULL) correlate(pairs, w->wave, u->keep, u->cross);
+    multiply(pairs, w->wave, c, -1, w->wave);
+    flt_fft_inverse(w->fft[p.level], w->wave, row);
+    for (size_t j = 0; j < p.keys; j++) u->dcolk[j] += (y != NULL ? y[j] : 1) * row[j];
+    for (size_t j = 0; dy != NULL && j < p.keys; j++) dy[j] += w->colk[j] * row[j];
+}
+
+static void add_feature(const job *k, flt_att_piece p, size_t f) {
+    const flt_att_lagged *a = k->a;
+    const size_t m = a->m, N = a->N, h = a->heads == 1 ? 0 : p.head;
+    flt_att_lagged_slot *w = k->w;
+    flt_att_lagged_back_slot *u = k->u;
+    const flt_real top = (flt_real)a->level[p.level].top[h] + w->level[f];
+    for (size_t j = 0; j < p.keys; j++) w->colk[j] = w->lk[(p.source + j) * m + f] - w->level[f];
+    for (size_t i = 0; i < p.rows; i++) w->colq[i] = w->lq[(p.target + i) * m + f] + top - u->norm[p.target + i];
+    flt_vexp(p.keys, w->colk, w->colk);
+    flt_vexp(p.rows, w->colq, w->colq);
+    memset(u->dcolq, 0, p.rows * sizeof *u->dcolq);
+    memset(u->dcolk, 0, p.keys * sizeof *u->dcolk);
+    for (size_t c = 0; c < a->dv; c++)
+        add_column(k, p, w->vt + c * N + p.source, u->gt + c * N + p.target, 1, w->acc + c * N + p.source);
+    add_column(k, p, NULL, u->term + p.target, -1, NULL);
+    for (size_t i = 0; i < p.rows; i++) u->dlq[(p.target + i) * m + f] += w->colq[i] * u->dcolq[i];
+    for (size_t j = 0; j < p.keys; j++) u->dlk[(p.source + j) * m + f] += w->colk[j] * u->dcolk[j];
+}
+
+static void add_lags(const job *k, flt_att_piece p) {
+    const flt_att_lagged *a = k->a;
+    const flt_att_level *l = &a->level[p.level];
+    const size_t h = a->heads == 1 ? 0 : p.head, N = a->N;
+    const flt_real *b = a->lags + h * (2 * N - 1);
+    const ptrdiff_t low = -(ptrdiff_t)(p.shift + p.rows - 1), high = (ptrdiff_t)p.keys - 1 - (ptrdiff_t)p.shift;
+    flt_fft_inverse(k->w->fft[p.level], k->u->cross, k->w->row);
+    for (ptrdiff_t z = low; z <= high; z++) {
+        const size_t at = (size_t)(z + (ptrdiff_t)N - 1);
+        const flt_real x = k->w->row[z < 0 ? (size_t)(z + (ptrdiff_t)l->size) : (size_t)z];
+        k->dlags[at] += exp((double)b[at] - l->top[h]) * (double)x;
+    }
+}
+
+static void run_piece(void *self, flt_att_piece p) {
+    const job *k = self;
+    const size_t size = k->a->level[p.level].size;
+    flt_att_lagged_levels(k->a, k->w, p);
+    if (k->dlags != NULL) memset(k->u->cross, 0, (size + 2) * sizeof *k->u->cross);
+    for (size_t f = 0; f < k->a->m; f++) add_feature(k, p, f);
+    if (k->dlags != NULL) add_lags(k, p);
+}
+
+static void transpose(size_t n, size_t cols, const flt_real *x, flt_real *to) {
+    for (size_t i = 0; i < n; i++) {
+        for (size_t c = 0; c < cols; c++) to[c * n + i] = x[i * cols + c];
+    }
+}
+
+// Flagged rows count as rows of infinite sum to the transforms.
+static void run_transforms(const job *k) {
+    const size_t N = k->a->N, dv = k->a->dv;
+    flt_att_lagged_slot *w = k->w;
+    transpose(N, dv, k->p->v, w->vt);
+    transpose(N, dv, k->p->dout, k->u->gt);
+    memset(w->acc, 0, N * dv * sizeof *w->acc);
+    for (size_t i = 0; i < N; i++) k->u->norm[i] = isinf(w->err[i]) ? (flt_real)INFINITY : w->top[i];
+    flt_att_lagged_walk(k->a, k->head, &(flt_att_walk){(void *)(uintptr_t)k, run_piece, run_rows});
+    for (size_t i = 0; i < N; i++) {
+        for (size_t c = 0; c < dv; c++) k->p->dv[i * dv + c] += w->acc[c * N + i];
+    }
+    for (size_t i = 0; i < N; i++) {
+        if (!isinf(w->err[i])) continue;
+        k->u->norm[i] = w->top[i];
+        run_rows((void *)(uintptr_t)k, k->head, i, 1, 0);
+    }
+}
+
+// ---- a head
+
+void flt_att_lagged_back_run(flt_att_lagged_back *b, const flt_att_lagged_pass *p) {
+    const flt_att_lagged *a = b->a;
+    const size_t N = a->N, dv = a->dv, lags = 2 * N - 1;
+    job k = {b, a, &a->slots[p->thread], &b->slots[p->thread], p, p->bh % b->H, b->want_lags ? b->dlags + p->bh * lags : NULL};
+    flt_att_lagged_norms(a, p->thread, k.head);
+    memset(k.u->dlq, 0, N * a->m * sizeof *k.u->dlq);
+    memset(k.u->dlk, 0, N * a->m * sizeof *k.u->dlk);
+    memset(p->dv, 0, N * dv * sizeof *p->dv);
+    for (size_t i = 0; i < N; i++) k.u->term[i] = flt_dot(dv, p->dout + i * dv, p->out + i * dv);
+    memcpy(k.u->norm, k.w->top, N * sizeof *k.u->norm);
+    if (a->levels > 0) {
+        run_transforms(&k);
+        return;
+    }
+    for (size_t i = 0; i < N; i += TILE) run_rows(&k, k.head, i, flt_att_smaller(TILE, N - i), 0);
+}
+
+void flt_att_lagged_back_begin(flt_att_lagged_back *b, bool lags) {
+    b->want_lags = lags;
+    if (lags) memset(b->dlags, 0, b->BH * (2 * b->a->N - 1) * sizeof *b->dlags);
+}
+
+// ---- plan
+
+static void bind(void *self, flt_ws *ws) {
+    flt_att_lagged_back *b = self;
+    const flt_att_lagged *a = b->a;
+    const size_t N = a->N, m = a->m, real = sizeof(flt_real);
+    b->dlags = flt_ws_take(ws, b->BH * (2 * N - 1), sizeof(double));
+    for (int t = 0; t < a->threads; t++) {
+        flt_att_lagged_back_slot *u = &b->slots[t];
+        u->dlq = flt_ws_take(ws, N * m, real);
+        u->dlk = flt_ws_take(ws, N * m, real);
+        u->norm = flt_ws_take(ws, N, real);
+        u->term = flt_ws_take(ws, N, real);
+        u->high = flt_ws_take(ws, TILE, real);
+        u->ds = flt_ws_take(ws, TILE * TILE, real);
+        u->psi = flt_ws_take(ws, TILE * m, real);
+        u->room = flt_ws_take(ws, TILE * m, real);
+        if (a->levels == 0) continue;
+        const size_t size = a->level[a->levels - 1].size + 2;
+        u->gt = flt_ws_take(ws, a->dv * N, real);
+        u->dcolq = flt_ws_take(ws, N, real);
+        u->dcolk = flt_ws_take(ws, N, real);
+        u->keep = flt_ws_take(ws, size, real);
+        u->cross = flt_ws_take(ws, size, real);
+    }
+}
+
+flt_err flt_att_lagged_back_create(const flt_attention_desc *desc, const flt_att_lagged *a, flt_att_lagged_back **out) {
+    flt_att_lagged_back *b = NULL;
+    flt_err err = FLTE_OK;
+    *out = NULL;
+    if (!desc->backward) return FLTE_OK;
+    FLTX_TRY(flt_alloc(1, sizeof *b, &b));
+    b->a = a, b->H = desc->H, b->BH = desc->B * desc->H;
+    FLTX_GO(err, failed, flt_alloc((size_t)a->threads, sizeof *b->slots, &b->slots));
+    FLTX_GO(err, failed, flt_ws_create(bind, b, &b->ws));
+    *out = b;
+    return FLTE_OK;
+failed:
+    flt_att_lagged_back_destroy(b);
+    return err;
+}
+
+void flt_att_lagged_back_destroy(flt_att_lagged_back *b) {
+    if (b == NULL) return;
+    flt_ws_destroy(&b->ws);
+    flt_free(b->slots);
+    flt_free(b);
+}
+
+size_t flt_att_lagged_back_workspace(const flt_att_lagged_back *b) {
+    return b == NULL ? 0 : b->ws.size;
+}

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: MIT
+// The direct way through attention with a factor a lag; see lagged.h. Private to core/attention.
+#ifndef FLTX_ATTENTION_LAGGED_DIRECT_H
+#define FLTX_ATTENTION_LAGGED_DIRECT_H
+
+#include "lagged.h"
+
+// Adds keys from .. to rows first .. first + count - 1 (at most a tile); out is not yet divided. v NULL: sums alone.
+void flt_att_lagged_direct(const flt_att_lagged *a, flt_att_lagged_slot *w, size_t head, size_t first, size_t count, size_t from,
+                           const flt_real *v, flt_real *out);
+void flt_att_lagged_clear(const flt_att_lagged *a, flt_att_lagged_slot *w, size_t first, size_t count, flt_real *out);
+
+// log sum_f exp(lq_f + lk_f) by itself, for weights that leave the range of a product.
+double flt_att_lagged_log_weight(size_t m, const flt_real *lq, const flt_real *lk);
+// phi [n, m] = exp(lq + scale - their largest of the row); high [n] receives that.
+void flt_att_lagged_scale_queries(size_t n, size_t m, const flt_real *lq, const flt_real *scale, flt_real *phi, flt_real *high);
+
+#endif

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: MIT
+// Gradients of nprf against differences of loops (see attention_gradient.h), by tiles and by transforms.
+#include "attention_gradient.h"
+
+// x / |x| or x as it is; returns -|x|^2/2.
+static long double oracle_row(const backward *b, const long double *in, long double *x) {
+    const size_t d = b->p.d;
+    const bool normalise = strstr(b->p.params, "normalise=false") == NULL;
+    long double square = 0;
+    for (size_t c = 0; c < d; c++) square += in[c] * in[c];
+    for (size_t c = 0; c < d; c++) x[c] = normalise ? in[c] / sqrtl(square) : in[c];
+    return normalise ? -0.5L : -square / 2;
+}
+
+static void oracle_phi(const backward *b, size_t h, const long double *in, long double *phi) {
+    const size_t d = b->p.d, m = b->m;
+    const long double *omega = oracle_arg(b, "omega", 2, h);
+    long double *x = take(d, sizeof *x);
+    for (size_t i = 0; i < b->p.N; i++) {
+        const long double half = oracle_row(b, in + i * d, x);
+        for (size_t f = 0; f < m; f++) {
+            phi[i * m + f] = half;
+            for (size_t c = 0; c < d; c++) phi[i * m + f] += omega[f * d + c] * x[c];
+            phi[i * m + f] = expl(phi[i * m + f]);
+        }
+    }
+    flt_free(x);
+}
+
+static void nprf_weights(const backward *b, size_t h, const long double *q, const long double *k, long double *A) {
+    const size_t N = b->p.N, m = b->m;
+    const long double *lags = oracle_arg(b, "lag_bias", 1, h);
+    long double *x = take(N * m, sizeof *x), *y = take(N * m, sizeof *y);
+    oracle_phi(b, h, q, x);
+    oracle_phi(b, h, k, y);
+    for (size_t i = 0; i < N; i++)
+        for (size_t j = 0; j < N; j++) {
+            long double sum = 0;
+            for (size_t f = 0; f < m; f++) sum += x[i * m + f] * y[j * m + f];
+            A[i * N + j] = sum * expl(lags[j + N - 1 - i]);
+        }
+    flt_free(x);
+    flt_free(y);
+}
+
+static const char *const ways[] = {"crossover=1000000", "crossover=1", "crossover=1000000,normalise=false",
+                                   "crossover=1,normalise=false"};
+
+static backward start_nprf(const char *params, size_t N, size_t s, bool causal, double bias) {
+    backward b = start_with(nprf_weights, "nprf", params, N, s, causal);
+    b.m = 3 + s;
+    add_arg(&b.p, "omega", s % 2 ? b.p.H : 0, 2, (size_t[]){b.m, b.p.d}, -1.5, 1.5);
+    add_arg(&b.p, "lag_bias", s % 3 ? b.p.H : 0, 1, (size_t[]){2 * N - 1}, -bias, bias);
+    return b;
+}
+
+// A row of one coordinate is nothing but a sign when it is normalised: nothing to compare.
+static bool has_directions(size_t s, size_t way) {
+    return shapes[s % SHAPES][2] > 1 || way >= 2;
+}
+
+Test(attention_backward_nprf, tiles_and_transforms) {
+    for (size_t n = 0; n < SIZES; n++)
+        for (size_t s = 0; s < 4; s++)
+            for (size_t way = 0; way < 4; way++) {
+                if ((sizes[n] > 32 && way != (s + n) % 4) || !has_directions(s, way)) continue;
+                backward b = start_nprf(ways[way], sizes[n], s, (s + n + way / 2) % 2, 1.5);
+                check_all(&b);
+            }
+    cr_assert(eq(sz, flt_live_blocks(), 0));
+}
+
+// Offsets over many orders of magnitude: rows that a transform would spoil are left to tiles, weights that leave the range of the
+// products are formed by themselves.
+Test(attention_backward_nprf, hard_rows) {
+    for (size_t way = 0; way < 4; way++)
+        for (size_t causal = 0; causal < 2; causal++) {
+            backward b = start_nprf(ways[way], 97, way % 2 ? 0 : 2, causal, 40);
+            for (size_t i = 0; i < b.p.B * b.p.H * b.p.N * b.p.d; i++) b.p.k[i] *= 8;
+            check_all(&b);
+        }
+    cr_assert(eq(sz, flt_live_blocks(), 0));
+}
+
+// Inputs times three and thirty, a huge key, a key and a query of zeros, equal keys: gradients stay finite.
+Test(attention_backward_nprf, extreme_inputs) {
+    for (size_t k = 0; k < 4 * 2 * 2; k++) {
+        backward b = start_nprf(ways[k % 4], 130, 2, k / 4 % 2, 3);
+        const size_t d = b.p.d, n = b.p.B * b.p.H * b.p.N * d;
+        for (size_t i = 0; i < n; i++) b.p.q[i] *= k < 8 ? 3 : 30, b.p.k[i] *= k < 8 ? 3 : 30;
+        for (size_t c = 0; c < d; c++) {
+            b.p.k[50 * d + c] *= 50, b.p.k[51 * d + c] = 0, b.p.q[52 * d + c] = 0;
+            for (size_t j = 70; j < 90; j++) b.p.k[j * d + c] = b.p.k[70 * d + c];
+        }
+        prepare(&b);
+        differentiate(&b);
+        for (size_t t = 0; t < 3; t++) {
+            size_t first = 0;
+            cr_assert(flt_all_finite(b.count[t], b.d[t], &first), "%s: d%s[%zu]", label(&b.p), inputs3[t], first);
+        }
+        for (size_t t = 0; t < b.p.n_args; t++)
+            for (size_t i = 0; i < b.count[3 + t]; i++) cr_assert(isfinite(b.dargs[t][i]), "%s: argument %zu", label(&b.p), t);
+        drop(&b);
+    }
+    cr_assert(eq(sz, flt_live_blocks(), 0));
+}
+
+// An encoding's plan has no table of lags to differentiate in.
+Test(attention_backward_nprf, names) {
+    backward b = start_with(nprf_weights, "nprf", "rpe=gaussian,m=4", 9, 0, false);
+    double x[17];
+    const flt_attention_gradient wrong = {"lag_bias", x};
+    add_arg(&b.p, "scale", 0, 0, NULL, 1, 2);
+    prepare(&b);
+    flt_attention *a = plan_of(&b.p);
+    const flt_attention_pass pass = {b.p.q, b.p.k, b.p.v, b.p.out, b.dout, b.d[0], b.d[1], b.d[2], 1, &wrong};
+    cr_assert(eq(int, flt_attention_backward(a, &pass), FLTE_NAME));
+    flt_attention_destroy(a);
+    drop(&b);
+    cr_assert(eq(sz, flt_live_blocks(), 0));
+}
