@@ -50,7 +50,8 @@ typedef struct plan {
     double flagged;
     flt_att_lagged *lagged;
     flt_att_lagged_back *back;
-    const char *trained[3];
+    double *dtheta; // [H, size of the encoding's gradients]
+    const char *trained[FLTX_ATT_MAX_ARRAYS];
     flt_ws ws;
 } plan;
 
@@ -147,11 +148,29 @@ static void back_head(plan *p, const flt_attention_pass *pass, size_t t, size_t 
     back_features(p, &p->rooms[t], bh, true, pass->k + x, p->back->slots[t].dlk, pass->dk + x);
 }
 
+// The arguments of an encoding, through the lags that they give.
+static void back_encoding(plan *p) {
+    const size_t size = flt_att_encoding_size(&p->encoding), lags = 2 * p->N - 1;
+    memset(p->dtheta, 0, p->H * size * sizeof *p->dtheta);
+    for (size_t bh = 0; bh < p->B * p->H; bh++)
+        flt_att_encoding_lags_back(&p->encoding, bh % p->H, p->N, p->pos.step, p->back->dlags + bh * lags,
+                                   p->dtheta + bh % p->H * size);
+}
+
+static void gather(const plan *p, const flt_attention_gradient *to) {
+    if (strcmp(to->name, "omega") == 0)
+        flt_att_gather(&p->omega, p->B * p->H, p->H, p->domega, to->data);
+    else if (p->lag_bias.data != NULL)
+        flt_att_gather(&p->lag_bias, p->B * p->H, p->H, p->back->dlags, to->data);
+    else
+        flt_att_encoding_gather(&p->encoding, to->name, p->dtheta, to->data);
+}
+
 static flt_err backward(void *self, const flt_attention_pass *pass) {
     plan *p = self;
     bool lags = false;
     FLTX_TRY(flt_att_gradients_known("nprf", pass, p->trained));
-    for (size_t i = 0; i < pass->n_args; i++) lags |= strcmp(pass->args[i].name, "lag_bias") == 0;
+    for (size_t i = 0; i < pass->n_args; i++) lags |= strcmp(pass->args[i].name, "omega") != 0;
     flt_att_lagged_back_begin(p->back, lags);
     memset(p->domega, 0, p->B * p->H * p->m * p->d * sizeof *p->domega);
 #pragma omp parallel num_threads(p->lagged->threads)
@@ -161,11 +180,8 @@ static flt_err backward(void *self, const flt_attention_pass *pass) {
         for (size_t bh = 0; bh < p->B * p->H; bh++) back_head(p, pass, (size_t)omp_get_thread_num(), bh);
         flt_num_ftz_restore(saved);
     }
-    for (size_t i = 0; i < pass->n_args; i++) {
-        const bool omega = strcmp(pass->args[i].name, "omega") == 0;
-        flt_att_gather(omega ? &p->omega : &p->lag_bias, p->B * p->H, p->H, omega ? p->domega : p->back->dlags,
-                       pass->args[i].data);
-    }
+    if (lags && p->lag_bias.data == NULL) back_encoding(p);
+    for (size_t i = 0; i < pass->n_args; i++) gather(p, &pass->args[i]);
     return FLTE_OK;
 }
 
@@ -182,7 +198,9 @@ static void bind(void *self, flt_ws *ws) {
         w->dx = p->back != NULL ? flt_ws_take(ws, TILE * p->d, real) : NULL;
         w->product = p->back != NULL ? flt_ws_take(ws, p->d * p->m, real) : NULL;
     }
-    p->domega = p->back != NULL ? flt_ws_take(ws, p->B * p->H * p->m * p->d, sizeof(double)) : NULL;
+    if (p->back == NULL) return;
+    p->domega = flt_ws_take(ws, p->B * p->H * p->m * p->d, sizeof(double));
+    p->dtheta = flt_ws_take(ws, p->H * flt_att_encoding_size(&p->encoding) + 1, sizeof(double));
 }
 
 static flt_err read_lags(const flt_attention_desc *desc, plan *p) {
@@ -252,6 +270,15 @@ static void destroy(void *self) {
     flt_free(p);
 }
 
+static void list_trained(plan *p) {
+    size_t n = 0;
+    p->trained[n++] = "omega";
+    if (p->lag_bias.data != NULL)
+        p->trained[n++] = "lag_bias";
+    else
+        flt_att_encoding_names(&p->encoding, FLTX_ATT_MAX_ARRAYS - 1, p->trained, &n);
+}
+
 static flt_err build(const flt_attention_desc *desc, plan *p) {
     const size_t crossover = flt_params_size(desc->params, "crossover");
     FLTX_TRY(flt_att_positions_read(desc, &p->pos));
@@ -264,8 +291,7 @@ static flt_err build(const flt_attention_desc *desc, plan *p) {
     FLTX_TRY(flt_att_lagged_back_create(desc, p->lagged, &p->back));
     FLTX_TRY(flt_alloc((size_t)p->lagged->threads, sizeof *p->rooms, &p->rooms));
     FLTX_TRY(flt_ws_create(bind, p, &p->ws));
-    p->trained[0] = "omega";
-    if (p->lag_bias.data != NULL) p->trained[1] = "lag_bias";
+    list_trained(p);
     load(p);
     return FLTE_OK;
 }

@@ -105,7 +105,7 @@ Test(attention_backward_nprf, extreme_inputs) {
     cr_assert(eq(sz, flt_live_blocks(), 0));
 }
 
-// An encoding's plan has no table of lags to differentiate in.
+// An encoding's plan has no table of lags to differentiate in, but the encoding's own arguments.
 Test(attention_backward_nprf, names) {
     backward b = start_with(nprf_weights, "nprf", "rpe=gaussian,m=4", 9, 0, false);
     double x[17];
@@ -115,6 +115,7 @@ Test(attention_backward_nprf, names) {
     flt_attention *a = plan_of(&b.p);
     const flt_attention_pass pass = {b.p.q, b.p.k, b.p.v, b.p.out, b.dout, b.d[0], b.d[1], b.d[2], 1, &wrong};
     cr_assert(eq(int, flt_attention_backward(a, &pass), FLTE_NAME));
+    cr_assert(strstr(flt_error(), "scale") != NULL, "%s", flt_error());
     flt_attention_destroy(a);
     drop(&b);
     cr_assert(eq(sz, flt_live_blocks(), 0));
