@@ -71,18 +71,10 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
     }
 }
 
-// The parameter of `kind` that "key=value" names, NULL when it has none of this name.
-static const flt_param_spec *parameter_of(const flt_optimizer_kind *kind, const char *setting) {
-    const size_t n = strcspn(setting, "=");
-    const flt_param_spec *s = kind->kind.params;
-    while (s != NULL && s->name != NULL && !(strlen(s->name) == n && strncmp(s->name, setting, n) == 0)) s++;
-    return s != NULL && s->name != NULL ? s : NULL;
-}
-
 // --set applies to the optimizers that know the parameter; a name that none knows is an error.
 static flt_err apply_settings(const input *in, const flt_optimizer_kind *kind, flt_params *p) {
     for (size_t i = 0; i < in->common.n_set; i++) {
-        const flt_param_spec *s = parameter_of(kind, in->common.set[i]);
+        const flt_param_spec *s = flt_setting_of(kind->kind.params, in->common.set[i]);
         if (s != NULL) FLTX_TRY(flt_params_set(p, s->name, strchr(in->common.set[i], '=') + 1));
     }
     return FLTE_OK;
@@ -95,7 +87,7 @@ static flt_err check_settings(const input *in) {
         for (size_t k = 0; k < in->n_optimizers; k++) {
             const flt_optimizer_kind *kind = NULL;
             FLTX_TRY(flt_optimizer_find(in->optimizers[k], &kind));
-            known = known || parameter_of(kind, setting) != NULL;
+            known = known || flt_setting_of(kind->kind.params, setting) != NULL;
         }
         if (!known)
             return flt_fail(FLTE_NAME, "--set", "no compared optimizer has the parameter '%.*s'", (int)strcspn(setting, "="),
@@ -138,7 +130,7 @@ static flt_err describe(const input *in, const char *task, size_t i, subject *ou
     if ((kind->kind.caps & FLTX_OPT_LEARNED) != 0) out->weights = in->weights;
     size_t used = 0;
     for (size_t k = 0; k < in->common.n_set && used < sizeof out->options; k++)
-        if (parameter_of(kind, in->common.set[k]) != NULL)
+        if (flt_setting_of(kind->kind.params, in->common.set[k]) != NULL)
             used += (size_t)snprintf(out->options + used, sizeof out->options - used, "%s%s", used == 0 ? "" : ",",
                                      in->common.set[k]);
     return FLTE_OK;

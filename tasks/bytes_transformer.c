@@ -93,6 +93,7 @@ static const flt_graph_task task = {
     .batch = batch,
     .split_rows = split_rows,
     .examples = examples,
+    .eval_rows = FLTX_TASK_EVAL_TOKEN_ROWS,
 };
 
 static flt_err create(const flt_params *p, flt_objective *out) {

@@ -87,6 +87,7 @@ static const flt_graph_task task = {
     .batch = flt_images_task_batch,
     .split_rows = flt_images_task_rows,
     .examples = flt_images_task_examples,
+    .eval_rows = FLTX_TASK_EVAL_TOKEN_ROWS,
 };
 
 static flt_err create(const flt_params *p, flt_objective *out) {

@@ -74,6 +74,13 @@ bool flt_common_take(flt_common *c, const char *arg) {
     return true;
 }
 
+const flt_param_spec *flt_setting_of(const flt_param_spec *table, const char *setting) {
+    const size_t n = strcspn(setting, "=");
+    const flt_param_spec *s = table;
+    while (s != NULL && s->name != NULL && !(strlen(s->name) == n && strncmp(s->name, setting, n) == 0)) s++;
+    return s != NULL && s->name != NULL ? s : NULL;
+}
+
 flt_err flt_common_apply(const flt_common *c, flt_params *p) {
     for (size_t i = 0; i < c->n_set; i++) {
         char name[128];
@@ -143,5 +150,6 @@ size_t flt_arg_sizes(const struct argp_state *state, const char *option, const c
 
 void flt_parse(const struct argp *argp, int argc, char **argv, void *input) {
     argp_err_exit_status = 2;
-    if (argp_parse(argp, argc, argv, 0, NULL, input) != 0) exit(2);
+    // in order: the later of two settings counts, wherever it stands
+    if (argp_parse(argp, argc, argv, ARGP_IN_ORDER, NULL, input) != 0) exit(2);
 }

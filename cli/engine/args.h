@@ -31,6 +31,9 @@ extern const struct argp flt_reader_argp; // the same with --db, --json and --qu
 // Applies every --set to `p`. Errors as flt_params_set; FLTE_USAGE without a '='.
 flt_err flt_common_apply(const flt_common *c, flt_params *p);
 
+// The row of a parameter table (NULL: empty) that "key=value" names, NULL when there is none.
+const flt_param_spec *flt_setting_of(const flt_param_spec *table, const char *setting);
+
 // True when a plain argument belongs to --set and was stored.
 bool flt_common_take(flt_common *c, const char *arg);
 

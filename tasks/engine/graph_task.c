@@ -48,7 +48,7 @@ static flt_err add_eval(graph_task *t, size_t rows) {
 // The largest chunk that every split fills, so that splits of one size share a program.
 static flt_err create_eval(graph_task *t) {
     size_t n[SPLITS];
-    t->chunk = FLTX_TASK_EVAL_ROWS;
+    t->chunk = t->kind->eval_rows > 0 ? t->kind->eval_rows : FLTX_TASK_EVAL_ROWS;
     for (size_t s = 0; s < SPLITS; s++) {
         n[s] = t->kind->split_rows(t->self, (flt_split)s);
         if (n[s] > 0 && n[s] < t->chunk) t->chunk = n[s];

@@ -61,10 +61,11 @@ typedef struct flt_graph_task {
     // Finite splits: their sizes, and their examples as they are. NULL: evaluation averages FLTX_TASK_EVAL_BATCHES minibatches.
     size_t (*split_rows)(void *self, flt_split split);
     void (*examples)(void *self, flt_task_rows which, flt_real *const *in);
+    size_t eval_rows;                                         // evaluated at a time; 0: FLTX_TASK_EVAL_ROWS
     void (*init)(void *self, uint64_t seed, flt_real *theta); // optional: in place of the tensors' flt_task_init
 } flt_graph_task;
 
-enum { FLTX_TASK_EVAL_BATCHES = 16, FLTX_TASK_EVAL_ROWS = 256 };
+enum { FLTX_TASK_EVAL_BATCHES = 16, FLTX_TASK_EVAL_ROWS = 256, FLTX_TASK_EVAL_TOKEN_ROWS = 32 /* of sequences */ };
 
 // The flt_task_kind's create. After a failure *out holds nothing.
 flt_err flt_graph_task_create(const flt_graph_task *kind, const flt_params *p, flt_objective *out);

@@ -25,14 +25,15 @@ typedef enum intake { NONE, BIAS, LAGS, LINES } intake;
 static const struct {
     const char *name;
     intake intake;
+    bool grid; // is told the positions where they are no sequence
     const char *learned[LEARNED + 1];
 } mechanisms[] = {
-    {"exact", BIAS, {NULL}},
-    {"nprf", LAGS, {NULL}},
-    {"flt", LINES, {NULL}},
-    {"spe_sine", NONE, {"freqs", "phases", "gains", NULL}},
-    {"spe_conv", NONE, {"filter_q", "filter_k", NULL}},
-    {"fftnet", NONE, {"base_filter", "bias", NULL}},
+    {"exact", BIAS, false, {NULL}},
+    {"nprf", LAGS, false, {NULL}},
+    {"flt", LINES, true, {NULL}},
+    {"spe_sine", NONE, false, {"freqs", "phases", "gains", NULL}},
+    {"spe_conv", NONE, true, {"filter_q", "filter_k", NULL}},
+    {"fftnet", NONE, false, {"base_filter", "bias", NULL}},
 };
 enum { MECHANISMS = sizeof mechanisms / sizeof *mechanisms };
 
@@ -178,8 +179,6 @@ static void add_encoding(flt_task_model *m, const char *name, const flt_heads *a
         const flt_encoding_lines lines = flt_encoding_spectrum(m, prefix, &e, a->r);
         add_node(m, to, "xi", lines.xi);
         add_node(m, to, "rho", lines.rho);
-        if (a->pos != NULL)
-            to->fixed[to->n_fixed++] = (flt_attention_arg){.name = "pos", .rank = 2, .dim = {a->n, a->l}, .data = a->pos};
         return;
     }
     const bool lags = a->pos == NULL;
@@ -213,8 +212,15 @@ static void add_own(flt_task_model *m, const char *name, const flt_heads *a, con
     }
 }
 
+static void add_positions(const flt_heads *a, arguments *to) {
+    const size_t row = row_of(a->kind);
+    if (a->pos == NULL || row == MECHANISMS || !mechanisms[row].grid) return;
+    if (mechanisms[row].intake == LINES && a->rpe == NULL) return; // no lines to stand at positions
+    to->fixed[to->n_fixed++] = (flt_attention_arg){.name = "pos", .rank = 2, .dim = {a->n, a->l}, .data = a->pos};
+}
+
 // A plan for one sequence: its draws are the first values of what is learned.
-static flt_err plan_once(const flt_heads *a, uint64_t seed, flt_attention **out) {
+static flt_err plan_once(const flt_heads *a, uint64_t seed, const arguments *args, flt_attention **out) {
     flt_params *settings = NULL;
     const size_t d = a->width / a->heads;
     *out = NULL;
@@ -229,6 +235,8 @@ static flt_err plan_once(const flt_heads *a, uint64_t seed, flt_attention **out)
                                      .d = d,
                                      .dv = d,
                                      .causal = a->causal,
+                                     .n_args = args->n_fixed,
+                                     .args = args->fixed,
                                      .params = settings,
                                      .seed = seed};
     if (err == FLTE_OK) err = flt_attention_create(&desc, out);
@@ -262,7 +270,8 @@ static flt_node join(flt_task_model *m, const flt_heads *a, flt_node x) {
 static flt_node attend(flt_task_model *m, const char *name, const flt_heads *a, uint64_t seed, const flt_node qkv[3]) {
     arguments args = {0};
     flt_attention *plan = NULL;
-    flt_err err = plan_once(a, seed, &plan);
+    add_positions(a, &args);
+    flt_err err = plan_once(a, seed, &args, &plan);
     if (err != FLTE_OK) return flt_task_fail(m, err);
     if (a->rpe != NULL) add_encoding(m, name, a, &args);
     if (a->rpe == NULL && intake_of(a->kind) == LINES) add_no_lines(&args);

@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <time.h>
 
 enum {
@@ -26,26 +25,6 @@ static double clock_seconds(clockid_t id) {
     struct timespec t;
     clock_gettime(id, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-// Since forget_peak, where the system can forget (Linux), else of the whole process.
-static double peak_rss(void) {
-    struct rusage u;
-    char line[128];
-    double kib = NAN;
-    FILE *f = fopen("/proc/self/status", "r");
-    while (f != NULL && isnan(kib) && fgets(line, sizeof line, f) != NULL)
-        if (strncmp(line, "VmHWM:", 6) == 0) kib = strtod(line + 6, NULL);
-    if (f != NULL) (void)fclose(f);
-    if (isnan(kib) && getrusage(RUSAGE_SELF, &u) == 0) kib = (double)u.ru_maxrss;
-    return 1024.0 * kib;
-}
-
-static void forget_peak(void) {
-    FILE *f = fopen("/proc/self/clear_refs", "w");
-    if (f == NULL) return;
-    (void)fputs("5", f);
-    (void)fclose(f);
 }
 
 // ---- what the machine can do
@@ -132,7 +111,7 @@ static flt_err record(const flt_bench *b, const flt_bench_row *r, size_t rep, bo
     f[n++] = flt_num_field("cpu_seconds", cpu);
     if (!isnan(r->flops)) f[n++] = flt_num_field("flops", r->flops);
     if (!isnan(r->bytes)) f[n++] = flt_num_field("bytes", r->bytes);
-    f[n++] = flt_num_field("peak_rss", peak_rss());
+    f[n++] = flt_num_field("peak_rss", flt_peak_bytes());
     return flt_sink_record(b->sink, "timing", n, f);
 }
 
@@ -182,7 +161,7 @@ static void summarise(flt_bench *b, flt_bench_row *r) {
     r->memory_rate = quantile(n, b->samples + MEMORY * n, 0.5);
     r->gemm_share = isnan(r->flops) ? NAN : quantile(n, b->samples + GEMM_SHARE * n, 0.5);
     r->memory_share = isnan(r->moved) ? NAN : quantile(n, b->samples + MEMORY_SHARE * n, 0.5);
-    r->peak_rss = peak_rss();
+    r->peak_rss = flt_peak_bytes();
 }
 
 static flt_err repeat(flt_bench *b, const flt_bench_case *c, size_t calls, size_t rep) {
@@ -205,7 +184,7 @@ flt_err flt_bench_measure(flt_bench *b, flt_bench_case *c) {
     if (c->parts == 0.0) c->parts = 1.0;
     if (c->row.options == NULL) c->row.options = b->options;
     snprintf(status, sizeof status, "%s %s n=%zu", c->row.subject, c->row.phase, c->row.n);
-    forget_peak();
+    flt_peak_forget();
     FLTX_TRY(warm_up(b, c, &calls));
     for (size_t rep = 0; rep < b->config->reps; rep++) {
         if (flt_sink_stopped(b->sink)) return flt_fail(FLTE_INTERRUPTED, "bench", "stopped on request");

@@ -18,6 +18,9 @@ bool flt_mul_ok(size_t a, size_t b, size_t *out);    // false on overflow
 
 size_t flt_live_blocks(void);                        // blocks allocated and not yet freed, over all threads
 size_t flt_alloc_count(void);                        // number of calls of flt_alloc so far (conformance: forward makes none)
+// Largest memory that the process has held, in bytes: since flt_peak_forget where the system can forget (Linux), else ever.
+double flt_peak_bytes(void);
+void flt_peak_forget(void);
 void flt_fail_alloc_after(long n);                   // testing: the n-th next request fails (0 = the next); negative: never
 
 // A workspace is bound by a function that takes `flt_ws *` and cuts its slices in a fixed order. Run once over a measuring

@@ -1,21 +1,19 @@
 // SPDX-License-Identifier: MIT
-// One table of tensors serves writing and reading. The checksum is the exclusive or of the CRC-32 of every tensor and every
-// metadata text, each with its name: whole files are checked before anything is looked at, whatever order they are stored in.
+// One table of tensors serves writing and reading. Whole files are checked before anything of them is used (engine/sealed.h).
 #include "meta/engine/checkpoint.h"
 
+#include "engine/sealed.h"
 #include "flt/memory.h"
 #include "meta/engine/fingerprint.h"
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <zlib.h>
 
 enum { SCHEDULE_FIELDS = 5 }; // episode, t, length, dead arms: whole numbers far below 2^53
 enum { COUNTERS = 4, TEXTS = 2 + COUNTERS };
 static const char *const text_key[TEXTS] = {"format", "config", "steps", "inner_steps", "clipped", "skipped"};
-static const char format_name[] = "flt meta-training checkpoint 1", checksum_key[] = "crc32";
+static const char format_name[] = "flt meta-training checkpoint 1";
 
 typedef struct table {
     size_t n;
@@ -97,11 +95,6 @@ static void schedule_in(flt_outer *o, const double *row) {
     }
 }
 
-static uint32_t crc_of(const char *name, const void *data, size_t bytes) {
-    const uLong crc = crc32_z(crc32_z(0, NULL, 0), (const Bytef *)name, strlen(name) + 1);
-    return (uint32_t)crc32_z(crc, data, bytes);
-}
-
 // ---- writing
 static void texts_out(const flt_outer *o, table *t) {
     const uint64_t counter[COUNTERS] = {o->counts.steps, o->counts.inner_steps, o->counts.clipped, o->counts.skipped};
@@ -113,28 +106,13 @@ static void texts_out(const flt_outer *o, table *t) {
     }
 }
 
-static flt_err fill(flt_tensor_writer *w, const table *t) {
-    uint32_t crc = 0;
-    char hex[16];
-    for (size_t i = 0; i < t->n; i++) {
-        const flt_tensor *e = &t->entry[i];
-        crc ^= crc_of(e->name, e->data, tensor_bytes(e));
-        FLTX_TRY(flt_tensor_writer_add(w, e->name, e->dtype, e->rank, e->dim, e->data));
-    }
-    for (int i = 0; i < TEXTS; i++) {
-        crc ^= crc_of(text_key[i], t->text[i], strlen(t->text[i]));
-        FLTX_TRY(flt_tensor_writer_meta(w, text_key[i], t->text[i]));
-    }
-    snprintf(hex, sizeof hex, "%08" PRIx32, crc);
-    return flt_tensor_writer_meta(w, checksum_key, hex);
-}
-
 static flt_err write_table(const table *t, const char *path) {
-    flt_tensor_writer *w = NULL;
-    FLTX_TRY(flt_tensor_writer_create(&w));
-    flt_err err = fill(w, t);
-    if (err == FLTE_OK) err = flt_tensor_writer_save(w, path);
-    flt_tensor_writer_destroy(w);
+    flt_sealed file;
+    flt_err err = flt_sealed_create(format_name, &file);
+    for (size_t i = 0; i < t->n && err == FLTE_OK; i++) err = flt_sealed_tensor(&file, &t->entry[i]);
+    for (int i = 1; i < TEXTS && err == FLTE_OK; i++) err = flt_sealed_text(&file, text_key[i], t->text[i]);
+    if (err == FLTE_OK) err = flt_sealed_save(&file, path);
+    flt_sealed_destroy(&file);
     return err;
 }
 
@@ -152,37 +130,9 @@ flt_err flt_checkpoint_save(flt_outer *o, const char *path) {
 }
 
 // ---- reading
-static flt_err damaged(const char *path, const char *what) {
-    return flt_fail(FLTE_FORMAT, path, "%s; resume from another checkpoint, or start without resuming", what);
-}
-
-static flt_err check_sum(const char *path, const flt_tensors *file) {
-    uint32_t crc = 0;
-    char hex[16];
-    const char *format = flt_tensors_meta(file, text_key[0]), *there = flt_tensors_meta(file, checksum_key);
-    if (format == NULL || strcmp(format, format_name) != 0) return damaged(path, "this is not a checkpoint of meta-training");
-    for (size_t i = 0; i < flt_tensors_count(file); i++) {
-        const flt_tensor *x = flt_tensors_at(file, i);
-        crc ^= crc_of(x->name, x->data, tensor_bytes(x));
-    }
-    for (int i = 0; i < TEXTS; i++) {
-        const char *text = flt_tensors_meta(file, text_key[i]);
-        if (text != NULL) crc ^= crc_of(text_key[i], text, strlen(text));
-    }
-    snprintf(hex, sizeof hex, "%08" PRIx32, crc);
-    if (there == NULL || strcmp(there, hex) != 0) return damaged(path, "the checkpoint is damaged: its checksum differs");
-    return FLTE_OK;
-}
-
 static flt_err read_counters(const char *path, const flt_tensors *file, flt_outer_counts *out) {
     uint64_t counter[COUNTERS];
-    for (int i = 0; i < COUNTERS; i++) {
-        const char *text = flt_tensors_meta(file, text_key[2 + i]);
-        char *end = NULL;
-        if (text == NULL) return damaged(path, "the checkpoint lacks its counters");
-        counter[i] = strtoull(text, &end, 10);
-        if (end == text || *end != '\0') return damaged(path, "a counter of the checkpoint is not a number");
-    }
+    for (int i = 0; i < COUNTERS; i++) FLTX_TRY(flt_sealed_count(path, file, text_key[2 + i], &counter[i]));
     *out = (flt_outer_counts){counter[0], counter[1], counter[2], counter[3]};
     return FLTE_OK;
 }
@@ -190,7 +140,7 @@ static flt_err read_counters(const char *path, const flt_tensors *file, flt_oute
 static flt_err check_tensors(const char *path, const flt_tensors *file, const table *t) {
     for (size_t i = 0; i < t->n; i++) {
         const flt_tensor *e = &t->entry[i], *x = flt_tensors_find(file, e->name);
-        if (x == NULL || x->dtype != e->dtype) return damaged(path, "a tensor of the checkpoint is missing");
+        if (x == NULL || x->dtype != e->dtype) return flt_sealed_damaged(path, "a tensor of the checkpoint is missing");
         FLTX_TRY(flt_tensor_expect(path, x, e->rank, e->dim));
     }
     return FLTE_OK;
@@ -198,7 +148,7 @@ static flt_err check_tensors(const char *path, const flt_tensors *file, const ta
 
 static flt_err take(flt_outer *o, const char *path, const flt_tensors *file, const table *t) {
     flt_outer_counts counts;
-    FLTX_TRY(check_sum(path, file));
+    FLTX_TRY(flt_sealed_check(path, file, format_name, TEXTS - 1, text_key + 1));
     const char *config = flt_tensors_meta(file, text_key[1]);
     FLTX_TRY(flt_fingerprint_match(path, config == NULL ? "" : config, t->config));
     FLTX_TRY(read_counters(path, file, &counts));

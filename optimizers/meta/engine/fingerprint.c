@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <zlib.h>
 
 typedef struct text { // measured in a first pass (at NULL), written in a second
     char *at;
@@ -46,15 +47,39 @@ static void describe(const flt_meta_config *c, const flt_weights *w, text *t) {
     line(t, "seed=%llu\n", (unsigned long long)c->seed);
 }
 
-flt_err flt_fingerprint(const flt_meta_config *c, const flt_weights *w, char **out) {
+static void describe_fit(const flt_fit_config *c, const flt_weights *w, text *t) {
+    const uLong none = crc32_z(0, NULL, 0);
+    line(t, "precision=%s\n", FLTX_REAL_NAME);
+    optimizer(w, t);
+    if (w->theta != NULL) line(t, "weights=%08lx\n", crc32_z(none, (const Bytef *)w->theta, w->layout.total * sizeof *w->theta));
+    line(t, "task=%s\n", c->task);
+    line(t, "seed=%llu\n", (unsigned long long)c->seed);
+}
+
+static void write_text(const flt_meta_config *meta, const flt_fit_config *fit, const flt_weights *w, text *t) {
+    if (meta != NULL)
+        describe(meta, w, t);
+    else
+        describe_fit(fit, w, t);
+}
+
+static flt_err make(const flt_meta_config *meta, const flt_fit_config *fit, const flt_weights *w, char **out) {
     text t = {0};
-    describe(c, w, &t);
+    write_text(meta, fit, w, &t);
     t.size = t.used + 1;
     t.used = 0;
     FLTX_TRY(flt_alloc(t.size, 1, &t.at));
-    describe(c, w, &t);
+    write_text(meta, fit, w, &t);
     *out = t.at;
     return FLTE_OK;
+}
+
+flt_err flt_fingerprint(const flt_meta_config *c, const flt_weights *w, char **out) {
+    return make(c, NULL, w, out);
+}
+
+flt_err flt_fingerprint_fit(const flt_fit_config *c, const flt_weights *w, char **out) {
+    return make(NULL, c, w, out);
 }
 
 flt_err flt_fingerprint_match(const char *who, const char *there, const char *here) {

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: MIT
+// Transformers: learning through every attention mechanism and every learned encoding, what they refuse, and the baselines.
+#include "engine/encoding.h"
+#include "engine/text.h"
+#include "flt/attention.h"
+#include "support.h"
+
+enum { STEPS = 50, FEW = 8 };
+
+// Mean loss of the first and of the last few of 50 steps of Adam; every loss and gradient is finite.
+static void train(const char *spec, double *first, double *last) {
+    flt_objective *o = make(spec);
+    const size_t n = o->layout.total;
+    flt_real *theta = initial(o, 1), *g = vector(n);
+    double *m = calloc(n, sizeof *m), *v = calloc(n, sizeof *v);
+    *first = *last = 0.0;
+    for (uint64_t t = 0; t < STEPS; t++) {
+        const double loss = (double)o->gradient(o->self, (flt_batch){1, FLTX_TRAIN, t}, theta, g);
+        cr_assert(isfinite(loss) && isfinite(norm(n, g)), "%s, step %d: loss %g, gradient %g", spec, (int)t, loss, norm(n, g));
+        *first += t < FEW ? loss / FEW : 0.0;
+        *last += t >= STEPS - FEW ? loss / FEW : 0.0;
+        const double c1 = 1.0 - pow(0.9, (double)t + 1), c2 = 1.0 - pow(0.99, (double)t + 1);
+        for (size_t i = 0; i < n; i++) {
+            m[i] = 0.9 * m[i] + 0.1 * (double)g[i];
+            v[i] = 0.99 * v[i] + 0.01 * (double)g[i] * (double)g[i];
+            theta[i] -= (flt_real)(3e-3 * (m[i] / c1) / (sqrt(v[i] / c2) + 1e-8));
+        }
+    }
+    free(theta);
+    free(g);
+    free(m);
+    free(v);
+    flt_objective_destroy(o);
+}
+
+static void check_learns(const char *spec) {
+    double first, last;
+    train(spec, &first, &last);
+    cr_log_info("%s: %.3f to %.3f", spec, first, last);
+    cr_assert(last < 0.95 * first, "%s: the loss went from %.4f to %.4f in %d steps", spec, first, last, STEPS);
+}
+
+// Mechanisms without a backward pass, or whose arguments stay, say so.
+static bool refuses(const flt_attention_kind *kind, const char *spec) {
+    const bool learns = strcmp(kind->kind.name, "nprf") != 0 || kind->update != NULL;
+    flt_objective *o = NULL;
+    if (kind->backward != NULL && learns) return false;
+    cr_assert_eq(flt_task_create(spec, &o), FLTE_UNSUPPORTED, "%s: %s", spec, flt_error());
+    return true;
+}
+
+Test(transformers, learn_through_every_mechanism) {
+    const flt_registry *r = flt_attention_registry();
+    char spec[256];
+    for (size_t i = 0; r->kinds[i] != NULL; i++) {
+        const char *name = r->kinds[i]->name;
+const char *more = strcmp(name, "fourier") == 0         ? ",settings=ratio=0.5"
+                           : strncmp(name, "spe_", 4) == 0 ? ",settings=R=16" // the default is meant for wider heads
+                                                           : "";
+        snprintf(spec, sizeof spec, "digits_vit:width=16,depth=1,expansion=2,batch=16,hessian=false,attention=%s%s", name, more);
+        const flt_attention_kind *kind = (const flt_attention_kind *)r->kinds[i];
+        if (kind->backward == NULL && refuses(kind, spec)) continue;
+        check_learns(spec);
+        if ((r->kinds[i]->caps & FLTX_ATT_CAUSAL) == 0) continue;
+        snprintf(spec, sizeof spec, "bytes_transformer:width=16,depth=1,expansion=2,length=16,hessian=false,attention=%s%s", name,
+                 more);
+        if (!refuses(kind, spec)) check_learns(spec);
+    }
+}
+
+Test(transformers, learn_through_every_encoding) {
+    const flt_registry *r = flt_rpe_registry();
+    static const char *const mechanisms[] = {"exact", "flt", "nprf"};
+    size_t learned = 0;
+    for (size_t i = 0; r->kinds[i] != NULL; i++)
+        for (size_t k = 0; k < 3; k++) {
+            const flt_encoding e = {.kind = (const flt_rpe_kind *)r->kinds[i], .heads = 2, .components = 2, .n = 8, .l = 1};
+            char spec[256];
+            if (flt_encoding_check("test", &e, k == 1) != FLTE_OK) continue;
+            snprintf(spec, sizeof spec,
+                     "bytes_transformer:width=12,depth=1,expansion=2,length=8,hessian=false,attention=%s,rpe=%s,absolute=false",
+                     mechanisms[k], r->kinds[i]->name);
+            const flt_attention_kind *kind = NULL;
+            cr_assert_eq(flt_attention_find(mechanisms[k], &kind), FLTE_OK);
+            if (!refuses(kind, spec)) check_learns(spec);
+            learned++;
+        }
+    cr_assert_geq(learned, 30);
+}
+
+// Learned parameters of an encoding move under training, whatever its mechanism: a gradient that is always zero would pass above.
+Test(transformers, encodings_move) {
+    static const char *const specs[] = {"digits_vit:width=8,depth=1,batch=8,attention=exact,hessian=false",
+                                        "digits_vit:width=8,depth=1,batch=8,attention=flt,hessian=false",
+                                        "bytes_transformer:width=8,depth=1,batch=8,attention=nprf,hessian=false",
+                                        "bytes_transformer:width=8,depth=1,batch=8,attention=flt,rpe=box,hessian=false"};
+    for (size_t i = 0; i < sizeof specs / sizeof *specs; i++) {
+        const flt_attention_kind *nprf = NULL;
+        cr_assert_eq(flt_attention_find("nprf", &nprf), FLTE_OK);
+        if (strstr(specs[i], "nprf") != NULL && refuses(nprf, specs[i])) continue;
+        flt_objective *o = make(specs[i]);
+        flt_real *theta = initial(o, 1), *g = vector(o->layout.total);
+        size_t found = 0;
+        o->gradient(o->self, (flt_batch){1, FLTX_TRAIN, 0}, theta, g);
+        for (size_t t = 0; t < o->layout.n; t++) {
+            const flt_tensor_spec *x = &o->layout.tensor[t];
+            if (strstr(x->name, ".rpe.") == NULL) continue;
+            cr_assert(norm(x->count, g + x->offset) > 0, "%s: %s has no gradient", specs[i], x->name);
+            found++;
+        }
+        cr_assert(found >= 2, "%s: %zu learned tensors", specs[i], found);
+        free(theta);
+        free(g);
+        flt_objective_destroy(o);
+    }
+}
+
+Test(transformers, say_what_is_wrong) {
+    static const struct {
+        const char *spec;
+        flt_err err;
+        const char *says;
+    } cases[] = {
+        {"bytes_transformer:attention=exakt", FLTE_NAME, "did you mean 'exact'?"},
+        {"bytes_transformer:attention=fftnet", FLTE_UNSUPPORTED, "no causal form; these have"},
+        {"bytes_transformer:attention=performer,rpe=alibi", FLTE_UNSUPPORTED, "one of these mechanisms: exact, nprf, flt"},
+        {"bytes_transformer:attention=flt,rpe=alibi", FLTE_UNSUPPORTED, "no spectrum for flt"},
+        {"bytes_transformer:rpe=gausian", FLTE_NAME, "did you mean 'gaussian'?"},
+        {"bytes_transformer:width=30,heads=4", FLTE_RANGE, "30 does not share out among 4 heads"},
+        {"bytes_transformer:attention=exact,m=8", FLTE_USAGE, "exact has no random features"},
+        {"bytes_transformer:attention=performer,r=8", FLTE_USAGE, "performer draws no frequencies"},
+        {"bytes_transformer:rpe=gaussian,components=8", FLTE_USAGE, "the encoding is gaussian"},
+        {"bytes_transformer:settings=fetures=hyperbolic", FLTE_NAME, "did you mean 'features'?"},
+        {"bytes_transformer:settings=split=balanced/m=4", FLTE_USAGE, "the task's own parameter m"},
+        {"bytes_transformer:text=/nowhere/at/all", FLTE_IO, "No such file"},
+        {"digits_vit:patch=3", FLTE_RANGE, "do not tile images of 8 x 8"},
+        {"digits_vit:attention=nprf,rpe=gaussian", FLTE_UNSUPPORTED, "exact and flt take any"},
+        {"digits_vit:attention=exact,rpe=t5_buckets", FLTE_UNSUPPORTED, "lives on sequences"},
+    };
+    const size_t before = flt_live_blocks();
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        flt_objective *o = NULL;
+        const flt_err err = flt_task_create(cases[i].spec, &o);
+        cr_assert(err == cases[i].err && strstr(flt_error(), cases[i].says) != NULL, "%s: %s", cases[i].spec, flt_error());
+        cr_assert(o == NULL, "%s", cases[i].spec);
+    }
+    // the shared table of digits may have been decoded on the way
+    cr_assert(flt_live_blocks() <= before + 4, "%zu blocks before, %zu after", before, flt_live_blocks());
+}
+
+// ---- the order-2 model
+
+static double order2_of(const char *text, size_t n) {
+    char path[] = "/tmp/flt-order2-XXXXXX";
+    const int fd = mkstemp(path);
+    FILE *f = fdopen(fd, "wb");
+    double bits = 0.0;
+    flt_text t;
+    cr_assert(f != NULL && fwrite(text, 1, n, f) == n);
+    fclose(f);
+    cr_assert_eq(flt_text_open("test", path, 1, &t), FLTE_OK, "%s", flt_error());
+    cr_assert_eq(flt_text_order2(&t, &bits), FLTE_OK, "%s", flt_error());
+    flt_text_close(&t);
+    remove(path);
+    return bits;
+}
+
+Test(order2, knows_what_two_symbols_tell) {
+    char text[4000];
+    for (size_t i = 0; i < sizeof text; i++) text[i] = "abcab"[i % 5]; // after ab: c or a, and nothing else is open
+    const double cyclic = order2_of(text, sizeof text);
+    cr_assert(cyclic > 0.35 && cyclic < 0.45, "%g bits: two of five symbols after ab, one bit each", cyclic);
+    for (size_t i = 0; i < sizeof text; i++) text[i] = (char)('a' + flt_rng_below(flt_rng_make(1, "text", 0), i, 4));
+    const double noise = order2_of(text, sizeof text);
+    cr_assert(noise > 2.0 && noise < 2.05, "%g bits for 2 bits of noise", noise);
+}
+
+Test(order2, is_the_baseline_of_language_tasks) {
+    flt_objective *a = make("bytes_rnn"), *b = make("bytes_transformer");
+    cr_assert_str_eq(a->baseline_name, "order-2 byte model");
+    cr_assert(a->baseline == b->baseline && a->baseline > 2.5 && a->baseline < 3.5, "%g", a->baseline);
+    flt_objective_destroy(a);
+    flt_objective_destroy(b);
+}
