@@ -27,10 +27,12 @@ static const char curves_sql[] =
     "s AS MATERIALIZED (SELECT x.run_id, x.metric_id, x.points, x.last_step AS last, (SELECT min(m.step) FROM metric m WHERE "
     "m.run_id = x.run_id AND m.metric_id = x.metric_id) AS first, trim(n.name || ' ' || n.subject || ' ' || n.task) AS label "
     "FROM chosen JOIN series x ON x.run_id = run JOIN wanted n USING(metric_id) WHERE " SEEDS_BEFORE_MEANS "), "
-    "v(label, step, value) AS (SELECT s.label, m.step, m.value FROM s JOIN metric m USING(run_id, metric_id) WHERE s.points <= "
-    "2000 UNION ALL SELECT s.label, m.step, m.value FROM s CROSS JOIN grid JOIN metric m ON m.run_id = s.run_id AND m.metric_id "
-    "= s.metric_id AND m.step = (SELECT min(q.step) FROM metric q WHERE q.run_id = s.run_id AND q.metric_id = s.metric_id AND "
-    "q.step >= s.first + (s.last - s.first) * k / 399) WHERE s.points > 2000) "
+    "picked AS MATERIALIZED (SELECT label, run_id, metric_id, (SELECT min(q.step) FROM metric q WHERE q.run_id = s.run_id AND "
+    "q.metric_id = s.metric_id AND q.step >= s.first + (s.last - s.first) * k / 399) AS step FROM s, grid WHERE points > 2000), "
+    "v(label, step, value) AS (SELECT s.label, m.step, m.value FROM s CROSS JOIN metric m USING(run_id, metric_id) WHERE "
+    "s.points "
+    "<= 2000 UNION ALL SELECT p.label, p.step, (SELECT m.value FROM metric m WHERE m.run_id = p.run_id AND m.metric_id = "
+    "p.metric_id AND m.step = p.step) FROM picked p) "
     "SELECT label, step, avg(value), min(value), max(value) FROM v WHERE value IS NOT NULL GROUP BY 1, 2 ORDER BY 1, 2";
 
 // Dolan & More, Mathematical Programming 91 (2002): the share of problems (task, steps, seed) that an optimizer solves within x

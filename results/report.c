@@ -22,7 +22,7 @@ typedef struct part {
 
 static const char cards_sql[] =
     "SELECT count(*), 'runs', '' FROM run UNION ALL "
-    "SELECT count(*), 'runs failed or interrupted', 'marginal' FROM run_summary WHERE status IN ('failed', 'interrupted') HAVING "
+    "SELECT count(*), 'failed or interrupted', 'marginal' FROM run_summary WHERE status IN ('failed', 'interrupted') HAVING "
     "count(*) > 0 UNION ALL "
     "SELECT sum(passed) || ' of ' || sum(cases), 'checks passed', iif(sum(failed) > 0, 'fail', iif(sum(marginal) > 0, "
     "'marginal', "

@@ -9,8 +9,8 @@ static flt_err run(const flt_sub_input *in, flt_store *store) {
         if (in->common.json)
             printf("{\"file\": %zu, \"added\": %lld, \"updated\": %lld, \"known\": %lld}\n", i + 1, n.added, n.updated, n.known);
         else
-            printf("%s: %lld runs added, %lld brought up to date, %lld were here already\n", in->words[i], n.added, n.updated,
-                   n.known);
+            printf("%s: %lld run%s added, %lld brought up to date, %lld known already\n", in->words[i], n.added,
+                   n.added == 1 ? "" : "s", n.updated, n.known);
     }
     return FLTE_OK;
 }

@@ -23,7 +23,7 @@ if command -v python3 >/dev/null; then
     expect 0 '2' python3 -c 'import json; print(len(json.load(open("all.json"))["run"]))'
 fi
 expect 0 '2 runs added' "$flt" results import test.db --db copy.db
-expect 0 '0 runs added.*2 were here' "$flt" results import test.db --db copy.db
+expect 0 '0 runs added.*2 known' "$flt" results import test.db --db copy.db
 expect_sentence 2 'itself' "$flt" results import test.db
 expect_sentence 3 'nowhere.db' "$flt" results import nowhere.db --db copy.db
 expect_sentence 2 'yes' "$flt" results rm 1 --db copy.db </dev/null

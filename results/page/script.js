@@ -41,7 +41,8 @@ function addFilter(table) {
   count.className = "quiet";
   input.type = "search";
   const numeric = ["n", "seeds", "cases", "run"].find(name => names.includes(name));
-  input.placeholder = "filter rows, such as " + cellText(rows[0], 0) + (numeric ? " " + numeric + ">1" : "");
+  const word = [...rows[0].cells].map(c => c.textContent).find(text => text !== "" && isNaN(Number(text)));
+  input.placeholder = "filter rows, such as " + word + (numeric ? " " + numeric + ">1" : "");
   input.setAttribute("aria-label", "filter the rows of this table");
   input.addEventListener("input", () => {
     const tests = input.value.split(/\s+/).filter(w => w !== "").map(w => makeTest(w, names));
