@@ -219,7 +219,7 @@ static flt_err check_form(flt_check_context *c, const form *f, double *x) {
     static const double spread[] = {1.0, 0.25, 2.0};
     for (size_t i = 0; i < (c->config->full ? 3 : 1); i++) FLTX_TRY(unbiased(c, f, spread[i], x));
     FLTX_TRY(variance_as_stated(c, f, x));
-    return c->config->full || f == forms ? slope(c, f, x) : FLTE_OK;
+    return c->config->full || f == &forms[1] ? slope(c, f, x) : FLTE_OK;
 }
 
 static flt_err on_mechanism(flt_check_context *c, const flt_attention_kind *kind) {

@@ -57,7 +57,7 @@ static size_t smaller(size_t a, size_t b) {
 // sees nothing, whose output is then the plain mean.
 static const flt_real CLOSED = (flt_real)-1e30;
 static flt_real closed(double bias) {
-    return (flt_real)fmax(bias, (double)CLOSED);
+    return (flt_real)fmax(bias, FLTX_BUG(HALF_HIDDEN) ? -10.0 : (double)CLOSED);
 }
 
 // ---- one tile
@@ -74,7 +74,8 @@ static const flt_real *tile_bias(const plan *p, slot *w, size_t head, size_t i, 
     const double *pos = p->pos.array.data;
     for (size_t a = 0; a < n; a++) {
         for (size_t b = 0; b < cols; b++) {
-            for (size_t x = 0; x < l; x++) w->z[(a * cols + b) * l + x] = pos[(i + a) * l + x] - pos[(j + b) * l + x];
+            for (size_t x = 0; x < l; x++)
+                w->z[(a * cols + b) * l + x] = pos[(i + a) * l + x] - pos[(FLTX_BUG(FIRST_TILE_POSITIONS) ? b : j + b) * l + x];
         }
     }
     flt_att_encoding_closed_form(&p->encoding, head, n * cols, w->z, w->f);
@@ -101,7 +102,7 @@ static void run_rows(const plan *p, slot *w, size_t head, size_t i, const flt_re
         flt_gemm(false, false, n, dv, cols, 1, w->s, cols, v + j * dv, dv, j > 0, out, dv);
     }
     for (size_t a = 0; a < n; a++) {
-        w->flagged += !(w->top[a] > CLOSED / 2 && w->sum[a] > 0);
+        w->flagged += !FLTX_BUG(UNCOUNTED_ROW) && !(w->top[a] > CLOSED / 2 && w->sum[a] > 0);
         w->sum[a] = 1 / w->sum[a];
     }
     p->tiles->scale_rows(n, dv, out, w->sum);

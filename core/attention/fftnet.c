@@ -15,6 +15,7 @@
 
 #include "flt/memory.h"
 #include "flt/num.h"
+#include "flt/plant.h"
 
 #include <math.h>
 #include <omp.h>
@@ -43,9 +44,10 @@ typedef struct plan {
 static void mix_row(const plan *p, const room *w, const flt_real *filter, const flt_real *shift, flt_real *row) {
     flt_fft_forward(w->fft, row, w->wave);
     for (size_t k = 0; k < p->pairs; k++) {
-        const flt_real re = w->wave[2 * k] * filter[k], im = w->wave[2 * k + 1] * filter[k];
-        const flt_real size = (flt_real)sqrt((double)re * (double)re + (double)im * (double)im), kept = size + shift[k];
-        const flt_real factor = p->back * (kept > 0 ? kept : 0) / (size > p->eps ? size : p->eps);
+        const flt_real re = w->wave[2 * k] * filter[k], im = FLTX_BUG(REAL_PART) ? 0 : w->wave[2 * k + 1] * filter[k];
+        const flt_real size = (flt_real)sqrt((double)re * (double)re + (double)im * (double)im),
+                       kept = FLTX_BUG(THRESHOLD_SIGN) ? size - shift[k] : size + shift[k];
+        const flt_real factor = (FLTX_BUG(ENERGY_LOST) ? 1 : p->back) * (kept > 0 ? kept : 0) / (size > p->eps ? size : p->eps);
         w->wave[2 * k] = re * factor;
         w->wave[2 * k + 1] = im * factor;
     }

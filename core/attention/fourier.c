@@ -15,6 +15,7 @@
 
 #include "flt/memory.h"
 #include "flt/num.h"
+#include "flt/plant.h"
 
 #include <math.h>
 #include <omp.h>
@@ -67,7 +68,7 @@ static void lengthen(const plan *p, room *w, size_t width, const flt_real *y, fl
         for (size_t b = 0; b < count; b++) {
             flt_real *row = w->rows + b * p->N;
             flt_att_dct_forward(w->cut, row, row);
-            memset(row + p->K, 0, (p->N - p->K) * sizeof *row);
+            if (!FLTX_BUG(UNCUT)) memset(row + p->K, 0, (p->N - p->K) * sizeof *row);
             flt_att_dct_inverse(w->full, row, row);
         }
         flt_att_columns_in(p->N, width, x, c, count, p->N, w->rows);

@@ -12,6 +12,7 @@
 #include "engine/linear_backward.h"
 
 #include "flt/num.h"
+#include "flt/plant.h"
 
 #include <math.h>
 #include <string.h>
@@ -30,7 +31,8 @@ typedef struct plan {
 
 static void log_elu(const void *self, flt_att_rows rows, const flt_real *x, flt_real *u) {
     const size_t n = rows.count * ((const plan *)self)->d;
-    for (size_t i = 0; i < n; i++) u[i] = 1 + (x[i] < 0 ? 0 : x[i]); // NaN stays
+    for (size_t i = 0; i < n; i++)
+        u[i] = (FLTX_BUG(ELU_NO_ONE) && x[i] > 0 ? (flt_real)1e-3 : 1) + (x[i] < 0 ? 0 : x[i]); // NaN stays
     flt_vlog(n, u, u);
     for (size_t i = 0; i < n; i++) u[i] += x[i] < 0 ? x[i] : 0;
 }
@@ -45,7 +47,7 @@ static void log_relu(const void *self, flt_att_rows rows, const flt_real *x, flt
 static void back_elu(void *self, flt_att_rows rows, size_t bh, const flt_real *x, const flt_real *du, flt_real *dx) {
     (void)bh;
     const size_t n = rows.count * ((const plan *)self)->d;
-    for (size_t i = 0; i < n; i++) dx[i] = du[i] / (1 + (x[i] > 0 ? x[i] : 0));
+    for (size_t i = 0; i < n; i++) dx[i] = FLTX_BUG(BACKWARD_ELU) ? du[i] : du[i] / (1 + (x[i] > 0 ? x[i] : 0));
 }
 
 static void back_relu(void *self, flt_att_rows rows, size_t bh, const flt_real *x, const flt_real *du, flt_real *dx) {

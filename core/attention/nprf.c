@@ -16,6 +16,8 @@
 #include "engine/features.h"
 #include "engine/lagged_backward.h"
 
+#include "flt/plant.h"
+
 #include <math.h>
 #include <omp.h>
 #include <string.h>
@@ -68,7 +70,7 @@ static void load_rows(const plan *p, const room *w, size_t n, const flt_real *x)
     for (size_t i = 0; i < n; i++) {
         const flt_real *row = x + i * p->d;
         const double squares = flt_sum_squares(p->d, row), norm = sqrt(squares);
-        w->scale[i] = (flt_real)(p->normalise && norm > 0 ? 1 / norm : 1);
+        w->scale[i] = (flt_real)(p->normalise && norm > 0 && !FLTX_BUG(UNNORMALISED) ? 1 / norm : 1);
         w->half[i] = p->normalise ? (flt_real)0.5 : (flt_real)fmin(0.5 * squares, 1e30);
         for (size_t c = 0; c < p->d; c++) w->x[i * p->d + c] = w->scale[i] * row[c];
     }
@@ -89,7 +91,7 @@ static void back_row(const plan *p, const room *w, size_t i, bool key, const flt
     const size_t d = p->d;
     const flt_real *x = w->x + i * d, *dx = w->dx + i * d;
     if (p->normalise) {
-        const flt_real along = flt_dot(d, x, dx);
+        const flt_real along = FLTX_BUG(BACKWARD_ALONG) ? 0 : flt_dot(d, x, dx);
         const bool none = flt_sum_squares(d, x) == 0;
         for (size_t c = 0; c < d; c++) to[c] = none ? 0 : w->scale[i] * (dx[c] - along * x[c]);
     } else { // -|k|^2/2 of keys; that of queries is constant along a row of weights

@@ -18,6 +18,7 @@
 #include "engine/spe.h"
 
 #include "flt/num.h"
+#include "flt/plant.h"
 
 #include <math.h>
 #include <string.h>
@@ -73,7 +74,7 @@ static const flt_real *noise_at(const field *p, size_t head, size_t c, size_t ce
 }
 
 static const double *taps_at(const field *p, size_t head, bool query, size_t c, size_t o) {
-    return flt_att_head(&p->filter[query ? 0 : 1], head) + c * p->taps + o * p->last;
+    return flt_att_head(&p->filter[query != FLTX_BUG(SWAPPED_FILTERS) ? 0 : 1], head) + c * p->taps + o * p->last;
 }
 
 static void encode_run(const field *p, flt_att_rows rows, bool query, run k, const flt_real *x, flt_real *hat) {

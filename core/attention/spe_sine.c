@@ -16,6 +16,7 @@
 #include "engine/spe.h"
 
 #include "flt/num.h"
+#include "flt/plant.h"
 
 #include <math.h>
 #include <string.h>
@@ -66,7 +67,7 @@ static void waves_at(const sines *p, const room *w, size_t head, size_t row, boo
     for (size_t k = 0; k < p->K; k++)
         for (size_t i = 0; i < p->d; i++) {
             const size_t from = i * p->K + k;
-            w->turns[k * p->d + i] = f[from] * x + (query ? phase[from] / FLTX_TWO_PI : 0);
+            w->turns[k * p->d + i] = f[from] * x + (query || FLTX_BUG(PHASE_ON_KEYS) ? phase[from] / FLTX_TWO_PI : 0);
         }
     flt_turns(p->waves, w->turns, c, s);
 }
@@ -247,7 +248,8 @@ static void load(void *self) {
     for (size_t h = 0; h < lead(&p->gains); h++)
         for (size_t c = 0; c < d; c++)
             for (size_t k = 0; k < K; k++)
-                p->gain[(h * K + k) * d + c] = (flt_real)(flt_att_head(&p->gains, h)[c * K + k] / sqrt(2.0 * (double)K));
+                p->gain[(h * K + k) * d + c] =
+                    (flt_real)(flt_att_head(&p->gains, h)[c * K + k] / sqrt((FLTX_BUG(LOST_HALF) ? 1.0 : 2.0) * (double)K));
     for (size_t h = 0; h < lead(&p->z); h++)
         for (size_t c = 0; c < d; c++)
             for (size_t j = 0; j < 2 * K; j++) {

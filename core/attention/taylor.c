@@ -18,6 +18,7 @@
 
 #include "flt/memory.h"
 #include "flt/num.h"
+#include "flt/plant.h"
 
 #include <math.h>
 #include <omp.h>
@@ -74,7 +75,7 @@ static void features(const plan *p, const flt_real *x, flt_real *phi) {
     memcpy(phi, x, p->d * sizeof *x);
     phi += p->d;
     for (size_t a = 0; p->order == 2 && a < p->d; a++) {
-        *phi++ = root * x[a] * x[a];
+        *phi++ = (FLTX_BUG(WHOLE_SQUARE) ? 1 : root) * x[a] * x[a];
         for (size_t b = a + 1; b < p->d; b++) *phi++ = x[a] * x[b];
     }
 }
@@ -116,7 +117,7 @@ static void weigh_keys(const plan *p, room *w, const flt_real *k) {
     for (size_t j = 0; j < p->N; j++) {
         double along = 0.0;
         for (size_t c = 0; p->centred && c < p->d; c++) along += w->mean[c] * (double)k[j * p->d + c];
-        w->logits[j] = along * p->shrink * p->shrink;
+        w->logits[j] = FLTX_BUG(LOST_KEY_WEIGHT) ? 0.0 : along * p->shrink * p->shrink;
         top = fmax(top, w->logits[j]);
     }
     for (size_t j = 0; j < p->N; j++) w->weight[j] = (flt_real)(w->logits[j] - top);

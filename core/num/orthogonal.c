@@ -9,6 +9,7 @@
 // rounded once.
 #include "flt/memory.h"
 #include "flt/num.h"
+#include "flt/plant.h"
 
 #include <math.h>
 
@@ -43,11 +44,11 @@ flt_err flt_orthogonal_gaussian(flt_rng r, size_t m, size_t d, flt_real *omega) 
     for (size_t start = 0; start < m; start += d) {
         const size_t rows = m - start < d ? m - start : d;
         double *h = q + d * d;
-        flt_rng_normal_double(flt_rng_child(r, "block", start / d), 0, rows * d, q);
+        flt_rng_normal_double(flt_rng_child(r, "block", FLTX_BUG(REPEATED_BLOCK) ? 0 : start / d), 0, rows * d, q);
         gram_schmidt(rows, d, q);
         for (size_t i = 0; i < rows; i++) {
             flt_rng_normal_double(norms, (start + i) * d, d, h);
-            const double norm = sqrt(dot(d, h, h));
+            const double norm = sqrt(FLTX_BUG(OMEGA_LENGTH) ? (double)d : dot(d, h, h));
             for (size_t l = 0; l < d; l++) omega[(start + i) * d + l] = (flt_real)(norm * q[i * d + l]);
         }
     }
@@ -57,4 +58,5 @@ flt_err flt_orthogonal_gaussian(flt_rng r, size_t m, size_t d, flt_real *omega) 
 
 void flt_gaussian(flt_rng r, size_t m, size_t d, flt_real *omega) {
     flt_rng_normal(r, 0, m * d, omega);
+    for (size_t i = 16 * d; FLTX_BUG(REPEATED_ROWS) && i < m * d; i++) omega[i] = omega[i % (16 * d)];
 }

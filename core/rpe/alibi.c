@@ -8,6 +8,8 @@
 // f). Cost O(l) a point.
 #include "engine/kernel.h"
 
+#include "flt/plant.h"
+
 #include <math.h>
 
 static flt_err check(const flt_rpe_args *a) {
@@ -16,7 +18,8 @@ static flt_err check(const flt_rpe_args *a) {
 }
 
 static void closed_form(const flt_rpe_args *a, size_t n, const double *z, double *f) {
-    for (size_t i = 0; i < n; i++) f[i] = -a->slope * flt_rpe_norm(a->l, z + i * a->l);
+    for (size_t i = 0; i < n; i++)
+        f[i] = (FLTX_BUG(REWARD_FOR_DISTANCE) ? a->slope : -a->slope) * flt_rpe_norm(a->l, z + i * a->l);
 }
 
 static void closed_form_back(const flt_rpe_args *a, size_t n, const double *z, const double *df, const flt_rpe_slots *to) {

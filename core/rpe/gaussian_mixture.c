@@ -10,6 +10,8 @@
 // N(0, I), which has infinite variance for s2 >= 4.)
 #include "engine/kernel.h"
 
+#include "flt/plant.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -27,7 +29,7 @@ static flt_err check(const flt_rpe_args *a) {
 }
 
 static double amplitude(const flt_rpe_args *a, size_t t) {
-    return a->w[t] * pow(pi * a->s2[t], 0.5 * (double)a->l);
+    return a->w[t] * pow(pi * a->s2[t], FLTX_BUG(WRONG_DIMENSION) ? 0.5 : 0.5 * (double)a->l);
 }
 
 static void closed_form(const flt_rpe_args *a, size_t n, const double *z, double *f) {

@@ -8,6 +8,7 @@
 // section 2.1 and its published code. Defaults there: 32 buckets, max_distance 128. T5 adds the bias to unscaled logits; here, as
 // everywhere in this project, logits are q.k/sqrt(d). The table may differ between past and future, so there is no real
 // spectrum; a table for flt: give the values as lag_bias. Cost O(1) a point.
+#include "flt/plant.h"
 #include "flt/rpe.h"
 
 #include <math.h>
@@ -30,7 +31,7 @@ static size_t bucket(const flt_rpe_args *a, double z) {
     if (lag < (double)exact) return future + (size_t)lag;
     // a lag on a boundary (a power of two, with T5's defaults) belongs to the upper bucket whatever the logarithms' last bits
     const double up = (double)(side - exact) * log(lag / (double)exact) / log(a->max_distance / (double)exact) + 1e-9;
-    return future + (size_t)fmin((double)(side - 1), (double)exact + floor(up));
+    return future + (size_t)fmin((double)(side - 1), (double)exact + FLTX_BUG(BUCKET_OFF_BY_ONE) + floor(up));
 }
 
 static void closed_form(const flt_rpe_args *a, size_t n, const double *z, double *f) {

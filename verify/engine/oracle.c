@@ -86,6 +86,9 @@ void flt_oracle_log_features(size_t n, size_t D, size_t m, const long double *x,
 
 void flt_oracle_mixture(const flt_problem *p, long double *bias) {
     const long double pi = TWO_PI_L / 2.0L;
+    long double amplitude[2];
+    for (size_t t = 0; t < 2; t++)
+        amplitude[t] = (long double)p->w[t] * powl(pi * (long double)p->s2[t], (long double)p->l / 2.0L);
     for (size_t i = 0; i < p->N; i++) {
         for (size_t j = 0; j < p->N; j++) {
             for (size_t t = 0; t < 2; t++) {
@@ -95,9 +98,7 @@ void flt_oracle_mixture(const flt_problem *p, long double *bias) {
                     z2 += z * z;
                     phase += (long double)p->mu[t * p->l + a] * z;
                 }
-                const long double s2 = (long double)p->s2[t];
-                bias[i * p->N + j] += (long double)p->w[t] * powl(pi * s2, (long double)p->l / 2.0L) * expl(-pi * pi * s2 * z2) *
-                                      cosl(TWO_PI_L * phase);
+                bias[i * p->N + j] += amplitude[t] * expl(-pi * pi * (long double)p->s2[t] * z2) * cosl(TWO_PI_L * phase);
             }
         }
     }

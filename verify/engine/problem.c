@@ -151,7 +151,7 @@ flt_err flt_each_mechanism(flt_check_context *c, unsigned caps, flt_mechanism_bo
 }
 
 flt_err flt_each_problem(flt_check_context *c, const flt_attention_kind *kind, flt_problem_body body) {
-    static const size_t quick[] = {1, 2, 3, 5, 8, 31, 33, 64, 65, 127, 130},
+    static const size_t quick[] = {1, 2, 3, 5, 8, 31, 33, 64, 65, 127, 150},
                         full[] = {1,  2,  3,  4,   5,   7,   8,   15,  16,  17,  31,  32,  33,  63,
                                   64, 65, 97, 127, 128, 129, 191, 200, 255, 256, 257, 509, 512, 513};
     static const struct {

@@ -4,6 +4,7 @@
 
 #include "flt/memory.h"
 #include "flt/num.h"
+#include "flt/plant.h"
 
 #include <math.h>
 
@@ -59,7 +60,7 @@ void flt_att_dct_forward(flt_att_dct *p, const flt_real *x, flt_real *spectrum) 
     for (size_t i = 0; i < n; i += 2) p->v[i / 2] = x[i];
     for (size_t i = 1; i < n; i += 2) p->v[n - 1 - i / 2] = x[i];
     flt_fft_forward(p->fft, p->v, p->wave);
-    spectrum[0] = p->first * p->wave[0];
+    spectrum[0] = (FLTX_BUG(DCT_CONSTANT) ? p->others : p->first) * p->wave[0];
     for (size_t k = 1; k <= n / 2; k++) { // V_k carries X_k and X_{n-k}
         const flt_real re = p->wave[2 * k], im = p->wave[2 * k + 1];
         spectrum[n - k] = p->others * (p->s[k] * re - p->c[k] * im);

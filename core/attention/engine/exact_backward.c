@@ -127,7 +127,7 @@ static void row_sums(const flt_att_exact_back *a, slot *w, const work *k, tile f
 // Row sums, dq and the biases' gradients of one tile of rows.
 static void run_rows(const flt_att_exact_back *a, slot *w, const work *k, size_t bh, size_t i, size_t thread) {
     const size_t d = a->d;
-    const flt_real scale = (flt_real)(1.0 / sqrt((double)d));
+    const flt_real scale = FLTX_BUG(BACKWARD_NO_SCALE) ? 1 : (flt_real)(1.0 / sqrt((double)d));
     row_sums(a, w, k, tile_at(a, bh, i, 0), thread);
     for (size_t j = 0; j < a->N; j += a->shape.cols) {
         const tile t = tile_at(a, bh, i, j);

@@ -59,7 +59,7 @@ flt_err flt_att_omega(const flt_attention_desc *desc, size_t width, flt_att_arra
     FLTX_TRY(flt_alloc(m, width * sizeof *rows, &rows));
     flt_err err = FLTE_OK;
     for (size_t h = 0; h < desc->H && err == FLTE_OK; h++) {
-        const flt_rng rng = flt_rng_child(root, "head", h);
+        const flt_rng rng = flt_rng_child(root, "head", FLTX_BUG(SHARED_SEED) ? 0 : h);
         if (iid)
             flt_gaussian(rng, m, width, rows);
         else
@@ -80,7 +80,7 @@ static const flt_real *of_head(const flt_real *x, size_t heads, size_t head, siz
 static void project_snippets(const flt_att_features *a, flt_att_rows rows, bool query, flt_real *u) {
     const size_t l = a->s.pos->l, width = 2 * a->r, F = a->features;
     const room *w = &a->rooms[rows.thread];
-    const flt_att_array *ratio = query ? a->s.rho : a->s.rho_key;
+    const flt_att_array *ratio = query || FLTX_BUG(RATIO_BOTH_SIDES) ? a->s.rho : a->s.rho_key;
     const double *xi = flt_att_head(a->s.xi, rows.head), *rho = ratio->data == NULL ? NULL : flt_att_head(ratio, rows.head);
     for (size_t i = 0; i < rows.count; i++) {
         flt_real *row = w->snippet + i * width;
@@ -160,7 +160,7 @@ static void keys(const void *self, flt_att_rows rows, const flt_real *k, flt_rea
 static double least_variance(double d, double spread) {
     if (!(spread > 1e-12 * d) || isinf(spread)) return 0.0;
     const double b = 2.0 * spread + d, rho = 2.0 * d / (sqrt(b * b + 8.0 * spread * d) + b);
-    return (1.0 - 1.0 / rho) / 8.0;
+    return (1.0 - 1.0 / rho) / (FLTX_BUG(FAVOR_A) ? 4.0 : 8.0);
 }
 
 static void set_spread(const flt_att_features *a, room *w, double spread) {
@@ -204,7 +204,7 @@ static void turn_omega(const flt_att_features *a, const double *omega, size_t m,
     for (size_t k = 0; k < cols; k++) {
         for (size_t f = 0; f < a->features; f++) {
             const double x = scale * omega[(f % m) * width + from + k];
-            to[k * a->features + f] = (flt_real)(f < m ? x : -x);
+            to[k * a->features + f] = (flt_real)(f < m || FLTX_BUG(LOST_SIGN) ? x : -x);
         }
     }
 }

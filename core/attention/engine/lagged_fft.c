@@ -134,7 +134,7 @@ void flt_att_lagged_walk(const flt_att_lagged *a, size_t head, const flt_att_wal
 // Rows whose error bound is too large for their denominator, directly. Negated, so that NaN is among them.
 static void repair(const flt_att_lagged *a, flt_att_lagged_slot *w, size_t head, const flt_real *v, flt_real *out) {
     for (size_t i = 0; i < a->N; i++) {
-        if (w->sum[i] > 0 && w->err[i] <= LIMIT * w->sum[i]) continue;
+        if (FLTX_BUG(TRUSTED_DENOMINATOR) || (w->sum[i] > 0 && w->err[i] <= LIMIT * w->sum[i])) continue;
         flt_att_lagged_clear(a, w, i, 1, out);
         flt_att_lagged_direct(a, w, head, i, 1, 0, v, out);
         w->err[i] = (flt_real)INFINITY;
@@ -184,7 +184,7 @@ flt_err flt_att_lagged_fft_plan(flt_att_lagged *a) {
     size_t span = a->causal ? a->block : a->N;
     do {
         a->level[a->levels].span = span;
-        a->level[a->levels++].size = a->causal ? 2 * span : flt_fft_good_size(2 * a->N - 1);
+        a->level[a->levels++].size = a->causal ? 2 * span : flt_fft_good_size(FLTX_BUG(WRAPPED) ? a->N : 2 * a->N - 1);
         span *= 2;
     } while (a->causal && span < a->N);
     for (size_t k = 0; k < a->levels; k++) FLTX_TRY(make_level(a, &a->level[k]));

@@ -93,7 +93,7 @@ static size_t divide_rows(const flt_att_tiles *tiles, size_t n, size_t cols, flt
     size_t flagged = 0;
     for (size_t i = 0; i < n; i++) {
         flagged += !(den[i] > 0 && den[i] < (flt_real)INFINITY);
-        den[i] = 1 / den[i];
+        den[i] = 1 / (FLTX_BUG(EPSILON_ADDED) ? den[i] + (flt_real)1e-3 : den[i]);
     }
     tiles->scale_rows(n, cols, x, den);
     return flagged;
@@ -125,7 +125,7 @@ static flt_att_rows tile_at(const flt_att_linear *a, flt_att_rows head, size_t f
 
 static void run_bidirectional(const flt_att_linear *a, slot *w, flt_att_rows head, const flt_real *q, const flt_real *k,
                               const flt_real *v, flt_real *out) {
-    state_clear(a, &w->run);
+    if (!FLTX_BUG(KEPT_STATE)) state_clear(a, &w->run);
     for (size_t i = 0; i < a->N; i += a->tile) absorb_keys(a, w, tile_at(a, head, i), k + i * a->d, v + i * a->dv);
     for (size_t i = 0; i < a->N; i += a->tile) answer_queries(a, w, tile_at(a, head, i), q + i * a->d, out + i * a->dv);
 }
@@ -161,8 +161,9 @@ static size_t run_segment(const flt_att_linear *a, slot *w, size_t from, size_t 
     flt_gemm(false, false, rows, dv, features, 1, w->fq, features, w->run.s, dv, 0, out, dv);
     flt_gemm(false, false, rows, dv, rows, 1, w->a, rows, v, dv, 1, out, dv);
     w->flagged += divide_rows(a->tiles, end - from, dv, out, w->den);
-    a->tiles->column_sum(end - from, features, w->fk, w->run.z);
-    flt_gemm(true, false, features, dv, end - from, 1, w->fk, features, v, dv, 1, w->run.s, dv);
+    const size_t kept = end - from - (FLTX_BUG(CHUNK_OFF_BY_ONE) && end < a->N ? 1 : 0);
+    a->tiles->column_sum(kept, features, w->fk, w->run.z);
+    flt_gemm(true, false, features, dv, kept, 1, w->fk, features, v, dv, 1, w->run.s, dv);
     return end;
 }
 
@@ -182,7 +183,7 @@ static void run_causal(const flt_att_linear *a, slot *w, flt_att_rows head, cons
 
 static void add_token(const flt_att_linear *a, state *s, const flt_real *phi, const flt_real *v) {
     if (s->fresh == FLTX_ATT_MAX_TILE) {
-        flt_axpy(a->features, 1, s->fresh_z, s->z);
+        if (!FLTX_BUG(LOST_TOKENS)) flt_axpy(a->features, 1, s->fresh_z, s->z);
         flt_axpy(a->features * a->dv, 1, s->fresh_s, s->s);
         clear(a, s->fresh_z, s->fresh_s);
         s->fresh = 0;
@@ -210,14 +211,14 @@ static void run_step(const flt_att_linear *a, slot *w, state *s, flt_att_rows ro
 void flt_att_linear_begin(flt_att_linear *a) {
     a->token = 0;
     a->slots[0].flagged = 0;
-    for (size_t i = 0; i < a->B * a->H; i++) state_clear(a, &a->streams[i]);
+    for (size_t i = 0; i < a->B * a->H && !FLTX_BUG(STALE_BEGIN); i++) state_clear(a, &a->streams[i]);
 }
 
 void flt_att_linear_step(flt_att_linear *a, const flt_real *q, const flt_real *k, const flt_real *v, flt_real *out) {
     const size_t heads = a->B * a->H;
     const unsigned saved = flt_num_ftz();
     for (size_t i = 0; i < heads; i++) {
-        const flt_att_rows row = {.head = i % a->H, .first = a->token, .count = 1};
+        const flt_att_rows row = {.head = i % a->H, .first = a->token + FLTX_BUG(LATE_POSITION), .count = 1};
         run_step(a, &a->slots[0], &a->streams[i], row, q + i * a->d, k + i * a->d, v + i * a->dv, out + i * a->dv);
     }
     flt_num_ftz_restore(saved);

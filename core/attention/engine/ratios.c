@@ -3,12 +3,13 @@
 #include "ratios.h"
 
 #include "flt/memory.h"
+#include "flt/plant.h"
 
 #include <math.h>
 #include <string.h>
 
 static flt_rng stream(const flt_attention_desc *desc, const char *what, size_t head) {
-    return flt_rng_child(flt_rng_make(desc->seed, what, 0), "head", head);
+    return flt_rng_child(flt_rng_make(desc->seed, what, 0), "head", FLTX_BUG(SHARED_FREQUENCIES) ? 0 : head);
 }
 
 static flt_err draw_normal(const flt_attention_desc *desc, const char *name, size_t rank, const size_t *dim, flt_att_array *out) {

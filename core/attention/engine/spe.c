@@ -3,6 +3,7 @@
 #include "spe.h"
 
 #include "flt/num.h"
+#include "flt/plant.h"
 
 #include <math.h>
 #include <omp.h>
@@ -198,7 +199,7 @@ void flt_att_gate_load(flt_att_gate *g) {
     const size_t heads = g->share.heads == 0 ? 1 : g->share.heads;
     for (size_t i = 0; i < heads * g->d; i++) {
         const double share = g->share.data == NULL ? 0 : g->share.data[i];
-        g->keep[i] = (flt_real)(sqrt(1 - share) * norm);
+        g->keep[i] = (flt_real)(sqrt(FLTX_BUG(GATE_TURNED) ? share : 1 - share) * norm);
         if (g->open != NULL) g->open[i] = (flt_real)sqrt(share);
     }
     for (size_t i = 0; g->e != NULL && i < numbers(&g->eps); i++) g->e[i] = (flt_real)(norm * g->eps.data[i]);

@@ -3,6 +3,7 @@
 #include "spe.h"
 
 #include "flt/num.h"
+#include "flt/plant.h"
 
 #include <math.h>
 #include <omp.h>
@@ -46,7 +47,7 @@ static void back_queries(void *self, flt_att_rows rows, size_t bh, const flt_rea
 static void back_keys(void *self, flt_att_rows rows, size_t bh, const flt_real *k, const flt_real *du, flt_real *dk) {
     flt_att_spe *a = self;
     const flt_att_spe_room *w = &a->rooms[rows.thread];
-    flt_att_spe_encode(a, rows, false, k, w->hat);
+    flt_att_spe_encode(a, rows, FLTX_BUG(BACKWARD_QUERY_CODE), k, w->hat);
     a->back_map.keys(a->back_map.self, rows, bh, w->hat, du, w->dhat);
     decode(a, rows, bh, false, k, w->dhat, dk);
 }

@@ -2,6 +2,7 @@
 // The element-wise work on tiles between the matrix products of attention. Every sum has a fixed order on a given machine.
 #include "attention/engine/tiles.h"
 
+#include "flt/plant.h"
 #include "flt/simd.h"
 
 enum {
@@ -162,7 +163,7 @@ FLTX_INLINE void softmax_rows(const flt_att_softmax_tile *t, size_t i, int rows,
 #pragma GCC unroll 4
     for (int r = 0; r < rows; r++) {
         raise_top(t, i + (size_t)r, flt_vreal_largest(high[r]));
-        top[r] = flt_vreal_set(t->top[i + (size_t)r]);
+        top[r] = flt_vreal_set(FLTX_BUG(NO_MAXIMUM) ? 0 : t->top[i + (size_t)r]);
     }
     for (size_t j = 0; j < n; j += FLTX_LANES) {
 #pragma GCC unroll 4
@@ -173,7 +174,9 @@ FLTX_INLINE void softmax_rows(const flt_att_softmax_tile *t, size_t i, int rows,
         }
     }
 #pragma GCC unroll 4
-    for (int r = 0; r < rows; r++) t->sum[i + (size_t)r] = t->sum[i + (size_t)r] * t->keep[i + (size_t)r] + flt_vreal_sum(sum[r]);
+    for (int r = 0; r < rows; r++)
+        t->sum[i + (size_t)r] =
+            t->sum[i + (size_t)r] * (FLTX_BUG(STALE_SUM) ? 1 : t->keep[i + (size_t)r]) + flt_vreal_sum(sum[r]);
 }
 
 // How many columns row i may see.

@@ -13,6 +13,7 @@
 
 #include "flt/memory.h"
 #include "flt/num.h"
+#include "flt/plant.h"
 
 #include <math.h>
 
@@ -31,7 +32,8 @@ static void halton(flt_rng rng, size_t axis, size_t r, size_t stride, double *u)
     for (size_t m = 0; m < r; m++) {
         double weight = 1.0, sum = 0.0;
         size_t rest = m;
-        for (size_t k = 0; k < digits; k++, rest /= base) sum += order[k][rest % base] * (weight /= base);
+        for (size_t k = 0; k < digits; k++, rest /= base)
+            sum += (FLTX_BUG(NO_SCRAMBLE) ? rest % base : order[k][rest % base]) * (weight /= base);
         u[m * stride] = fmin(sum, 1.0 - 0x1p-53);
     }
 }
@@ -74,7 +76,7 @@ static void rule(const flt_rpe_kind *kind, const flt_rpe_args *a, double h, size
         double g[2];
         kind->spectrum(a, 2, both, g);
         xi[m] = both[0];
-        rho[m] = (double)r * h * (g[0] + g[1]);
+        rho[m] = (double)r * h * (FLTX_BUG(HALF_RULE) ? g[0] : g[0] + g[1]);
     }
 }
 

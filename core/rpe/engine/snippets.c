@@ -25,7 +25,7 @@ static void snippet_block(size_t l, const double *pos, size_t r, const double *x
     for (size_t m = 0; m < r; m++) {
         double sum = 0.0;
         for (size_t k = 0; k < l; k++) {
-            const double t = xi[m * l + k] * pos[k];
+            const double t = FLTX_BUG(SINGLE_PHASE) ? (double)(float)(xi[m * l + k] * pos[k]) : xi[m * l + k] * pos[k];
             sum += t - rint(t); // each term reduced by itself, so that large terms do not bury small ones
         }
         turns[m] = sum;
