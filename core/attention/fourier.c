@@ -41,6 +41,8 @@ typedef struct plan {
     int threads;
     room *rooms;
     flt_real *q, *k, *v, *out; // at the short length
+    flt_real *dq, *dk, *dv_short, *dout;
+    bool backwards;
     flt_attention *exact;
     flt_ws ws;
 } plan;
@@ -75,8 +77,8 @@ static void lengthen(const plan *p, room *w, size_t width, const flt_real *y, fl
     }
 }
 
-static void forward(void *self, const flt_real *q, const flt_real *k, const flt_real *v, flt_real *out) {
-    const plan *p = self;
+// q, k, v at the short length.
+static void shorten_inputs(const plan *p, const flt_real *q, const flt_real *k, const flt_real *v) {
     const size_t N = p->N, K = p->K, d = p->d, dv = p->dv;
 #pragma omp parallel for num_threads(p->threads) schedule(dynamic)
     for (size_t i = 0; i < p->heads; i++) {
@@ -85,10 +87,54 @@ static void forward(void *self, const flt_real *q, const flt_real *k, const flt_
         shorten(p, w, d, k + i * N * d, p->k + i * K * d);
         shorten(p, w, dv, v + i * N * dv, p->v + i * K * dv);
     }
+}
+
+static void forward(void *self, const flt_real *q, const flt_real *k, const flt_real *v, flt_real *out) {
+    const plan *p = self;
+    const size_t N = p->N, K = p->K, dv = p->dv;
+    shorten_inputs(p, q, k, v);
     flt_attention_forward(p->exact, p->q, p->k, p->v, p->lengthen ? p->out : out);
     if (!p->lengthen) return;
 #pragma omp parallel for num_threads(p->threads) schedule(dynamic)
     for (size_t i = 0; i < p->heads; i++) lengthen(p, &p->rooms[omp_get_thread_num()], dv, p->out + i * K * dv, out + i * N * dv);
+}
+
+// S and S^T change places: dout is shortened, the gradients of the short inputs are lengthened.
+static flt_err backward(void *self, const flt_attention_pass *pass) {
+    static const char *const none[] = {NULL};
+    const plan *p = self;
+    const size_t N = p->N, K = p->K, d = p->d, dv = p->dv;
+    FLTX_TRY(flt_att_gradients_known("fourier", pass, none));
+    shorten_inputs(p, pass->q, pass->k, pass->v);
+    if (p->lengthen) {
+        flt_attention_forward(p->exact, p->q, p->k, p->v, p->out);
+#pragma omp parallel for num_threads(p->threads) schedule(dynamic)
+        for (size_t i = 0; i < p->heads; i++)
+            shorten(p, &p->rooms[omp_get_thread_num()], dv, pass->dout + i * N * dv, p->dout + i * K * dv);
+    }
+    const flt_attention_pass cut = {.q = p->q,
+                                    .k = p->k,
+                                    .v = p->v,
+                                    .out = p->lengthen ? p->out : pass->out,
+                                    .dout = p->lengthen ? p->dout : pass->dout,
+                                    .dq = p->dq,
+                                    .dk = p->dk,
+                                    .dv = p->dv_short};
+    FLTX_TRY(flt_attention_backward(p->exact, &cut));
+#pragma omp parallel for num_threads(p->threads) schedule(dynamic)
+    for (size_t i = 0; i < p->heads; i++) {
+        room *w = &p->rooms[omp_get_thread_num()];
+        lengthen(p, w, d, p->dq + i * K * d, pass->dq + i * N * d);
+        lengthen(p, w, d, p->dk + i * K * d, pass->dk + i * N * d);
+        lengthen(p, w, dv, p->dv_short + i * K * dv, pass->dv + i * N * dv);
+    }
+    return FLTE_OK;
+}
+
+static flt_err update(void *self, size_t n_args, const flt_attention_arg *args) {
+    const flt_att_arrays none = {.who = "fourier"}; // the short length is part of the plan
+    (void)self;
+    return flt_att_arrays_check(&none, n_args, args);
 }
 
 // ---- plan
@@ -126,6 +172,11 @@ static void bind(void *self, flt_ws *ws) {
     p->k = flt_ws_take(ws, tokens * p->d, real);
     p->v = flt_ws_take(ws, tokens * p->dv, real);
     p->out = p->lengthen ? flt_ws_take(ws, tokens * p->dv, real) : NULL;
+    if (!p->backwards) return;
+    p->dq = flt_ws_take(ws, tokens * p->d, real);
+    p->dk = flt_ws_take(ws, tokens * p->d, real);
+    p->dv_short = flt_ws_take(ws, tokens * p->dv, real);
+    p->dout = p->lengthen ? flt_ws_take(ws, tokens * p->dv, real) : NULL;
 }
 
 static void destroy(void *self) {
@@ -160,11 +211,18 @@ static flt_err create(const flt_attention_desc *desc, void **self) {
     p->heads = desc->B * desc->H, p->N = desc->N, p->d = desc->d, p->dv = desc->dv;
     p->threads = (size_t)desc->threads < p->heads ? desc->threads : (int)p->heads;
     p->lengthen = flt_params_bool(desc->params, "lengthen");
+    p->backwards = desc->backward;
     FLTX_GO(err, failed, read_keep(desc, &p->K));
     FLTX_GO(err, failed, make_rooms(p));
     FLTX_GO(err, failed, flt_ws_create(bind, p, &p->ws));
-    const flt_attention_desc cut = {
-        .mechanism = "exact", .B = desc->B, .H = desc->H, .N = p->K, .d = desc->d, .dv = desc->dv, .threads = desc->threads};
+    const flt_attention_desc cut = {.mechanism = "exact",
+                                    .B = desc->B,
+                                    .H = desc->H,
+                                    .N = p->K,
+                                    .d = desc->d,
+                                    .dv = desc->dv,
+                                    .threads = desc->threads,
+                                    .backward = desc->backward};
     FLTX_GO(err, failed, flt_attention_create(&cut, &p->exact));
     *self = p;
     return FLTE_OK;
@@ -202,12 +260,14 @@ const flt_attention_kind flt_attention_kind_fourier = {
             .cost = "time O(N log N (2d + dv) + K^2 (d + dv)), memory O(N + K (d + dv))",
             .citation = "He et al., Fourier Transformer: fast long range modeling by removing sequence redundancy with FFT "
                         "operator, ACL Findings 2023, arXiv 2305.15099",
-            .caps = FLTX_ATT_NORMALISED | FLTX_ATT_X,
+            .caps = FLTX_ATT_NORMALISED | FLTX_ATT_X | FLTX_ATT_BACKWARD,
             .params = params,
         },
     .create = create,
     .destroy = destroy,
     .forward = forward,
+    .backward = backward,
+    .update = update,
     .rows = rows,
     .workspace = workspace,
     .draws = draws,

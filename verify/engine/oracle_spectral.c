@@ -77,38 +77,104 @@ flt_err flt_oracle_fourier(const flt_oracle_job *job) {
     return FLTE_OK;
 }
 
-// One frequency of one column through filter and threshold, and its part of the inverse. cosine, sine [N]: of 2 pi i / N
-static void add_frequency(const flt_oracle_job *job, const long double *cosine, const long double *sine, size_t c, size_t k,
-                          const long double filter_bias[2]) {
-    const size_t N = job->p->N, d = job->p->d;
-    const long double root = sqrtl((long double)N), filter = filter_bias[0], bias = filter_bias[1];
+// ---- fftnet
+
+// One frequency of one column through filter and threshold, and its part of the inverse.
+static void add_frequency(const flt_problem *p, const flt_real *x, size_t c, size_t k, long double filter, long double bias,
+                          long double *out) {
+    const size_t N = p->N, d = p->d;
+    const long double root = sqrtl((long double)N);
     long double re = 0.0L, im = 0.0L;
     for (size_t n = 0; n < N; n++) {
-        re += (long double)job->q[n * d + c] * cosine[k * n % N] * filter / root;
-        im -= (long double)job->q[n * d + c] * sine[k * n % N] * filter / root;
+        const long double angle = TWO_PI_L * (long double)(k * n % N) / (long double)N;
+        re += (long double)x[n * d + c] * cosl(angle) * filter / root;
+        im -= (long double)x[n * d + c] * sinl(angle) * filter / root;
     }
     const long double size = hypotl(re, im), eps = 1e-3L, factor = fmaxl(size + bias, 0.0L) / fmaxl(size, eps);
     const long double twice = k == 0 || 2 * k == N ? 1.0L : 2.0L;
-    for (size_t n = 0; n < N; n++) job->out[n * d + c] += twice * factor * (re * cosine[k * n % N] - im * sine[k * n % N]) / root;
+    for (size_t n = 0; n < N; n++) {
+        const long double angle = TWO_PI_L * (long double)(k * n % N) / (long double)N;
+        out[n * d + c] += twice * factor * (re * cosl(angle) - im * sinl(angle)) / root;
+    }
+}
+
+// Modulation of frequency k of head h by the context network; x: all heads of the sequence. hidden [H d].
+static void find_hidden(const flt_oracle_job *job, const flt_real *x, long double *hidden) {
+    const flt_problem *p = job->p;
+    const size_t D = p->H * p->d;
+    size_t dim[2];
+    const double *w0 = flt_oracle_draw(job->plan, "w0", 2, 0, dim), *b0 = flt_oracle_draw(job->plan, "b0", 1, 0, dim);
+    for (size_t i = 0; i < D; i++) {
+        long double sum = (long double)b0[i];
+        for (size_t c = 0; c < D; c++) {
+            long double mean = 0.0L;
+            for (size_t n = 0; n < p->N; n++) mean += (long double)x[(c / p->d * p->N + n) * p->d + c % p->d] / (long double)p->N;
+            sum += (long double)w0[i * D + c] * mean;
+        }
+        hidden[i] = 0.5L * sum * (1.0L + erfl(sum / sqrtl(2.0L)));
+    }
+}
+
+static long double modulation_of(const flt_oracle_job *job, const long double *hidden, size_t h, size_t k) {
+    const size_t D = job->p->H * job->p->d, row = h * (job->p->N / 2 + 1) + k;
+    size_t dim[2];
+    const double *w2 = flt_oracle_draw(job->plan, "w2", 2, 0, dim), *given = flt_oracle_draw(job->plan, "modulation", 1, h, dim);
+    if (w2 == NULL) return (long double)given[k];
+    long double sum = (long double)flt_oracle_draw(job->plan, "b2", 1, 0, dim)[row];
+    for (size_t c = 0; c < D; c++) sum += (long double)w2[row * D + c] * hidden[c];
+    return tanhl(sum);
+}
+
+// out [H, N, d] of a sequence
+static void mix_heads(const flt_oracle_job *job, const flt_real *x, const long double *hidden, long double *out) {
+    const flt_problem *p = job->p;
+    const size_t head = p->N * p->d;
+    size_t dim[1];
+    for (size_t i = 0; i < p->H * head; i++) out[i] = 0.0L;
+    for (size_t h = 0; h < p->H; h++) {
+        const double *base = flt_oracle_draw(job->plan, "base_filter", 1, h, dim),
+                     *bias = flt_oracle_draw(job->plan, "bias", 1, h, dim);
+        for (size_t k = 0; k <= p->N / 2; k++) {
+            const long double filter = (long double)base[k] + modulation_of(job, hidden, h, k);
+            for (size_t c = 0; c < p->d; c++) add_frequency(p, x + h * head, c, k, filter, (long double)bias[k], out + h * head);
+        }
+    }
+}
+
+// One token of out, with the residual x, to layer norm over its D numbers.
+static void norm_token(const flt_oracle_job *job, const flt_real *x, size_t n, long double *out) {
+    const flt_problem *p = job->p;
+    const size_t D = p->H * p->d;
+    size_t dim[1];
+    const double *gain = flt_oracle_draw(job->plan, "gain", 1, 0, dim), *offset = flt_oracle_draw(job->plan, "offset", 1, 0, dim);
+    long double mean = 0.0L, square = 0.0L;
+    for (size_t c = 0; c < D; c++) {
+        const size_t at = (c / p->d * p->N + n) * p->d + c % p->d;
+        out[at] += (long double)x[at];
+        mean += out[at] / (long double)D;
+    }
+    for (size_t c = 0; c < D; c++) {
+        const long double off = out[(c / p->d * p->N + n) * p->d + c % p->d] - mean;
+        square += off * off / (long double)D;
+    }
+    for (size_t c = 0; c < D; c++) {
+        long double *to = &out[(c / p->d * p->N + n) * p->d + c % p->d];
+        *to = (long double)gain[c] * (*to - mean) / sqrtl(square + 1e-5L) + (long double)offset[c];
+    }
 }
 
 flt_err flt_oracle_fftnet(const flt_oracle_job *job) {
-    const size_t N = job->p->N;
-    size_t dim[1];
-    const double *base = flt_oracle_draw(job->plan, "base_filter", 1, job->h, dim),
-                 *modulation = flt_oracle_draw(job->plan, "modulation", 1, job->h, dim),
-                 *bias = flt_oracle_draw(job->plan, "bias", 1, job->h, dim);
-    long double *cosine = NULL;
-    FLTX_TRY(flt_alloc(2 * N, sizeof *cosine, &cosine));
-    fill_cosines(N, cosine);
-    for (size_t i = 0; i < N; i++) cosine[N + i] = sinl(TWO_PI_L * (long double)i / (long double)N);
-    for (size_t i = 0; i < N * job->p->d; i++) job->out[i] = 0.0L;
-    for (size_t c = 0; c < job->p->d; c++) {
-        for (size_t k = 0; k <= N / 2; k++) {
-            const long double filter_bias[2] = {(long double)base[k] + (long double)modulation[k], (long double)bias[k]};
-            add_frequency(job, cosine, cosine + N, c, k, filter_bias);
-        }
-    }
-    flt_free(cosine);
+    const flt_problem *p = job->p;
+    const size_t head = p->N * p->d;
+    const flt_real *x = job->q - job->h * head; // the first head of this sequence
+    long double *out = NULL;
+    size_t dim[2];
+    FLTX_TRY(flt_alloc(p->H * (head + p->d), sizeof *out, &out));
+    long double *hidden = out + p->H * head;
+    if (flt_oracle_draw(job->plan, "w0", 2, 0, dim) != NULL) find_hidden(job, x, hidden);
+    mix_heads(job, x, hidden, out);
+    for (size_t n = 0; n < p->N && flt_oracle_draw(job->plan, "gain", 1, 0, dim) != NULL; n++) norm_token(job, x, n, out);
+    for (size_t i = 0; i < head; i++) job->out[i] = out[job->h * head + i];
+    flt_free(out);
     return FLTE_OK;
 }
