@@ -287,6 +287,15 @@ static void position_of(const flt_tensor_spec *t, size_t e, flt_real *down, flt_
     *along = (flt_real)((double)(e % cols) / (double)cols);
 }
 
+static void fill_positions(const flt_tensor_spec *t, flt_real *down, flt_real *along) {
+    const size_t rows = t->rank < 2 ? 1 : t->dim[0], cols = t->count / rows;
+    for (size_t i = 0, e = 0; i < rows; i++)
+        for (size_t j = 0; j < cols; j++, e++) {
+            down[e] = (flt_real)((double)i / (double)rows);
+            along[e] = (flt_real)((double)j / (double)cols);
+        }
+}
+
 static void pool_level(flt_tensor_opt *o, int at, size_t n, size_t chunk, const flt_real *x, size_t ld, const flt_real *position,
                        flt_real *out, size_t out_ld) {
     const net *sizes = &o->net;
@@ -308,7 +317,7 @@ static void pool_level(flt_tensor_opt *o, int at, size_t n, size_t chunk, const 
 static void summarise(flt_tensor_opt *o, const flt_tensor_spec *t) {
     const size_t ld = padded(t->count), chunk = o->net.chunk, chunks = (t->count + chunk - 1) / chunk, wide = padded(chunks);
     make_weights(o, SPACE, o->base.inverse);
-    for (size_t e = 0; e < t->count; e++) position_of(t, e, &o->position[e], &o->position[ld + e]);
+    fill_positions(t, o->position, o->position + ld);
     pool_level(o, SPACE, t->count, chunk, o->base.f, ld, o->position, o->tokens, wide);
     for (size_t j = 0; j < o->net.dv; j++)
         for (size_t c = chunks; c < wide; c++) o->tokens[j * wide + c] = 0;

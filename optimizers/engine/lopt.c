@@ -299,8 +299,8 @@ void flt_lopt_inputs(flt_lopt_base *o, size_t i, const flt_real *grad, const flt
         mean_features(o, p, ld, grad + p->offset, param + p->offset, state + p->state);
     else
         adafac_features(o, p, ld, grad + p->offset, param + p->offset, state + p->state);
-    for (size_t k = 0; k < o->form->count; k++)
-        o->inverse[k] = 1 / sqrt(o->form->eps + flt_sum_squares(n, o->f + k * ld) / (double)n);
+    o->kernels->squares(n, ld, o->form->count, o->f, o->inverse);
+    for (size_t k = 0; k < o->form->count; k++) o->inverse[k] = 1 / sqrt(o->form->eps + o->inverse[k] / (double)n);
 }
 
 const flt_real *flt_lopt_network(flt_lopt_base *o, size_t i, const flt_real *shared) {

@@ -119,22 +119,106 @@ static void rsqrt(size_t n, const flt_real *restrict x, flt_real add, flt_real l
     }
 }
 
-// ---- the network
+// ---- the network, two vectors of coordinates at a time: a weight that is broadcast once serves both, which is what lets both
+// multipliers of a core run
 
-static void network(const flt_lopt_net *net, const flt_real *f, flt_real *out) {
-    flt_vreal in[WIDEST], next[WIDEST];
-    for (size_t i = 0; i < net->ld; i += FLTX_LANES) {
-        for (size_t k = 0; k < net->width[0]; k++) in[k] = load(f + k * net->ld + i);
-        for (size_t layer = 0; layer < net->n_layers; layer++) {
-            const size_t wide = net->width[layer + 1];
-            const flt_vreal floor = set(layer + 1 < net->n_layers ? 0 : -INFINITY);
-            spread(wide, net->b[layer], next);
-            product(net->width[layer], wide, in, net->w[layer], next);
-            for (size_t j = 0; j < wide; j++) in[j] = flt_vreal_max(floor, next[j]);
+enum { PAIR = FLTX_VBYTES == 64 ? 8 : 4 }; // outputs at a time: 2 PAIR sums fit in the registers
+
+// out [width, 2] += x [n_in, 2] w [n_in, ld], width <= PAIR
+FLTX_INLINE void pair_of(size_t width, size_t n_in, const flt_vreal *x, const flt_real *w, size_t ld, flt_vreal *out) {
+    flt_vreal sum[2 * PAIR];
+#pragma GCC unroll 16
+    for (size_t j = 0; j < 2 * width; j++) sum[j] = out[j];
+    for (size_t i = 0; i < n_in; i++) {
+        const flt_vreal first = x[2 * i], second = x[2 * i + 1];
+#pragma GCC unroll 8
+        for (size_t j = 0; j < width; j++) {
+            const flt_vreal weight = set(w[i * ld + j]);
+            sum[2 * j] += first * weight;
+            sum[2 * j + 1] += second * weight;
         }
-        for (size_t j = 0; j < net->outputs; j++) store(out + j * net->ld + i, in[j]);
+    }
+#pragma GCC unroll 16
+    for (size_t j = 0; j < 2 * width; j++) out[j] = sum[j];
+}
+
+FLTX_INLINE void product_pair(size_t n_in, size_t n_out, const flt_vreal *x, const flt_real *w, flt_vreal *out) {
+    size_t j = 0;
+    for (; j + PAIR <= n_out; j += PAIR) pair_of(PAIR, n_in, x, w + j, n_out, out + 2 * j);
+    for (; j + 2 <= n_out; j += 2) pair_of(2, n_in, x, w + j, n_out, out + 2 * j);
+    for (; j < n_out; j++) pair_of(1, n_in, x, w + j, n_out, out + 2 * j);
+}
+
+// In place: in [n_in, 2] -> in [n_out, 2]
+FLTX_INLINE void layer_pair(size_t n_in, size_t n_out, const flt_real *w, const flt_real *b, bool last, flt_vreal *in,
+                            flt_vreal *next) {
+#pragma GCC unroll 8
+    for (size_t j = 0; j < n_out; j++) next[2 * j] = next[2 * j + 1] = set(b[j]);
+    product_pair(n_in, n_out, in, w, next);
+#pragma GCC unroll 8
+    for (size_t j = 0; j < 2 * n_out; j++) in[j] = last ? next[j] : flt_vreal_max(set(0), next[j]);
+}
+
+FLTX_INLINE void load_pair(const flt_lopt_net *net, const flt_real *f, size_t first, size_t second, size_t inputs,
+                           flt_vreal *in) {
+#pragma GCC unroll 8
+    for (size_t k = 0; k < inputs; k++) {
+        in[2 * k] = load(f + k * net->ld + first);
+        in[2 * k + 1] = load(f + k * net->ld + second);
     }
 }
 
-const flt_lopt FLTX_ISA_TABLE(flt_lopt) = {
-    .means = means, .own = own, .sum_lines = sum_lines, .factored = factored, .rsqrt = rsqrt, .network = network};
+// Inlined twice: for the hidden width of the published networks, which saves loop counters, and for any.
+FLTX_INLINE void network_sized(const flt_lopt_net *net, size_t hidden, const flt_real *f, flt_real *out) {
+    flt_vreal in[2 * WIDEST], next[2 * WIDEST];
+    const size_t last = net->n_layers - 1;
+    for (size_t i = 0; i < net->ld; i += 2 * FLTX_LANES) {
+        const size_t second = i + FLTX_LANES < net->ld ? i + FLTX_LANES : i; // a last vector goes by itself, twice
+        size_t width = net->width[0];
+        load_pair(net, f, i, second, width, in);
+        for (size_t k = 0; k < last; k++, width = hidden) layer_pair(width, hidden, net->w[k], net->b[k], false, in, next);
+        layer_pair(width, net->width[last + 1], net->w[last], net->b[last], true, in, next);
+        for (size_t j = 0; j < net->outputs; j++) {
+            store(out + j * net->ld + i, in[2 * j]);
+            store(out + j * net->ld + second, in[2 * j + 1]);
+        }
+    }
+}
+
+static void network(const flt_lopt_net *net, const flt_real *f, flt_real *out) {
+    if (net->n_layers > 1 && net->width[1] == 32)
+        network_sized(net, 32, f, out);
+    else
+        network_sized(net, net->width[1], f, out);
+}
+
+// ---- sums of squares
+
+static void squares(size_t n, size_t ld, size_t rows, const flt_real *f, double *out) {
+    enum { FLUSH = 4096 }; // numbers that are added in flt_real before they go to double
+    for (size_t k = 0; k < rows; k++, f += ld) {
+        double total = 0;
+        for (size_t first = 0; first < n; first += FLUSH) {
+            const size_t end = n - first < FLUSH ? n : first + FLUSH;
+            flt_vreal sum[4] = {set(0), set(0), set(0), set(0)};
+            size_t i = first;
+            for (; i + 4 * FLTX_LANES <= end; i += 4 * FLTX_LANES)
+#pragma GCC unroll 4
+                for (size_t j = 0; j < 4; j++) sum[j] += load(f + i + j * FLTX_LANES) * load(f + i + j * FLTX_LANES);
+            for (; i < end; i += FLTX_LANES) {
+                const flt_vreal x = end - i < FLTX_LANES ? flt_vreal_load_part(f + i, end - i) : load(f + i);
+                sum[0] += x * x;
+            }
+            total += (double)flt_vreal_sum((sum[0] + sum[1]) + (sum[2] + sum[3]));
+        }
+        out[k] = total;
+    }
+}
+
+const flt_lopt FLTX_ISA_TABLE(flt_lopt) = {.means = means,
+                                           .own = own,
+                                           .sum_lines = sum_lines,
+                                           .factored = factored,
+                                           .rsqrt = rsqrt,
+                                           .network = network,
+                                           .squares = squares};

@@ -54,7 +54,9 @@ typedef struct flt_lopt {
                      const flt_lopt_line *col, const flt_lopt_factored *out);
     // out = max(x + add, least)^-1/2
     void (*rsqrt)(size_t n, const flt_real *x, flt_real add, flt_real least, flt_real *out);
-    // f [width[0], ld] -> out [outputs, ld]
+    // out [rows]: sums of squares of f [rows, ld], n numbers each
+    void (*squares)(size_t n, size_t ld, size_t rows, const flt_real *f, double *out);
+    // f [width[0], ld] -> out [outputs, ld]; hidden layers of equal width
     void (*network)(const flt_lopt_net *net, const flt_real *f, flt_real *out);
 } flt_lopt;
 
