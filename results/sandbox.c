@@ -85,13 +85,16 @@ static flt_err open_sandbox(flt_store *s, guard *g, sqlite3 **out) {
     return FLTE_OK;
 }
 
-static flt_err refuse(sqlite3 *db, const guard *g, size_t bytes) {
+static flt_err refuse(sqlite3 *db, const guard *g, const char *path, size_t bytes) {
+    const int rc = sqlite3_errcode(db) & 0xff;
     if (g->exceeded != NULL && strcmp(g->exceeded, "time") == 0)
         return flt_fail(FLTE_DB, "sql", "stopped after %g s; narrow the question, or let `sqlite3` ask it", g->seconds);
-    if (g->exceeded != NULL || (sqlite3_errcode(db) & 0xff) == SQLITE_NOMEM)
+    if (g->exceeded != NULL || rc == SQLITE_NOMEM)
         return flt_fail(FLTE_NOMEM, "sql", "stopped after using %zu MiB; narrow the question", bytes >> 20);
     if (g->refused[0] != 0) return flt_fail(FLTE_USAGE, "sql", "%s is not allowed here; one SELECT that reads is", g->refused);
-    return flt_fail(FLTE_DB, "sql", "%s", sqlite3_errmsg(db));
+    if (rc != SQLITE_ERROR && rc != SQLITE_AUTH && rc != SQLITE_TOOBIG && rc != SQLITE_MISMATCH)
+        return flt_db_fail(db, rc, path, "reading"); // the file's fault
+    return flt_fail(FLTE_USAGE, "sql", "%s; `flt results schema` lists tables and columns", sqlite3_errmsg(db));
 }
 
 // The limit is one for all connections of the process: it is held for the time of compiling alone, by one thread at a time.
@@ -105,16 +108,16 @@ static int compile(sqlite3 *db, const char *sql, sqlite3_stmt **st, const char *
     return rc;
 }
 
-static flt_err prepare(sqlite3 *db, const guard *g, const char *sql, sqlite3_stmt **st) {
+static flt_err prepare(sqlite3 *db, const guard *g, const char *path, const char *sql, sqlite3_stmt **st) {
     const char *tail = NULL;
-    if (compile(db, sql, st, &tail) != SQLITE_OK) return refuse(db, g, COMPILER_BYTES);
+    if (compile(db, sql, st, &tail) != SQLITE_OK) return refuse(db, g, path, COMPILER_BYTES);
     if (*st == NULL) return flt_fail(FLTE_USAGE, "sql", "there is no statement; one SELECT is expected");
     if (!sqlite3_stmt_readonly(*st)) return flt_fail(FLTE_USAGE, "sql", "the statement would write; only SELECT is allowed");
     sqlite3_stmt *second = NULL; // blanks and comments compile to nothing
     const int rc = compile(db, tail, &second, NULL);
     const bool alone = rc == SQLITE_OK && second == NULL;
     sqlite3_finalize(second);
-    if (rc == SQLITE_NOMEM) return refuse(db, g, COMPILER_BYTES);
+    if (rc == SQLITE_NOMEM) return refuse(db, g, path, COMPILER_BYTES);
     return alone ? FLTE_OK : flt_fail(FLTE_USAGE, "sql", "more than one statement; one SELECT is expected");
 }
 
@@ -126,9 +129,9 @@ flt_err flt_store_sql(flt_store *s, const char *sql, flt_row_fn row, void *user)
     FLTX_TRY(flt_store_check(s, "sql", false));
     if (s->run_id != 0) FLTX_TRY(flt_store_flush(s)); // what was recorded is seen
     flt_err err = open_sandbox(s, &g, &db);
-    if (err == FLTE_OK) err = prepare(db, &g, sql, &st);
+    if (err == FLTE_OK) err = prepare(db, &g, s->path, sql, &st);
     if (err == FLTE_OK) err = flt_rows_emit(s, st, row, user, &rc, NULL);
-    if (err == FLTE_OK && rc != SQLITE_DONE && rc != SQLITE_ROW) err = refuse(db, &g, s->sql_bytes);
+    if (err == FLTE_OK && rc != SQLITE_DONE && rc != SQLITE_ROW) err = refuse(db, &g, s->path, s->sql_bytes);
     sqlite3_finalize(st);
     sqlite3_close(db);
     return err;

@@ -155,9 +155,9 @@ Test(sandbox, whatever_is_not_a_question_is_refused) {
 
 Test(sandbox, mistakes_get_the_message_of_sqlite) {
     flt_store *s = open_store(FLTX_STORE_READ);
-    cr_assert(flt_store_sql(s, "SELECT nothing FROM run", NULL, NULL) == FLTE_DB && strstr(flt_error(), "nothing") != NULL, "%s",
-              flt_error());
-    cr_assert(flt_store_sql(s, "SELEKT 1", NULL, NULL) == FLTE_DB && strstr(flt_error(), "SELEKT") != NULL, "%s", flt_error());
+    cr_assert(flt_store_sql(s, "SELECT nothing FROM run", NULL, NULL) == FLTE_USAGE && strstr(flt_error(), "nothing") != NULL,
+              "%s", flt_error());
+    cr_assert(flt_store_sql(s, "SELEKT 1", NULL, NULL) == FLTE_USAGE && strstr(flt_error(), "SELEKT") != NULL, "%s", flt_error());
     flt_store_close(s);
 }
 

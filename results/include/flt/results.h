@@ -73,9 +73,9 @@ flt_err flt_store_list(flt_store *s, size_t limit /* 0: all */, flt_row_fn row, 
 // blocks), verdicts and not passed (of checks), errors (means of the ladder), means (of evaluations), times (of timings).
 flt_err flt_store_show(flt_store *s, long long run, const char *part /* run|params|metrics|checks|ladder|evaluations|artifacts */,
                        flt_row_fn row, void *user);
-// One SELECT, read-only, with limits in time (2 s) and memory (256 MiB) unless set otherwise. FLTE_USAGE when it would write or
-// uses what is not allowed (a second statement, functions that know no limits, virtual tables, other files); FLTE_DB with
-// SQLite's message, or when the time is over; FLTE_NOMEM when the memory is used up.
+// One SELECT, read-only, with limits in time (2 s) and memory (256 MiB) unless set otherwise. FLTE_USAGE with SQLite's message
+// when it is wrong, when it would write or uses what is not allowed (a second statement, functions that know no limits, virtual
+// tables, other files); FLTE_DB when the time is over or the file is damaged; FLTE_NOMEM when the memory is used up.
 flt_err flt_store_sql(flt_store *s, const char *sql, flt_row_fn row, void *user);
 void flt_store_sql_limits(flt_store *s, double seconds, size_t bytes);
 // While `row` runs: the types of the row's cells, a letter each: i integer, r real, t text, b blob (in hexadecimal), n NULL.
