@@ -93,25 +93,10 @@ static flt_err compare(flt_check_context *c, const flt_attention_kind *kind, con
     return flt_check_case(c, kind->kind.name, flt_problem_label(p, what), fabs(got - want) / (FLTX_EPS * size));
 }
 
-// Differences know no kinks: a threshold on magnitudes is opened for all of them, and far below the bound of its division.
-static flt_err plan_smooth(flt_problem *p, const flt_attention_kind *kind, flt_attention **plan) {
-    const size_t pairs = p->N / 2 + 1;
-    double *open = NULL;
-    p->backward = true;
-    if ((kind->kind.caps & FLTX_ATT_MIXING) == 0) return flt_problem_plan(p, kind, 1, 0, NULL, plan);
-    FLTX_TRY(flt_alloc(pairs, sizeof *open, &open));
-    for (size_t i = 0; i < pairs; i++) open[i] = 0.1;
-    const flt_attention_arg bias = {"bias", 1, {pairs}, open};
-    p->options = "eps=1000";
-    const flt_err err = flt_problem_plan(p, kind, 1, 1, &bias, plan);
-    flt_free(open);
-    return err;
-}
-
 static flt_err on_problem(flt_check_context *c, const flt_attention_kind *kind, flt_problem *p) {
     flt_attention *plan = NULL;
     room r = {0};
-    flt_err err = plan_smooth(p, kind, &plan);
+    flt_err err = flt_problem_plan_smooth(p, kind, 0, NULL, &plan);
     if (err == FLTE_OK) err = room_create(p, &r);
     if (err == FLTE_OK) err = compare(c, kind, p, plan, &r, "adjoint", 1.0);
     const double far = 25.0 / sqrt((double)p->d); // |k| falls from 25: log features climb by hundreds

@@ -3,6 +3,7 @@
 //
 // It would fail for a dropped 1/sqrt(d), a wrong sign of a lag, a missing |k|^2/2, a stabiliser that does not cancel.
 #include "engine/oracle.h"
+#include "engine/settings.h"
 
 #include "flt/memory.h"
 
@@ -31,91 +32,8 @@ static flt_err on_problem(flt_check_context *c, const flt_attention_kind *kind, 
     return compare(c, kind, p, 0, NULL, p->options);
 }
 
-// ---- arguments and parameters that the common problems do not exercise
-
-typedef struct special {
-    const char *mechanism, *options, *args; // args: names, a blank between
-    size_t N;
-} special;
-
-static const special specials[] = {{"exact", "rpe=auto", "lag_bias", 37},
-                                   {"exact", "rpe=auto", "lag_bias", 200},
-                                   {"nprf", NULL, "lag_bias", 37},
-                                   {"nprf", "crossover=64", "lag_bias", 65},
-                                   {"nprf", "crossover=64", "lag_bias", 200},
-                                   {"flt", "table_mib=0", "", 70},
-                                   {"spe_sine", NULL, "share", 33},
-                                   {"spe_sine", "kernel=exact", "share", 70},
-                                   {"spe_conv", NULL, "share", 33},
-                                   {"fftnet", NULL, "base_filter modulation bias", 33},
-                                   {"fftnet", NULL, "base_filter modulation bias", 64}};
-
-// The shape of one head of an argument of this name; a scalar range for its values.
-static flt_attention_arg shape_of(const char *name, const flt_problem *p, double *low, double *high) {
-    *low = -1.0, *high = 1.0;
-    if (strcmp(name, "lag_bias") == 0) return (flt_attention_arg){"lag_bias", 1, {2 * p->N - 1}, NULL};
-    if (strcmp(name, "share") == 0) return *low = 0.0, (flt_attention_arg){"share", 1, {p->d}, NULL};
-    if (strcmp(name, "bias") == 0) return *high = 0.0, (flt_attention_arg){"bias", 1, {p->N / 2 + 1}, NULL};
-    return (flt_attention_arg){name, 1, {p->N / 2 + 1}, NULL}; // filters
-}
-
-// Fills the arguments named, shared or with the heads in front. data: owned by the caller.
-static flt_err make_args(const flt_problem *p, const char *names, bool heads, flt_attention_arg *args, double **data, size_t *n) {
-    static const char *const known[] = {"lag_bias", "share", "base_filter", "modulation", "bias"};
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
-        double low = 0.0, high = 0.0;
-        const char *at = strstr(names, known[i]);
-        if (at == NULL || (at != names && at[-1] != ' ')) continue; // bias is also the end of lag_bias
-        flt_attention_arg *a = &args[*n];
-        *a = shape_of(known[i], p, &low, &high);
-        const size_t count = a->dim[0];
-        if (heads) a->rank = 2, a->dim[0] = p->H, a->dim[1] = count;
-        FLTX_TRY(flt_alloc(p->H * count, sizeof **data, &data[*n]));
-        flt_rng_uniform_double(flt_rng_make(p->seed, known[i], heads), 0, p->H * count, data[*n]);
-        for (size_t k = 0; k < p->H * count; k++) data[*n][k] = low + (high - low) * data[*n][k];
-        a->data = data[(*n)++];
-    }
-    return FLTE_OK;
-}
-
-static flt_err on_special(flt_check_context *c, const flt_attention_kind *kind, const special *s, bool causal, bool heads) {
-    const bool mixing = (kind->kind.caps & FLTX_ATT_MIXING) != 0;
-    const flt_problem shape = {.B = 1,
-                               .H = 2,
-                               .N = s->N,
-                               .d = 6,
-                               .dv = mixing ? 6 : 4,
-                               .l = 1,
-                               .m = 9,
-                               .r = 3,
-                               .causal = causal,
-                               .seed = c->config->seed,
-                               .options = s->options,
-                               .plain = s->args[0] != '\0'};
-    flt_problem *p = NULL;
-    flt_attention_arg args[3];
-    double *data[3] = {NULL};
-    size_t n = 0;
-    char label[96];
-    FLTX_TRY(flt_problem_create(&shape, &p));
-    flt_err err = make_args(p, s->args, heads, args, data, &n);
-    snprintf(label, sizeof label, "%s%s%s%s", s->args, heads ? " by heads" : "", s->options == NULL ? "" : " ",
-             s->options == NULL ? "" : s->options);
-    if (err == FLTE_OK) err = compare(c, kind, p, n, args, label);
-    for (size_t i = 0; i < sizeof data / sizeof *data; i++) flt_free(data[i]);
-    flt_problem_destroy(p);
-    return err;
-}
-
-static flt_err special_settings(flt_check_context *c, const flt_attention_kind *kind) {
-    for (size_t i = 0; i < sizeof specials / sizeof *specials; i++) {
-        if (strcmp(specials[i].mechanism, kind->kind.name) != 0) continue;
-        for (int way = 0; way < 4; way++) {
-            if (way / 2 == 1 && (kind->kind.caps & FLTX_ATT_CAUSAL) == 0) continue;
-            FLTX_TRY(on_special(c, kind, &specials[i], way / 2 == 1, way % 2 == 1));
-        }
-    }
-    return FLTE_OK;
+static flt_err on_setting(flt_check_context *c, const flt_attention_kind *kind, flt_problem *p, const flt_given *given) {
+    return compare(c, kind, p, given->n, given->args, given->label);
 }
 
 // Keys that shrink along the sequence, so that their features exp(-|k|^2 / 2 ..) grow by many orders of magnitude, under queries
@@ -176,7 +94,7 @@ static flt_err choices(flt_check_context *c, const flt_attention_kind *kind) {
 }
 
 static flt_err on_mechanism(flt_check_context *c, const flt_attention_kind *kind) {
-    FLTX_TRY(special_settings(c, kind));
+    FLTX_TRY(flt_each_setting(c, kind, on_setting));
     FLTX_TRY(choices(c, kind));
     FLTX_TRY(flt_each_problem(c, kind, on_problem));
     return flt_each_problem(c, kind, shrinking_keys);

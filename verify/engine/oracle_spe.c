@@ -5,17 +5,24 @@
 #include "flt/memory.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #define TWO_PI_L 6.283185307179586476925286766559005768L
 
 typedef struct arrays {
-    size_t K, R, width, length;
+    size_t K, R, l, side[3], width[3], length[3]; // conv: axes of the grid, of filters and of noise; unused ones are 1
     const double *freqs, *phases, *gains, *z, *filter[2], *noise, *share, *eps;
 } arrays;
 
-static arrays read_arrays(const flt_attention *plan, size_t h) {
-    size_t dim[3] = {0};
+static size_t axes(const flt_problem *p, size_t side[3]) {
+    const char *grid = p->options == NULL ? NULL : strstr(p->options, "grid=");
+    side[0] = p->N, side[1] = side[2] = 1;
+    return grid == NULL ? 1 : (size_t)sscanf(grid, "grid=%zux%zux%zu", &side[0], &side[1], &side[2]);
+}
+
+static arrays read_arrays(const flt_problem *p, const flt_attention *plan, size_t h) {
+    size_t dim[5] = {0};
     arrays a = {0};
     a.share = flt_oracle_draw(plan, "share", 1, h, dim);
     a.eps = flt_oracle_draw(plan, "eps", 2, h, dim);
@@ -26,11 +33,13 @@ static arrays read_arrays(const flt_attention *plan, size_t h) {
     a.z = flt_oracle_draw(plan, "z", 3, h, dim);
     a.R = dim[2];
     if (a.z != NULL) return a;
-    a.filter[0] = flt_oracle_draw(plan, "filter_q", 2, h, dim);
-    a.filter[1] = flt_oracle_draw(plan, "filter_k", 2, h, dim);
-    a.width = dim[1];
-    a.noise = flt_oracle_draw(plan, "noise", 3, h, dim);
-    a.R = dim[0], a.length = dim[2];
+    a.l = axes(p, a.side);
+    a.filter[0] = flt_oracle_draw(plan, "filter_q", 1 + a.l, h, dim);
+    a.filter[1] = flt_oracle_draw(plan, "filter_k", 1 + a.l, h, dim);
+    for (size_t x = 0; x < 3; x++) a.width[x] = x < a.l ? dim[1 + x] : 1;
+    a.noise = flt_oracle_draw(plan, "noise", 2 + a.l, h, dim);
+    for (size_t x = 0; x < 3; x++) a.length[x] = x < a.l ? dim[2 + x] : 1;
+    a.R = dim[0];
     return a;
 }
 
@@ -48,10 +57,16 @@ static void sine_code(const arrays *a, bool query, size_t i, size_t c, long doub
 }
 
 static void conv_code(const arrays *a, bool query, size_t d, size_t i, size_t c, long double *code) {
-    const double *filter = a->filter[query ? 0 : 1] + c * a->width;
+    const size_t taps = a->width[0] * a->width[1] * a->width[2], cells = a->length[0] * a->length[1] * a->length[2];
+    const double *filter = a->filter[query ? 0 : 1] + c * taps;
     for (size_t r = 0; r < a->R; r++) {
-        const double *noise = a->noise + (r * d + c) * a->length + a->width + i;
-        for (size_t t = 0; t < a->width; t++) code[r] += (long double)filter[t] * (long double)noise[t];
+        const double *noise = a->noise + (r * d + c) * cells;
+        for (size_t t = 0; t < taps; t++) {
+            size_t at = 0, tap = t, token = i, step = 1;
+            for (size_t x = 3; x-- > 0; tap /= a->width[x], token /= a->side[x], step *= a->length[x])
+                at += step * ((x < a->l ? a->width[x] : 0) + token % a->side[x] + tap % a->width[x]);
+            code[r] += (long double)filter[t] * (long double)noise[at];
+        }
     }
 }
 
@@ -126,7 +141,7 @@ static flt_err feature_weights(const flt_oracle_job *job, size_t R, const long d
 
 flt_err flt_oracle_spe(const flt_oracle_job *job) {
     const flt_problem *p = job->p;
-    const arrays a = read_arrays(job->plan, job->h);
+    const arrays a = read_arrays(job->p, job->plan, job->h);
     long double *hat = NULL; // qhat, khat, one code
     FLTX_TRY(flt_alloc(2 * p->N * a.R + a.R, sizeof *hat, &hat));
     long double *khat = hat + p->N * a.R, *code = khat + p->N * a.R;

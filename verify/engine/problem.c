@@ -181,6 +181,26 @@ flt_err flt_each_problem(flt_check_context *c, const flt_attention_kind *kind, f
     return FLTE_OK;
 }
 
+flt_err flt_problem_plan_smooth(flt_problem *p, const flt_attention_kind *kind, size_t n_extra, const flt_attention_arg *extra,
+                                flt_attention **out) {
+    enum { MAX = 8 };
+    const size_t pairs = p->N / 2 + 1;
+    flt_attention_arg args[MAX + 1];
+    double *open = NULL;
+    size_t n = 0;
+    p->backward = true;
+    if ((kind->kind.caps & FLTX_ATT_MIXING) == 0) return flt_problem_plan(p, kind, 1, n_extra, extra, out);
+    FLTX_TRY(flt_alloc(pairs, sizeof *open, &open));
+    for (size_t i = 0; i < pairs; i++) open[i] = 0.1;
+    for (size_t i = 0; i < n_extra && n < MAX; i++)
+        if (strcmp(extra[i].name, "bias") != 0) args[n++] = extra[i];
+    args[n++] = (flt_attention_arg){"bias", 1, {pairs}, open};
+    p->options = "eps=1000";
+    const flt_err err = flt_problem_plan(p, kind, 1, n, args, out);
+    flt_free(open);
+    return err;
+}
+
 static double now(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);

@@ -48,6 +48,12 @@ flt_err flt_each_mechanism(flt_check_context *c, unsigned caps, flt_mechanism_bo
 typedef flt_err (*flt_problem_body)(flt_check_context *c, const flt_attention_kind *kind, flt_problem *p);
 flt_err flt_each_problem(flt_check_context *c, const flt_attention_kind *kind, flt_problem_body body);
 
+// The same with a backward pass, for differences, which know no kinks: where magnitudes are held against a threshold, all of them
+// pass it, far below the bound of its division. A `bias` among the arguments gives way to that. Writes p->options and
+// p->backward.
+flt_err flt_problem_plan_smooth(flt_problem *p, const flt_attention_kind *kind, size_t n_extra, const flt_attention_arg *extra,
+                                flt_attention **out);
+
 // Least time of three forward passes: the others were disturbed. Writes p->out.
 double flt_problem_seconds(const flt_problem *p, flt_attention *plan);
 

@@ -64,7 +64,8 @@ static void add_frequencies(const flt_att_features_back *a, const double *pos, c
     for (size_t m = 0; m < r; m++) {
         const double cosine = (double)t[m], sine = (double)t[r + m], dc = (double)dt[m], ds = (double)dt[r + m];
         if (rho != NULL) drho[m] += dc * cosine + ds * sine;
-        const double phase = FLTX_TWO_PI * (rho != NULL ? rho[m] : 1.0) * (ds * cosine - dc * sine);
+        const double phase =
+            FLTX_TWO_PI * (rho != NULL ? rho[m] : 1.0) * (ds * cosine - (FLTX_BUG(BACKWARD_PHASE) ? -dc : dc) * sine);
         for (size_t k = 0; k < a->l; k++) dxi[m * a->l + k] += phase * pos[k];
     }
 }

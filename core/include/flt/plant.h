@@ -63,7 +63,8 @@
     X(BACKWARD_STALE_STATE, "the reverse state is not rescaled when the key scale falls back", "performer", "gradient")          \
     X(BACKWARD_NO_KEY_NORM, "the backward pass forgets exp(-|k|^2 / 2)", "flt", "gradient")                                      \
     X(BACKWARD_QUERY_CODE, "the backward pass codes keys as queries", "spe_conv", "gradient")                                    \
-    X(BACKWARD_ALONG, "gradients of normalised rows keep their part along the row", "nprf", "gradient")
+    X(BACKWARD_ALONG, "gradients of normalised rows keep their part along the row", "nprf", "gradient")                          \
+    X(BACKWARD_PHASE, "the derivative of the cosine keeps its sign", "flt", "parameter")
 
 #define FLTX_BUG_ENUM(name, what, mechanism, check) FLTX_BUG_##name,
 typedef enum flt_bug { FLTX_BUG_NONE, FLTX_BUGS(FLTX_BUG_ENUM) FLTX_N_BUGS } flt_bug;
