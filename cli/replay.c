@@ -11,11 +11,11 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { KEY_IN = FLTX_KEY_VERB, KEY_OUT, KEY_WEIGHTS };
+enum { KEY_IN = FLTX_KEY_VERB, KEY_OUT, KEY_WEIGHTS, KEY_STATE_IN, KEY_STATE_OUT };
 
 typedef struct input {
     flt_common common;
-    const char *optimizer, *in, *out, *weights;
+    const char *optimizer, *in, *out, *weights, *state_in, *state_out;
 } input;
 
 typedef struct job {
@@ -27,6 +27,7 @@ typedef struct job {
     flt_tensor_writer *writer;
     flt_layout layout;
     size_t steps;
+    uint64_t first;       // steps taken before
     flt_real *grads;      // [n tensors: steps x count], one after the other: offset steps * tensor.offset
     flt_real *trajectory; // the same shape
     flt_real *param, *grad, *state;
@@ -36,6 +37,8 @@ static const struct argp_option options[] = {
     {"in", KEY_IN, "FILE", 0, "safetensors with param.NAME (any rank) and grad.NAME [T, ..] for each", 1},
     {"out", KEY_OUT, "FILE", 0, "param.NAME [T, ..]: the parameters after each step", 1},
     {"weights", KEY_WEIGHTS, "FILE", 0, "weights of a learned optimizer (default: its initialisation from the seed)", 1},
+    {"state-in", KEY_STATE_IN, "FILE", 0, "go on from this state instead of a fresh one", 2},
+    {"state-out", KEY_STATE_OUT, "FILE", 0, "where the state after the last step goes", 2},
     {0},
 };
 
@@ -53,6 +56,12 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
         return 0;
     case KEY_WEIGHTS:
         in->weights = arg;
+        return 0;
+    case KEY_STATE_IN:
+        in->state_in = arg;
+        return 0;
+    case KEY_STATE_OUT:
+        in->state_out = arg;
         return 0;
     case ARGP_KEY_ARG:
         if (flt_common_take(&in->common, arg)) return 0;
@@ -139,15 +148,21 @@ static flt_err plan(job *j) {
     return flt_alloc(flt_optimizer_state_words(j->optimizer), sizeof *j->state, &j->state);
 }
 
-static void step_all(job *j) {
+static flt_err start(job *j) {
+    const size_t words = flt_optimizer_state_words(j->optimizer);
     flt_optimizer_bind(j->optimizer, j->weights.theta);
     flt_optimizer_init(j->optimizer, j->state);
+    if (j->input->state_in == NULL) return FLTE_OK;
+    return flt_state_load(&j->weights, &j->layout, words, j->input->state_in, &j->first, j->state);
+}
+
+static void step_all(job *j) {
     for (size_t t = 0; t < j->steps; t++) {
         for (size_t i = 0; i < j->layout.n; i++) {
             const flt_tensor_spec *s = &j->layout.tensor[i];
             memcpy(j->grad + s->offset, j->grads + j->steps * s->offset + t * s->count, s->count * sizeof *j->grad);
         }
-        flt_optimizer_step(j->optimizer, t, 0, j->grad, j->param, j->state);
+        flt_optimizer_step(j->optimizer, j->first + t, 0, j->grad, j->param, j->state);
         for (size_t i = 0; i < j->layout.n; i++) {
             const flt_tensor_spec *s = &j->layout.tensor[i];
             memcpy(j->trajectory + j->steps * s->offset + t * s->count, j->param + s->offset, s->count * sizeof *j->grad);
@@ -166,7 +181,10 @@ static flt_err save(job *j) {
         FLTX_TRY(flt_tensor_writer_real(j->writer, name, s->rank + 1, dim, j->trajectory + j->steps * s->offset));
     }
     FLTX_TRY(flt_tensor_writer_meta(j->writer, "optimizer", j->input->optimizer));
-    return flt_tensor_writer_save(j->writer, j->input->out);
+    FLTX_TRY(flt_tensor_writer_save(j->writer, j->input->out));
+    if (j->input->state_out == NULL) return FLTE_OK;
+    const size_t words = flt_optimizer_state_words(j->optimizer);
+    return flt_state_save(&j->weights, &j->layout, words, j->first + j->steps, j->state, j->input->state_out);
 }
 
 static flt_err check_finite(const job *j) {
@@ -177,7 +195,9 @@ static flt_err check_finite(const job *j) {
 
 static flt_err replay(job *j) {
     FLTX_TRY(flt_check_output("replay", j->input->in, j->input->out));
+    if (j->input->state_out != NULL) FLTX_TRY(flt_check_output("replay", j->input->in, j->input->state_out));
     FLTX_TRY(plan(j));
+    FLTX_TRY(start(j));
     step_all(j);
     FLTX_TRY(check_finite(j));
     return save(j);

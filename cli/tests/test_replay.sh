@@ -31,4 +31,19 @@ refuse 3 'grad.a' adam --in shape.safetensors
 refuse 4 'grad.a' adam --in nan.safetensors
 "$MAKE_TENSORS" other.safetensors 1 param.a:3 grad.a:5x3 other:2
 refuse 3 'other' adam --in other.safetensors
+
+# state: a run goes on from what another left, and from nothing else
+for optimizer in sgd adam soap flt; do
+    expect 0 '' "$flt" replay "$optimizer" --in in.safetensors --out whole.out --state-out whole.state
+    expect 0 '' "$flt" replay "$optimizer" --in in.safetensors --out more.1 --state-in whole.state --state-out more.state
+    expect 0 '' "$flt" replay "$optimizer" --in in.safetensors --out more.2 --state-in whole.state
+    same more.1 more.2
+    [ "$optimizer" = sgd ] || ! cmp -s whole.out more.1 || fail "$optimizer: the state makes no difference"
+    refuse 3 'other.state\|cannot' "$optimizer" --in in.safetensors --state-in other.state
+done
+refuse 2 'optimizer' adam --in in.safetensors --state-in whole.state
+"$MAKE_TENSORS" fewer.safetensors 1 param.a:4x9 grad.a:12x4x9
+refuse 2 'tensors' flt --in fewer.safetensors --state-in whole.state
+refuse 2 'memory' flt --in in.safetensors --state-in whole.state --set memory=discount
+refuse 3 'no state' flt --in in.safetensors --state-in in.safetensors
 finish

@@ -96,6 +96,35 @@ static void check_resumes(bench *b) {
     opt_stop(&rest);
 }
 
+// Through a file: the same bits as without; another layout and another optimizer are refused.
+static void check_state_file(bench *b) {
+    char folder[] = "/tmp/flt_state_XXXXXX", path[64];
+    uint64_t t = 0;
+    cr_assert_neq(mkdtemp(folder), NULL);
+    snprintf(path, sizeof path, "%s/state", folder);
+    opt_run whole = opt_start(&b->w, &b->layout, b->start), half = opt_start(&b->w, &b->layout, b->start);
+    opt_steps(&whole, 0, T, b->grads);
+    opt_steps(&half, 0, T / 2, b->grads);
+    OPT_OK(flt_state_save(&b->w, &b->layout, half.words, T / 2, half.state, path));
+    opt_run rest = opt_start(&b->w, &b->layout, half.param);
+    OPT_OK(flt_state_load(&b->w, &b->layout, rest.words, path, &t, rest.state));
+    cr_assert_eq(t, (uint64_t)T / 2, "%s", b->name);
+    opt_steps(&rest, T / 2, T, b->grads);
+    same_bits(b->name, &whole, &rest);
+    flt_layout other = opt_layout((opt_shape[]){{"wide", 2, {9, 4}}, {NULL, 0, {0}}});
+    cr_assert_eq(flt_state_load(&b->w, &other, rest.words, path, &t, rest.state), FLTE_USAGE, "%s", b->name);
+    flt_weights wrong = opt_weights(strcmp(b->name, "adam") == 0 ? "lion" : "adam", "");
+    cr_assert_eq(flt_state_load(&wrong, &b->layout, rest.words, path, &t, rest.state), FLTE_USAGE, "%s", b->name);
+    cr_assert_neq(strstr(flt_error(), b->name), NULL, "%s: %s", b->name, flt_error());
+    remove(path);
+    remove(folder);
+    flt_weights_free(&wrong);
+    flt_layout_free(&other);
+    opt_stop(&whole);
+    opt_stop(&half);
+    opt_stop(&rest);
+}
+
 static void check_survives(bench *b) {
     static const double bad[] = {NAN, INFINITY, -INFINITY, 1e38, 0};
     for (size_t k = 0; k < sizeof bad / sizeof *bad; k++) {
@@ -150,6 +179,9 @@ Test(opt_conformance, moves_and_repeats) {
 }
 Test(opt_conformance, resumes_from_its_state) {
     over_kinds(check_resumes);
+}
+Test(opt_conformance, resumes_from_a_file) {
+    over_kinds(check_state_file);
 }
 Test(opt_conformance, survives_bad_gradients) {
     over_kinds(check_survives);

@@ -16,15 +16,15 @@ enum { FLTX_OPT_LEARNED = 1u << 0, FLTX_OPT_LR = 1u << 1 /* has the parameter "l
 typedef struct flt_optimizer_kind {
     flt_kind kind;
     // ---- learned optimizers only, else NULL
-    flt_err (*meta)(const flt_params *p, flt_layout *theta);                    // names and shapes of the meta-parameters
-    void (*meta_init)(const flt_params *p, uint64_t seed, flt_real *theta);     // near a sane optimizer
-    flt_err (*infer)(const flt_tensors *weights, flt_params *p);                // sets sizes (heads, m, ..) from a weight file
+    flt_err (*meta)(const flt_params *p, flt_layout *theta);                // names and shapes of the meta-parameters
+    void (*meta_init)(const flt_params *p, uint64_t seed, flt_real *theta); // near a sane optimizer
+    flt_err (*infer)(const flt_tensors *weights, flt_params *p);            // sets sizes (heads, m, ..) from a weight file
     // ---- all
     flt_err (*create)(const flt_params *p, const flt_layout *layout, void **self); // layout is copied
     void (*destroy)(void *self);
     size_t (*state_words)(const void *self);
-    void (*init)(void *self, flt_real *state);                                  // the state at t = 0
-    void (*bind)(void *self, const flt_real *theta);                            // learned: called whenever theta changes
+    void (*init)(void *self, flt_real *state);       // the state at t = 0
+    void (*bind)(void *self, const flt_real *theta); // learned: called whenever theta changes
     // One step in place: param [P], state [state_words]. t = 0 at the first. grad is not written. Allocates nothing.
     void (*step)(void *self, uint64_t t, flt_real loss, const flt_real *grad, flt_real *param, flt_real *state);
 } flt_optimizer_kind;
@@ -57,5 +57,14 @@ flt_err flt_weights_load(const flt_optimizer_kind *kind, const flt_params *param
                          flt_weights *out);
 flt_err flt_weights_save(const flt_weights *w, const char *path);
 void flt_weights_free(flt_weights *w); // leaves {0}
+
+// ---- the state of a run after t steps as a file: a run that goes on from it takes the same path, bit for bit. `words`:
+// flt_optimizer_state_words; `layout`: what the optimizer was created for.
+flt_err flt_state_save(const flt_weights *w, const flt_layout *layout, size_t words, uint64_t t, const flt_real *state,
+                       const char *path);
+// FLTE_USAGE when the file is of another optimizer, other tensors or another choice (as memory=..); FLTE_FORMAT, FLTE_SHAPE;
+// FLTE_UNSUPPORTED when it was written in the other precision. *t and state are unspecified then.
+flt_err flt_state_load(const flt_weights *w, const flt_layout *layout, size_t words, const char *path, uint64_t *t,
+                       flt_real *state);
 
 #endif
