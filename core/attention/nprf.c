@@ -6,12 +6,12 @@
 //
 // Luo et al., Stable, fast and accurate: kernelized attention with relative positional encoding, NeurIPS 2021, arXiv 2106.12566.
 // Time O(m dv N log N) (causal: log^2 N), memory O(N (m + dv)) a thread: features one after the other, where the published form
-// holds N m dv numbers. Up to `crossover` tokens the quadratic product is used, in tiles; it stays faster for a good deal longer
-// than its default, so set it higher where time counts more than how time grows.
-// Limits: evenly spaced positions. normalise=false is allowed: rows that a transform would spoil are computed directly; their
-// number is reported as `flagged` (see engine/lagged.h). A query or key of zeros stays zero.
-// Of the capability bits two are clear although they come near: `random`, because what is estimated is the softmax of normalised
-// q and k, not of q.k/sqrt d; `rpe`, because that promises any positions.
+// holds N m dv numbers. Up to `crossover` tokens the quadratic product is used, in tiles: by default where it is faster, for m =
+// dv = 64 up to 8000 tokens. Offsets that are clipped (one value beyond a reach W on either side) need neither: a band and
+// running sums, O(N (W (m + dv) + m dv)); chosen when that is the fastest. See engine/lagged.h. Limits: evenly spaced positions.
+// normalise=false is allowed: rows that a transform would spoil are computed directly; their number is reported as `flagged` (see
+// engine/lagged.h). A query or key of zeros stays zero. Of the capability bits two are clear although they come near: `random`,
+// because what is estimated is the softmax of normalised q and k, not of q.k/sqrt d; `rpe`, because that promises any positions.
 #include "engine/encoding.h"
 #include "engine/features.h"
 #include "engine/lagged_backward.h"
@@ -25,7 +25,8 @@
 static const flt_param_spec params[] = {
     FLTX_ATT_M_PARAM,
     {"normalise", FLTX_BOOL, "true", 0, 0, NULL, "scale queries and keys to length 1"},
-    {"crossover", FLTX_INT, "1024", 1, 1 << 30, NULL, "tokens up to which the quadratic product is used in place of transforms"},
+    {"crossover", FLTX_INT, "0", 0, 1 << 30, NULL,
+     "tokens up to which the quadratic product is used in place of transforms; 0: those for which it takes less time"},
     FLTX_ATT_RPE_PARAM,
     {.name = NULL},
 };
@@ -327,7 +328,8 @@ static size_t draws(const void *self, size_t max, flt_attention_arg *out) {
         flt_att_list(&p->lag_bias, max, out, &n);
     else
         flt_att_encoding_list(&p->encoding, max, out, &n);
-    if (p->flagged > 0 && n < max) out[n++] = (flt_attention_arg){.name = "flagged", .rank = 1, .dim = {1}, .data = &p->flagged};
+    if ((p->flagged > 0 || !p->normalise) && n < max)
+        out[n++] = (flt_attention_arg){.name = "flagged", .rank = 1, .dim = {1}, .data = &p->flagged};
     return n;
 }
 
@@ -343,7 +345,8 @@ const flt_attention_kind flt_attention_kind_nprf = {
                 "kernel attention of normalised q, k times an exact relative encoding by FFT; arguments lag_bias [2N - 1], "
                 "omega [m, d], or an encoding's",
             .formula = "A_ij = exp(b_{j-i}) phi(q_i/|q_i|).phi(k_j/|k_j|), phi(x) = exp(omega x - |x|^2/2)",
-            .cost = "time O(m dv N log N), causal O(m dv N log^2 N), memory O(N (m + dv)); quadratic up to `crossover` tokens",
+            .cost = "time O(m dv N log N), causal O(m dv N log^2 N), memory O(N (m + dv)); quadratic up to `crossover` tokens; "
+                    "offsets clipped at W: time O(N (W (m + dv) + m dv))",
             .citation = "Luo et al., Stable, fast and accurate: kernelized attention with relative positional encoding, NeurIPS "
                         "2021, arXiv 2106.12566",
             .caps = FLTX_ATT_CAUSAL | FLTX_ATT_NORMALISED | FLTX_ATT_PERMUTE | FLTX_ATT_CLOSED_FORM | FLTX_ATT_BACKWARD,

@@ -155,9 +155,21 @@ static inline double compare(backward *b, size_t t) {
     return isnan(ratio) ? INFINITY : ratio;
 }
 
+// The forward pass is that of the loops, too.
+static inline void check_loss(const backward *b) {
+    long double got = 0, size = 0;
+    for (size_t i = 0; i < b->p.B * b->p.H * b->p.N * b->p.dv; i++) {
+        got += (long double)b->dout[i] * b->p.out[i];
+        size += fabsl((long double)b->dout[i] * b->p.out[i]);
+    }
+    const double ratio = (double)(fabsl(got - oracle_loss(b)) / (FLTX_EPS * GROWTH * size));
+    cr_assert(le(dbl, isnan(ratio) ? INFINITY : ratio, PASS), "%s: output", label(&b->p));
+}
+
 static inline void check_all(backward *b) {
     prepare(b);
     differentiate(b);
+    check_loss(b);
     for (size_t t = 0; t < 3 + b->p.n_args; t++) {
         if (t >= 3 && b->dargs[t - 3] == NULL) continue;
         const double ratio = compare(b, t);

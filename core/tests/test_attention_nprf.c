@@ -8,6 +8,7 @@ typedef struct setting {
     bool causal, normalise;
     int crossover;
     double scale, bias;
+    size_t reach; // 0: offsets are not clipped, else one more than where they are
 } setting;
 
 static void unit_rows(size_t n, size_t d, bool normalise, const flt_real *x, long double *out) {
@@ -52,6 +53,14 @@ static double flagged_rows(const flt_attention *a) {
     return 0;
 }
 
+// Offsets beyond `reach` on either side all have one value.
+static void clip(problem *p, size_t N, size_t reach) {
+    flt_attention_arg *a = &p->args[p->n_args - 1];
+    double *b = (double *)(uintptr_t)a->data;
+    for (size_t h = 0; h < arg_count(a) / (2 * N - 1); h++, b += 2 * N - 1)
+        for (size_t z = reach + 2; z < N; z++) b[N - 1 + z] = b[N + reach], b[N - 1 - z] = b[N - 2 - reach];
+}
+
 static double try_setting(const setting *s, double limit) {
     char text[80];
     problem p = {.mechanism = "nprf", .B = 2, .H = 2, .N = s->N, .d = s->d, .dv = s->dv, .causal = s->causal, .seed = s->N};
@@ -61,6 +70,7 @@ static double try_setting(const setting *s, double limit) {
     inputs(&p, s->scale);
     add_arg(&p, "omega", s->heads, 2, (size_t[]){s->m, s->d}, -2, 2);
     add_arg(&p, "lag_bias", s->heads, 1, (size_t[]){2 * s->N - 1}, -s->bias, s->bias);
+    if (s->reach > 0) clip(&p, s->N, s->reach - 1);
     flt_attention *a = plan_of(&p);
     flt_attention_forward(a, p.q, p.k, p.v, p.out);
     const double ratio = worst_head(&p, s), flagged = flagged_rows(a);
@@ -76,9 +86,23 @@ enum { SIZES = sizeof sizes / sizeof *sizes };
 Test(attention_nprf, tiles_agree_with_loops) {
     for (size_t n = 0; n < SIZES; n++)
         for (int causal = 0; causal < 2; causal++) {
-            const setting s = {sizes[n], 5, 3, 9, n % 2 ? 2 : 0, causal, true, 1 << 20, 1.5, 2};
+            const setting s = {sizes[n], 5, 3, 9, n % 2 ? 2 : 0, causal, true, 1 << 20, 1.5, 2, 0};
             cr_assert(eq(dbl, try_setting(&s, PASS), 0));
         }
+    cr_assert(eq(sz, flt_live_blocks(), 0));
+}
+
+// Clipped offsets: a band and running sums, whatever the plan would else have done; wild keys as well.
+Test(attention_nprf, bands_agree_with_loops) {
+    static const size_t lengths[] = {65, 200, 330}, reaches[] = {0, 1, 5, 63, 64, 100};
+    for (size_t n = 0; n < 3; n++)
+        for (size_t r = 0; r < 6; r++)
+            for (int causal = 0; causal < 2; causal++) {
+                const bool wild = r % 2;
+                const setting s = {lengths[n],    6, 8, 20, r % 3 ? 2 : 0, causal, !wild, wild ? 1 << 20 : 1, wild ? 4 : 1.5, 2,
+                                   reaches[r] + 1};
+                cr_assert(eq(dbl, try_setting(&s, wild ? 100 * PASS : 3 * PASS), 0), "no row needs a repair");
+            }
     cr_assert(eq(sz, flt_live_blocks(), 0));
 }
 
@@ -86,7 +110,7 @@ Test(attention_nprf, tiles_agree_with_loops) {
 Test(attention_nprf, transforms_agree_with_loops) {
     for (size_t n = 0; n < SIZES; n++)
         for (int causal = 0; causal < 2; causal++) {
-            const setting s = {sizes[n], 8, 5, 6, n % 2 ? 0 : 2, causal, true, 1, 1.5, 2};
+            const setting s = {sizes[n], 8, 5, 6, n % 2 ? 0 : 2, causal, true, 1, 1.5, 2, 0};
             cr_assert(eq(dbl, try_setting(&s, 3 * PASS), 0), "normalised inputs need no repair");
         }
     cr_assert(eq(sz, flt_live_blocks(), 0));
@@ -98,8 +122,8 @@ Test(attention_nprf, hard_inputs_are_flagged_and_right) {
     for (size_t n = 4; n < SIZES; n++)
         for (int causal = 0; causal < 2; causal++)
             for (int crossover = 1; crossover < 2000; crossover += 1000) {
-                const setting wild = {sizes[n], 12, 2, 7, 2, causal, false, crossover, 6, 1},
-                              steep = {sizes[n], 4, 2, 5, 0, causal, true, crossover, 1, 70};
+                const setting wild = {sizes[n], 12, 2, 7, 2, causal, false, crossover, 6, 1, 0},
+                              steep = {sizes[n], 4, 2, 5, 0, causal, true, crossover, 1, 70, 0};
                 flagged += try_setting(&wild, 100 * PASS) + try_setting(&steep, 100 * PASS);
             }
     cr_assert(gt(dbl, flagged, 0));

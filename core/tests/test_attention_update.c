@@ -231,6 +231,37 @@ Test(attention_update, nprf) {
     cr_assert(eq(sz, flt_live_blocks(), 0));
 }
 
+// New offsets that call for another way through the sequence than the old ones: clipped and not.
+Test(attention_update, nprf_changes_its_way) {
+    for (int k = 0; k < 8; k++) {
+        enum { N = 300 };
+        problem p = start("nprf", k % 2 ? "crossover=1,m=5" : "m=5", N, k / 2 % 2);
+        double *b = add_arg(&p, "lag_bias", 0, 1, (size_t[]){2 * N - 1}, -1, 1), other[2 * N - 1];
+        const flt_attention_arg arg = {"lag_bias", 1, {2 * N - 1}, other};
+        outputs got = make_outputs(&p), want = make_outputs(&p);
+        for (size_t i = 0; i < 2 * N - 1; i++) other[i] = i > N - 7 && i < N + 5 ? b[i] : 0.25;
+        flt_attention *a = plan_of(&p);
+        flt_attention_arg back = arg;
+        back.data = b;
+        cr_assert(eq(int, flt_attention_update(a, 1, &arg), FLTE_OK));
+        if (k < 4) {
+            memcpy(b, other, sizeof other);
+        } else {
+            cr_assert(eq(int, flt_attention_update(a, 1, &back), FLTE_OK));
+        }
+        flt_attention *fresh_one = plan_of(&p);
+        run(&p, a, "lag_bias", &got);
+        run(&p, fresh_one, "lag_bias", &want);
+        same(&p, &got, &want, "another way");
+        flt_attention_destroy(a);
+        flt_attention_destroy(fresh_one);
+        drop_outputs(&got);
+        drop_outputs(&want);
+        drop_problem(&p);
+    }
+    cr_assert(eq(sz, flt_live_blocks(), 0));
+}
+
 // Sines, and filters on one to three axes; both kernels behind the code.
 Test(attention_update, stochastic_encodings) {
     static const size_t sides[][3] = {{67, 0, 0}, {7, 11, 0}, {5, 3, 5}};

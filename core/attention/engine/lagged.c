@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Attention with a factor a lag: a head, and the plan; see lagged.h.
+#include "lagged_band.h"
 #include "lagged_direct.h"
 #include "lagged_fft.h"
 
@@ -20,22 +21,25 @@ static void prepare_keys(const flt_att_lagged *a, flt_att_lagged_slot *w) {
 }
 
 // Sums and outputs, not yet divided.
-static void run_head(const flt_att_lagged *a, size_t thread, size_t head, const flt_real *v, flt_real *out) {
-    flt_att_lagged_slot *w = &a->slots[thread];
-    prepare_keys(a, w);
-    flt_att_lagged_clear(a, w, 0, a->N, out);
+static void run_plain(const flt_att_lagged *a, flt_att_lagged_slot *w, size_t head, const flt_real *v, flt_real *out) {
     if (a->levels > 0) {
         flt_att_lagged_fft(a, w, head, v, out);
         return;
     }
-    for (size_t i = 0; i < a->N; i += TILE) flt_att_lagged_direct(a, w, head, i, flt_att_smaller(TILE, a->N - i), 0, v, out);
+    for (size_t i = 0; i < a->N; i += TILE) {
+        const size_t n = flt_att_smaller(TILE, a->N - i);
+        flt_att_lagged_direct(a, w, head, i, n, flt_att_keys(a, 0, i + n - 1), v, out);
+    }
 }
 
 void flt_att_lagged_run(const flt_att_lagged *a, size_t thread, size_t head, const flt_real *v, flt_real *out) {
     flt_att_lagged_slot *w = &a->slots[thread];
-    run_head(a, thread, head, v, out);
+    const bool band = a->reach<a->N, transforms = a->levels> 0 && !band;
+    prepare_keys(a, w);
+    flt_att_lagged_clear(a, w, 0, a->N, out);
+    (band ? flt_att_lagged_band : run_plain)(a, w, head, v, out);
     for (size_t i = 0; i < a->N; i++) {
-        w->flagged += a->levels == 0 && !(w->sum[i] > 0 && w->sum[i] < (flt_real)INFINITY); // with transforms: counted there
+        w->flagged += !transforms && !(w->sum[i] > 0 && w->sum[i] < (flt_real)INFINITY); // with transforms: counted there
         w->sum[i] = 1 / w->sum[i];
     }
     a->tiles->scale_rows(a->N, a->dv, out, w->sum);
@@ -43,9 +47,53 @@ void flt_att_lagged_run(const flt_att_lagged *a, size_t thread, size_t head, con
 
 void flt_att_lagged_norms(const flt_att_lagged *a, size_t thread, size_t head) {
     flt_att_lagged_slot *w = &a->slots[thread];
-    run_head(a, thread, head, NULL, NULL);
+    prepare_keys(a, w);
+    flt_att_lagged_clear(a, w, 0, a->N, NULL);
+    run_plain(a, w, head, NULL, NULL);
     flt_vlog(a->N, w->sum, w->sum);
     for (size_t i = 0; i < a->N; i++) w->top[i] += w->sum[i];
+}
+
+// ---- which way
+
+// Nanoseconds of a tile's work for each pair of tokens, and of the convolutions of one transform's size.
+static double pair_time(const flt_att_lagged *a) {
+    return 2.5 + 0.019 * (double)(a->m + a->dv);
+}
+
+static double transform_time(const flt_att_lagged *a, size_t size) {
+    return 0.33 * (double)a->m * (double)(a->dv + 1) * (double)size * log2((double)size);
+}
+
+static double direct_time(const flt_att_lagged *a, double rows) {
+    return pair_time(a) * rows * rows;
+}
+
+static double band_time(const flt_att_lagged *a) {
+    const double width = (double)(a->causal ? 1 : 2) * ((double)a->reach + TILE);
+    return (double)a->N * (pair_time(a) * fmin(width, (double)a->N) + 0.1 * (double)a->m * (double)(a->dv + 8));
+}
+
+// What one forward pass of a head takes without a band.
+static double plain_time(const flt_att_lagged *a) {
+    if (a->levels == 0) return direct_time(a, (double)a->N) * (a->causal ? 0.5 : 1);
+    double time = a->causal ? 0.5 * direct_time(a, (double)a->block) * (double)a->N / (double)a->block : 0;
+    for (size_t k = 0; k < a->levels; k++)
+        time += transform_time(a, a->level[k].size) * (a->causal ? (double)a->N / (double)a->level[k].size : 1);
+    return time;
+}
+
+// Rows up to which pieces are direct, and whether there are larger ones.
+static bool choose_block(flt_att_lagged *a, size_t crossover) {
+    if (crossover != FLTX_LAGGED_AUTO) {
+        a->block = flt_att_smaller(FLTX_LAGGED_BLOCK, crossover);
+        a->block = a->block < TILE ? TILE : a->block - a->block % TILE;
+        return a->N > crossover && a->N > TILE;
+    }
+    if (!a->causal) return transform_time(a, 2 * a->N) < direct_time(a, (double)a->N);
+    a->block = TILE;
+    while (a->block < a->N && direct_time(a, (double)a->block) <= transform_time(a, 2 * a->block)) a->block *= 2;
+    return a->block < a->N;
 }
 
 // ---- plan
@@ -60,7 +108,6 @@ static void bind_fft(flt_att_lagged *a, flt_ws *ws, flt_att_lagged_slot *w) {
     w->den = flt_ws_take(ws, N, real);
     w->est = flt_ws_take(ws, N, real);
     w->err = flt_ws_take(ws, N, real);
-    w->level = flt_ws_take(ws, a->m, real);
     w->row = flt_ws_take(ws, size, real);
     w->wave = flt_ws_take(ws, size + 2, real);
 }
@@ -78,6 +125,11 @@ static void bind(void *self, flt_ws *ws) {
         w->top = flt_ws_take(ws, N, real);
         w->sum = flt_ws_take(ws, N, real);
         w->keep = flt_ws_take(ws, TILE, real);
+        w->level = flt_ws_take(ws, m, real);
+        w->scale = flt_ws_take(ws, m, real);
+        w->z = flt_ws_take(ws, m, real);
+        w->state = flt_ws_take(ws, m * a->dv, real);
+        w->far = flt_ws_take(ws, TILE * a->dv, real);
         if (a->levels > 0) bind_fft(a, ws, w);
     }
 }
@@ -90,12 +142,11 @@ flt_err flt_att_lagged_create(const flt_attention_desc *desc, size_t m, size_t h
     FLTX_TRY(flt_alloc(1, sizeof *a, &a));
     a->N = desc->N, a->m = m, a->dv = desc->dv, a->heads = heads, a->causal = desc->causal;
     a->threads = (size_t)desc->threads < desc->B * desc->H ? desc->threads : (int)(desc->B * desc->H);
-    a->block = flt_att_smaller(FLTX_LAGGED_BLOCK, crossover);
-    a->block = a->block < TILE ? TILE : a->block - a->block % TILE;
+    a->backward = desc->backward;
     a->tiles = FLTX_ISA_PICK(flt_att_tiles);
     FLTX_GO(err, failed, flt_alloc(heads * (2 * a->N - 1), sizeof *a->lags, &a->lags));
     FLTX_GO(err, failed, flt_alloc((size_t)a->threads, sizeof *a->slots, &a->slots));
-    if (a->N > crossover && a->N > TILE) FLTX_GO(err, failed, flt_att_lagged_fft_plan(a));
+    if (choose_block(a, crossover)) FLTX_GO(err, failed, flt_att_lagged_fft_plan(a));
     FLTX_GO(err, failed, flt_ws_create(bind, a, &a->ws));
     *out = a;
     return FLTE_OK;
@@ -110,7 +161,9 @@ void flt_att_lagged_load(flt_att_lagged *a, const double *lags) {
         for (size_t i = 0; i < n_lags; i++)
             a->lags[h * n_lags + i] = (flt_real)lags[h * n_lags + (i + FLTX_BUG(LAG_OFF_BY_ONE)) % n_lags];
     }
-    if (a->levels > 0) flt_att_lagged_fft_load(a, lags);
+    a->reach = flt_att_lagged_reach(a);
+    if (band_time(a) >= plain_time(a)) a->reach = a->N;
+    if (a->levels > 0 && (a->reach == a->N || a->backward)) flt_att_lagged_fft_load(a, lags);
 }
 
 void flt_att_lagged_destroy(flt_att_lagged *a) {

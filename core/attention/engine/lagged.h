@@ -3,11 +3,16 @@
 //
 //     A_ij = e^{b_{j-i}} sum_f exp(lq_if + lk_jf),   out_i = sum_j A_ij v_j / sum_j A_ij
 //
-// Two ways to the same numbers:
+// Three ways to the same numbers:
 //   direct  tiles of 64 x 64: a product of features, its logarithm, online softmax. Time O(N^2 (m + dv)), every row to full
 //           precision: a weight that leaves the range of flt_real is formed again by itself. See lagged_direct.h.
 //   fft     the matrix e^{b_{j-i}} is Toeplitz, so that for each feature f the sums over j of e^{b_{j-i}} exp(lk_jf) [v_j, 1] are
 //           dv + 1 convolutions; features go one after the other. Time O(m dv N log N), memory O(N (m + dv)). See lagged_fft.h.
+//   band    where the lags beyond a reach W on either side all have one factor, what is that far comes as a running sum over
+//   keys,
+//           as in linear attention, and only a band is direct. Time O(N (W + 64) (m + dv) + N m dv). See lagged_band.h.
+// The band is chosen when the factors are loaded, by the same count of time as the other two; the constants were measured on one
+// core of a machine with 512-bit vectors, in single precision, and their ratios carry over to double precision.
 //
 // A transform errs by eps times the largest row, which is fatal for rows whose denominator is small against it. Each row carries
 // a bound of that error; a row where it exceeds LIMIT eps of its denominator (a denominator <= 0 among them) is flagged, counted
@@ -21,7 +26,7 @@
 #include "flt/memory.h"
 #include "flt/num.h"
 
-enum { FLTX_LAGGED_TILE = 64, FLTX_LAGGED_BLOCK = 512, FLTX_LAGGED_LEVELS = 48 };
+enum { FLTX_LAGGED_TILE = 64, FLTX_LAGGED_BLOCK = 512, FLTX_LAGGED_LEVELS = 48, FLTX_LAGGED_AUTO = 0 };
 
 typedef struct flt_att_level { // convolutions of one size
     size_t span, size;         // source rows, length of the transform
@@ -37,15 +42,18 @@ typedef struct flt_att_lagged_slot {  // one thread's
     flt_real *vt, *acc;               // fft: [dv, N], [dv, N]
     flt_real *colk, *colq;            // fft: [N]: one feature of keys and queries
     flt_real *high, *den, *est, *err; // fft: [N]: scale and sum of a convolution, its error and that of the row
-    flt_real *level;                  // fft: [m]: scale of each feature
+    flt_real *level;                  // [m]: scale of each feature
+    flt_real *scale, *z, *state;      // band: [m], [m], [m, dv]: scales of features, sums of far keys and of their values
+    flt_real *far;                    // band: [tile, dv]
     flt_real *row, *wave;             // fft: [size], [size + 2]
     flt_fft *fft[FLTX_LAGGED_LEVELS];
     size_t flagged;
 } flt_att_lagged_slot;
 
 typedef struct flt_att_lagged {
-    size_t N, m, dv, heads, block, levels; // levels = 0: direct
-    bool causal;
+    size_t N, m, dv, heads, block, levels; // levels = 0: no transforms
+    size_t reach;                          // of the band; N: no band
+    bool causal, backward;
     int threads;
     flt_real *lags; // [heads, 2N - 1]
     flt_att_level level[FLTX_LAGGED_LEVELS];
@@ -54,7 +62,7 @@ typedef struct flt_att_lagged {
     flt_ws ws;
 } flt_att_lagged;
 
-// heads of the factors, 1: shared. Sequences longer than `crossover` go by fft.
+// heads of the factors, 1: shared. Sequences longer than `crossover` go by fft; AUTO: those for which it is faster.
 flt_err flt_att_lagged_create(const flt_attention_desc *desc, size_t m, size_t heads, size_t crossover, flt_att_lagged **out);
 // The factors: lags [heads, 2N - 1] with b_{j-i} at (j - i) + N - 1; once before the first run, then as often as they change.
 void flt_att_lagged_load(flt_att_lagged *a, const double *lags);
@@ -62,7 +70,8 @@ void flt_att_lagged_destroy(flt_att_lagged *a);
 
 // One head from the log features in the thread's slot. v, out [N, dv].
 void flt_att_lagged_run(const flt_att_lagged *a, size_t thread, size_t head, const flt_real *v, flt_real *out);
-// The same without values: slot.top becomes the logarithms of the rows' sums, slot.err is infinite where a row was flagged.
+// The same without values and without a band: slot.top becomes the logarithms of the rows' sums, slot.err is infinite where a row
+// was flagged (fft).
 void flt_att_lagged_norms(const flt_att_lagged *a, size_t thread, size_t head);
 
 static inline size_t flt_att_smaller(size_t a, size_t b) {

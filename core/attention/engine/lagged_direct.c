@@ -44,12 +44,12 @@ static void logits(const flt_att_lagged *a, flt_att_lagged_slot *w, size_t first
 
 // Tiles of keys are fixed by the sequence, and their scale is that of their first key, which every row that meets the tile sees:
 // what a row computes never depends on its future.
-void flt_att_lagged_direct(const flt_att_lagged *a, flt_att_lagged_slot *w, size_t head, size_t first, size_t count, size_t from,
-                           const flt_real *v, flt_real *out) {
-    const size_t keys = a->causal ? first + count : a->N, dv = a->dv, N = a->N;
+void flt_att_lagged_direct(const flt_att_lagged *a, flt_att_lagged_slot *w, size_t head, size_t first, size_t count,
+                           flt_att_span keys, const flt_real *v, flt_real *out) {
+    const size_t dv = a->dv, N = a->N;
     const flt_real *lags = a->lags + (a->heads == 1 ? 0 : head * (2 * N - 1));
-    for (size_t j = from; j < keys; j += TILE) {
-        const size_t cols = flt_att_smaller(TILE, keys - j);
+    for (size_t j = keys.from; j < keys.to; j += TILE) {
+        const size_t cols = flt_att_smaller(TILE, keys.to - j);
         flt_att_softmax_tile t = {.n = count, .cols = cols, .s = w->s, .causal = a->causal};
         t.valid = (ptrdiff_t)first - (ptrdiff_t)j + 1;
         t.top = w->top + first, t.sum = w->sum + first, t.keep = w->keep;

@@ -5,9 +5,19 @@
 
 #include "lagged.h"
 
-// Adds keys from .. to rows first .. first + count - 1 (at most a tile); out is not yet divided. v NULL: sums alone.
-void flt_att_lagged_direct(const flt_att_lagged *a, flt_att_lagged_slot *w, size_t head, size_t first, size_t count, size_t from,
-                           const flt_real *v, flt_real *out);
+typedef struct flt_att_span { // keys from .. to - 1; from: at the start of a tile
+    size_t from, to;
+} flt_att_span;
+
+// All that rows up to `last` may see.
+static inline flt_att_span flt_att_keys(const flt_att_lagged *a, size_t from, size_t last) {
+    return (flt_att_span){from, a->causal ? last + 1 : a->N};
+}
+
+// Adds keys to rows first .. first + count - 1 (at most a tile); causal: only those that a row may see. out is not
+// yet divided. v NULL: sums alone.
+void flt_att_lagged_direct(const flt_att_lagged *a, flt_att_lagged_slot *w, size_t head, size_t first, size_t count,
+                           flt_att_span keys, const flt_real *v, flt_real *out);
 void flt_att_lagged_clear(const flt_att_lagged *a, flt_att_lagged_slot *w, size_t first, size_t count, flt_real *out);
 
 // log sum_f exp(lq_f + lk_f) by itself, for weights that leave the range of a product.

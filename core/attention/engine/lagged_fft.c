@@ -105,7 +105,7 @@ static void run_piece(void *self, flt_att_piece p) {
 
 static void run_rows(void *self, size_t head, size_t first, size_t count, size_t from) {
     const job *k = self;
-    flt_att_lagged_direct(k->a, k->w, head, first, count, from, k->v, k->out);
+    flt_att_lagged_direct(k->a, k->w, head, first, count, flt_att_keys(k->a, from, first + count - 1), k->v, k->out);
 }
 
 // ---- a head
@@ -136,7 +136,7 @@ static void repair(const flt_att_lagged *a, flt_att_lagged_slot *w, size_t head,
     for (size_t i = 0; i < a->N; i++) {
         if (FLTX_BUG(TRUSTED_DENOMINATOR) || (w->sum[i] > 0 && w->err[i] <= LIMIT * w->sum[i])) continue;
         flt_att_lagged_clear(a, w, i, 1, out);
-        flt_att_lagged_direct(a, w, head, i, 1, 0, v, out);
+        flt_att_lagged_direct(a, w, head, i, 1, flt_att_keys(a, 0, i), v, out);
         w->err[i] = (flt_real)INFINITY;
         w->flagged++;
     }

@@ -2,7 +2,7 @@
 // The way through Fourier transforms to attention with a factor a lag; see lagged.h. Private to core/attention.
 //
 // Causal: halves. Tokens of the first half reach those of the second through one convolution whose source lies wholly in the
-// past, so that no bit depends on the future; pieces of at most BLOCK rows are direct. Time O(m dv N log^2 N).
+// past, so that no bit depends on the future; pieces of at most `block` rows are direct. Time O(m dv N log^2 N).
 #ifndef FLTX_ATTENTION_LAGGED_FFT_H
 #define FLTX_ATTENTION_LAGGED_FFT_H
 
@@ -21,7 +21,7 @@ void flt_att_lagged_fft(const flt_att_lagged *a, flt_att_lagged_slot *w, size_t 
 typedef struct flt_att_walk { // what is done with each piece, and with blocks that are direct
     void *self;
     void (*piece)(void *self, flt_att_piece p);
-    void (*rows)(void *self, size_t head, size_t first, size_t count, size_t from); // as flt_att_lagged_direct
+    void (*rows)(void *self, size_t head, size_t first, size_t count, size_t from); // a tile of rows against keys from ..
 } flt_att_walk;
 void flt_att_lagged_walk(const flt_att_lagged *a, size_t head, const flt_att_walk *walk);
 
