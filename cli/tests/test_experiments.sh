@@ -1,0 +1,17 @@
+# The experiments' quick modes: the same path as the full ones with tiny models, and a table with a row for each model.
+. "$FLT_SOURCE_DIR/cli/tests/lib.sh"
+export FLT=$flt
+unset OMP_NUM_THREADS
+
+# table NAME ROWS: the script prints a header and ROWS rows whose third column is the number of seeds, with numbers behind it
+table() {
+    expect 0 '' bash "$FLT_SOURCE_DIR/scripts/experiments/$1.sh" --quick
+    head -n 1 out.txt | grep -q '^model  *lr  *seeds  *test  *plus_minus_95' || fail "$1 prints no header: $(head -n 1 out.txt)"
+    [ "$(grep -c -E ' (0\.003|0\.01) +2 +[0-9.]+ +[0-9.]+ ' out.txt)" -eq "$2" ] || fail "$1 has not $2 rows: $(cat out.txt)"
+}
+
+table bytes_lm 9
+grep -q 'order-2 byte model on the same split: 2\.[0-9]* bits per byte' out.txt || fail "no baseline: $(tail -n 1 out.txt)"
+table digits_vit 9
+expect 2 "no program 'nosuch'" env FLT=nosuch bash "$FLT_SOURCE_DIR/scripts/experiments/bytes_lm.sh" --quick
+finish
