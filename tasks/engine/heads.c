@@ -18,7 +18,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { LEARNED = 4, DRAWS = 32 };
+enum { LEARNED = 8, DRAWS = 32 };
 
 // What a mechanism learns of its own, and how it takes an encoding.
 typedef enum intake { NONE, BIAS, LAGS, LINES } intake;
@@ -33,7 +33,7 @@ static const struct {
     {"flt", LINES, true, {NULL}},
     {"spe_sine", NONE, false, {"freqs", "phases", "gains", NULL}},
     {"spe_conv", NONE, true, {"filter_q", "filter_k", NULL}},
-    {"fftnet", NONE, false, {"base_filter", "bias", NULL}},
+    {"fftnet", NONE, false, {"base_filter", "bias", "w0", "b0", "w2", "b2", "gain", "offset", NULL}},
 };
 enum { MECHANISMS = sizeof mechanisms / sizeof *mechanisms };
 
