@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // flt info: the build and the machine.
 #include "engine/args.h"
+#include "engine/ranks.h"
 #include "engine/session.h"
 #include "engine/verb.h"
 #include "flt/num.h"
@@ -44,11 +45,23 @@ static int run(int argc, char **argv) {
     flt_provenance_get(&from);
     snprintf(commit, sizeof commit, "%s%s", from.commit, from.dirty ? ", changed since" : "");
     snprintf(machine, sizeof machine, "%s, %ld cores, %.1f GiB", from.cpu, from.cores, (double)from.ram_bytes / 1073741824.0);
-    const row rows[] = {
-        {"version", FLTX_VERSION}, {"commit", commit},          {"precision", FLTX_REAL_NAME}, {"kernels", flt_num_isa()},
-        {"blas", flt_num_blas()},  {"fftw", flt_num_fftw()},    {"threads", threads},          {"database", common.db},
-        {"registry", hash},        {"compiler", from.compiler}, {"flags", from.flags},         {"build", from.build_type},
-        {"machine", machine},      {"system", from.os},         {"sqlite", from.sqlite},       {NULL, NULL}};
+    const row rows[] = {{"version", FLTX_VERSION},
+                        {"commit", commit},
+                        {"precision", FLTX_REAL_NAME},
+                        {"kernels", flt_num_isa()},
+                        {"blas", flt_num_blas()},
+                        {"fftw", flt_num_fftw()},
+                        {"threads", threads},
+                        {"mpi", flt_program_launcher()},
+                        {"database", common.db},
+                        {"registry", hash},
+                        {"compiler", from.compiler},
+                        {"flags", from.flags},
+                        {"build", from.build_type},
+                        {"machine", machine},
+                        {"system", from.os},
+                        {"sqlite", from.sqlite},
+                        {NULL, NULL}};
     if (common.json) return print_json(rows);
     for (const row *r = rows; r->name != NULL; r++) printf("%-10s %s\n", r->name, r->value);
     return 0;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // flt train: meta-trains a learned optimizer and writes its weights.
 #include "engine/args.h"
+#include "engine/ranks.h"
 #include "engine/session.h"
 #include "engine/verb.h"
 #include "flt/memory.h"
@@ -201,6 +202,7 @@ static flt_err finish(const input *in, flt_weights *w, flt_session *s, flt_err t
     char sentence[1024];
     const bool begun = trained == FLTE_OK || trained == FLTE_INTERRUPTED || trained == FLTE_DB || trained == FLTE_IO;
     if (!begun) return trained;
+    if (!flt_program_first()) return trained;
     snprintf(sentence, sizeof sentence, "%s", flt_error());
     FLTX_TRY(flt_weights_save(w, in->out));
     if (trained != FLTE_OK) return flt_fail(trained, "stopped", "%s; weights so far are in %s", sentence, in->out);
@@ -234,19 +236,20 @@ static flt_err train(input *in, flt_session **s) {
     flt_weights w = {0};
     flt_meta_report report = {0};
     FLTX_TRY(choose_tasks(in));
-    FLTX_TRY(flt_write_possible(in->out));
-    if (in->config.checkpoint != NULL) FLTX_TRY(flt_write_possible(in->config.checkpoint));
+    if (flt_program_first()) FLTX_TRY(flt_write_possible(in->out));
+    if (flt_program_first() && in->config.checkpoint != NULL) FLTX_TRY(flt_write_possible(in->config.checkpoint));
     FLTX_TRY(load(in, &w));
     in->config.make = flt_task_create;
     in->config.seed = in->common.seed;
     in->config.threads = in->common.threads;
+    in->config.ranks = flt_program_ranks();
     flt_err err = flt_session_begin("train", &in->common, s);
     if (err == FLTE_OK) {
         describe(in, &w, *s);
         err = flt_meta_train(&in->config, &w, flt_session_sink(*s), &report);
         if (err != FLTE_IO || report.outer_steps > 0) err = finish(in, &w, *s, err);
     }
-    if (err == FLTE_OK && !in->common.quiet)
+    if (err == FLTE_OK && !in->common.quiet && flt_program_first())
         fprintf(
             stderr,
             "flt train: %llu meta-updates, %.3g inner steps in %.1f s (%.0f per second), %llu losses clipped; run %lld -> %s\n",
@@ -265,9 +268,11 @@ static int run(int argc, char **argv) {
         "--out W.safetensors",
         "Meta-trains a learned optimizer by evolution strategies on antithetic pairs of inner problems.\v"
         "Particles take the tasks in turn; where one is a distribution, each particle draws its own. "
-        "Metrics of every meta-update go to the results store; the numbers are the same for any number of threads.\n\n"
+        "Metrics of every meta-update go to the results store; the numbers are the same for any number of threads, and of "
+        "processes under mpirun.\n\n"
         "example: flt train --tasks quadratic,digits_mlp --outer-steps 500 --checkpoint run.ckpt --out w.safetensors\n"
-        "         flt train ... --resume      after Ctrl-C, a kill or a crash",
+        "         flt train ... --resume      after Ctrl-C, a kill or a crash\n"
+        "         mpirun -n 4 flt train ...   on four processes, of one machine or several",
         children,
         NULL,
         NULL};
@@ -282,5 +287,5 @@ static int run(int argc, char **argv) {
     return flt_session_end(s, "train", err);
 }
 
-const flt_verb_kind flt_verb_kind_train = {.kind = {.name = "train", .summary = "meta-train a learned optimizer on tasks"},
-                                           .run = run};
+const flt_verb_kind flt_verb_kind_train = {
+    .kind = {.name = "train", .summary = "meta-train a learned optimizer on tasks"}, .run = run, .ranks = true};

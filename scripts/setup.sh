@@ -1,12 +1,20 @@
 #!/usr/bin/env bash
 # Installs what flt needs and is missing (Debian and Ubuntu). Run it as often as you like: with nothing missing it does nothing and
 # needs no network.
+#   scripts/setup.sh               what flt needs
+#   scripts/setup.sh --mpi         also Open MPI, for runs on several machines
 #   scripts/setup.sh --optional    also gnuplot (flt results plot) and Chromium (the test that looks at the report in a browser)
 set -euo pipefail
 
 packages=(build-essential cmake pkg-config libopenblas-dev libfftw3-dev libsqlite3-dev libcjson-dev librandom123-dev zlib1g-dev
     libcriterion-dev)
-[ "${1:-}" != --optional ] || packages+=(gnuplot-nox chromium)
+for option; do
+    case "$option" in
+    --mpi) packages+=(openmpi-bin libopenmpi-dev) ;;
+    --optional) packages+=(gnuplot-nox chromium) ;;
+    *) echo "setup: '$option' is unknown; allowed: --mpi, --optional" >&2; exit 2 ;;
+    esac
+done
 
 missing=()
 for package in "${packages[@]}"; do

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs what is missing, builds in float and in double, and runs every test of both builds.
+# Installs what is missing, builds in float and in double, and runs every test of both builds. The float build has MPI where it is
+# installed, the double build is made without it.
 #   scripts/test.sh            the float and the double build
 #   scripts/test.sh asan ..    other presets of CMakePresets.json instead
 set -euo pipefail
@@ -11,7 +12,9 @@ presets=("$@")
 jobs=$(nproc)
 for preset in "${presets[@]}"; do
     echo "== $preset: build"
-    cmake --preset "$preset" >/dev/null
+    mpi=AUTO
+    [ "$preset" != double ] || mpi=OFF
+    cmake --preset "$preset" -DFLT_MPI=$mpi >/dev/null
     cmake --build "build/$preset" -j "$jobs" | grep -v -E "^\[.*(Building|Built|Linking)" || [ "${PIPESTATUS[0]}" -eq 0 ]
 done
 for preset in "${presets[@]}"; do

@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: MIT
 #include "engine/args.h"
 
-#include <omp.h>
+#include "engine/ranks.h"
+
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { KEY_DB = FLTX_KEY_COMMON, KEY_SEED, KEY_THREADS, KEY_JSON, KEY_QUIET, KEY_SET };
 
 flt_common flt_common_defaults(void) {
     const char *db = getenv("FLT_DB");
-    return (flt_common){.db = db != NULL && db[0] != '\0' ? db : "flt.db", .threads = omp_get_max_threads()};
+    return (flt_common){.db = db != NULL && db[0] != '\0' ? db : "flt.db", .threads = flt_program_threads()};
 }
 
 #define DB                                                                                                                       \
@@ -148,8 +151,17 @@ size_t flt_arg_sizes(const struct argp_state *state, const char *option, const c
     return n;
 }
 
+// All ranks read the same command line: what is wrong with it is said once.
 void flt_parse(const struct argp *argp, int argc, char **argv, void *input) {
+    const int nowhere = flt_program_first() ? -1 : open("/dev/null", O_WRONLY | O_CLOEXEC);
+    const int errors = nowhere < 0 ? -1 : dup(STDERR_FILENO);
+    if (errors >= 0) dup2(nowhere, STDERR_FILENO);
     argp_err_exit_status = 2;
     // in order: the later of two settings counts, wherever it stands
     if (argp_parse(argp, argc, argv, ARGP_IN_ORDER, NULL, input) != 0) exit(2);
+    if (errors >= 0) {
+        dup2(errors, STDERR_FILENO);
+        close(errors);
+    }
+    if (nowhere >= 0) close(nowhere);
 }

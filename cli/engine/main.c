@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The program: finds the verb and hands over.
+#include "engine/ranks.h"
 #include "engine/session.h"
 #include "engine/verb.h"
 #include "flt/isa.h"
@@ -55,7 +56,8 @@ static bool isa_is_known(void) {
     return false;
 }
 
-int main(int argc, char **argv) {
+// Status of what needs no verb, -1 when a verb is asked for.
+static int without_verb(int argc, char **argv) {
     if (argc < 2) {
         print_help();
         return 2;
@@ -68,13 +70,31 @@ int main(int argc, char **argv) {
         printf("flt %s (%s)\n", FLTX_VERSION, FLTX_REAL_NAME);
         return 0;
     }
+    return -1;
+}
+
+static int find_and_run(int argc, char **argv) {
     const flt_verb_kind *verb = NULL;
+    const int status = without_verb(argc, argv);
+    if (status >= 0) return status;
     if (flt_verb_find(argv[1], &verb) != FLTE_OK) {
-        fprintf(stderr, "flt: %s\n", flt_error());
+        if (flt_program_first()) fprintf(stderr, "flt: %s\n", flt_error());
         return 2;
     }
     if (!isa_is_known()) return 2;
     flt_signals_install();
-    const int status = run_verb(verb, argc, argv);
-    return flush(verb, status);
+    if (!verb->ranks && !flt_program_first()) return 0;
+    if (!verb->ranks) flt_program_alone();
+    return flush(verb, run_verb(verb, argc, argv));
+}
+
+int main(int argc, char **argv) {
+    const flt_err err = flt_program_join(&argc, &argv);
+    if (err != FLTE_OK) {
+        fprintf(stderr, "flt: %s\n", flt_error());
+        return flt_err_status(err);
+    }
+    const int status = find_and_run(argc, argv);
+    flt_program_leave(status);
+    return status;
 }

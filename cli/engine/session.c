@@ -2,6 +2,7 @@
 #include "engine/session.h"
 
 #include "engine/progress.h"
+#include "engine/ranks.h"
 #include "engine/verb.h"
 #include "flt/attention.h"
 #include "flt/graph.h"
@@ -50,11 +51,7 @@ void flt_session_command(int argc, char **argv) {
     command_argv = argv;
 }
 
-flt_err flt_session_begin(const char *kind, const flt_common *c, flt_session **out) {
-    flt_session *s = NULL;
-    flt_err err;
-    *out = NULL;
-    FLTX_TRY(flt_alloc(1, sizeof *s, &s));
+static flt_err begin_store(flt_session *s, const char *kind, const flt_common *c) {
     const flt_run_info info = {.kind = kind,
                                .argc = command_argc,
                                .argv = command_argv,
@@ -65,14 +62,32 @@ flt_err flt_session_begin(const char *kind, const flt_common *c, flt_session **o
                                .fftw = flt_num_fftw(),
                                .isa = flt_num_isa(),
                                .precision = FLTX_REAL_NAME};
-    FLTX_GO(err, failed, flt_store_open(c->db, FLTX_STORE_WRITE, &s->store));
-    FLTX_GO(err, failed, flt_store_begin(s->store, &info, &s->run));
+    FLTX_TRY(flt_store_open(c->db, FLTX_STORE_WRITE, &s->store));
+    FLTX_TRY(flt_store_begin(s->store, &info, &s->run));
     s->sink = (flt_sink){s, on_metric, on_record, on_progress, on_stopped};
     s->progress = flt_progress_start(c->quiet);
-    *out = s;
+    const flt_ranks *r = flt_program_ranks();
+    if (r == NULL) return FLTE_OK;
+    flt_session_param(s, "ranks", "%d", r->count);
+    flt_session_param(s, "mpi", "%s", flt_program_launcher());
     return FLTE_OK;
-failed:
-    flt_store_close(s->store);
+}
+
+flt_err flt_session_begin(const char *kind, const flt_common *c, flt_session **out) {
+    flt_session *s = NULL;
+    *out = NULL;
+    flt_err err = flt_alloc(1, sizeof *s, &s);
+    if (err == FLTE_OK && flt_program_first())
+        err = begin_store(s, kind, c);
+    else if (err == FLTE_OK)
+        s->sink = (flt_sink){.self = s, .stopped = on_stopped};
+    err = flt_ranks_agree(flt_program_ranks(), err);
+    if (err == FLTE_OK) err = flt_program_alike();
+    if (err == FLTE_OK) {
+        *out = s;
+        return FLTE_OK;
+    }
+    if (s != NULL) flt_store_close(s->store);
     flt_free(s);
     return err;
 }
@@ -93,22 +108,30 @@ void flt_session_param(flt_session *s, const char *name, const char *format, ...
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    if (s->deferred == FLTE_OK) s->deferred = flt_store_param(s->store, name, text);
+    if (s->store != NULL && s->deferred == FLTE_OK) s->deferred = flt_store_param(s->store, name, text);
 }
 
-// Sentences start with who speaks; the verb's own name is not said twice.
+// Sentences start with who speaks; the verb's own name is not said twice. Where a rank is gone, one of those that are left
+// speaks.
 int flt_report(const char *verb, flt_err err) {
+    const flt_ranks *r = flt_program_ranks();
+    const bool speaks = r != NULL && r->state->broken ? r->state->speaker : flt_program_first();
     const char *sentence = flt_error();
     const size_t n = strlen(verb);
     if (strncmp(sentence, verb, n) == 0 && sentence[n] == ':') sentence += n + 1 + (sentence[n + 1] == ' ');
-    if (err != FLTE_OK) fprintf(stderr, "flt %s: %s\n", verb, sentence);
+    if (err != FLTE_OK && speaks) fprintf(stderr, "flt %s: %s\n", verb, sentence);
     return flt_err_status(err);
 }
 
 int flt_session_end(flt_session *s, const char *verb, flt_err err) {
+    if (s != NULL) flt_progress_clear(&s->progress);
+    if (s != NULL && err == FLTE_OK) err = s->deferred;
+    err = flt_ranks_agree(flt_program_ranks(), err);
     if (s == NULL) return flt_report(verb, err);
-    flt_progress_clear(&s->progress);
-    if (err == FLTE_OK) err = s->deferred;
+    if (s->store == NULL) {
+        flt_free(s);
+        return flt_report(verb, err);
+    }
     const int status = flt_report(verb, err);
     const char *outcome = err == FLTE_OK || err == FLTE_CHECK ? "done" : err == FLTE_INTERRUPTED ? "interrupted" : "failed";
     char message[1024];

@@ -12,21 +12,23 @@ typedef struct flt_session flt_session;
 // Remembers the command line as it was typed, for the runs that follow; argv lives as long as the program.
 void flt_session_command(int argc, char **argv);
 
-// Opens the store and begins a run of this kind with the full command line.
+// Opens the store and begins a run of this kind with the full command line. With ranks: all call it; the store is rank 0's, the
+// others have none, and their parameters, records and metrics go nowhere.
 flt_err flt_session_begin(const char *kind, const flt_common *c, flt_session **out);
 const flt_sink *flt_session_sink(flt_session *s); // records and metrics to the store, progress to the terminal
-flt_store *flt_session_store(flt_session *s);
+flt_store *flt_session_store(flt_session *s); // NULL on ranks other than 0
 long long flt_session_run(const flt_session *s);
 // Stores a parameter of the run; failures are remembered and returned by flt_session_end.
 void flt_session_param(flt_session *s, const char *name, const char *format, ...) FLTX_PRINTF(3, 4);
 // Ends the run with the outcome of `err`, prints the sentence of a failure, frees s (NULL is fine) and returns the exit status.
+// With ranks a failure of one is the failure of all, and told once.
 int flt_session_end(flt_session *s, const char *verb, flt_err err);
 
 // "flt VERB: sentence" on stderr; returns the exit status.
 int flt_report(const char *verb, flt_err err);
 
-// Ctrl-C, SIGTERM and a closed terminal ask for a clean stop (a second one ends at once); SIGPIPE and SIGXFSZ become errors of
-// the write.
+// Ctrl-C, SIGTERM and a closed terminal ask for a clean stop (Ctrl-C after that ends at once); SIGPIPE and SIGXFSZ become errors
+// of the write.
 void flt_signals_install(void);
 bool flt_signals_stopped(void);
 

@@ -6,9 +6,11 @@
 
 static volatile sig_atomic_t stop_requests;
 
+// A second Ctrl-C is a person who does not want to wait. SIGTERM comes from launchers, some of which send it twice, and they have
+// SIGKILL for what takes too long.
 static void on_stop(int signal_number) {
-    stop_requests = stop_requests + 1;
-    if (stop_requests > 1) _exit(128 + signal_number);
+    if (stop_requests > 0 && signal_number == SIGINT) _exit(128 + signal_number);
+    stop_requests = 1;
 }
 
 void flt_signals_install(void) {

@@ -9,6 +9,7 @@ typedef struct flt_verb_kind {
     flt_kind kind; // summary: the line of `flt --help`
     // argv[0] is "flt NAME". Returns the exit status; what failed has been printed by then.
     int (*run)(int argc, char **argv);
+    bool ranks; // runs on all ranks of a job, which share the work; others run on rank 0 alone
 } flt_verb_kind;
 
 const flt_registry *flt_verb_registry(void);

@@ -56,6 +56,13 @@ static const row *find(flt_err code) {
     return (unsigned)code < FLTX_N_ERRORS ? &rows[code] : &unknown;
 }
 
+flt_err flt_error_restore(flt_err code, const char *kept) {
+    char text[sizeof sentence];
+    snprintf(text, sizeof text, "%s", kept);
+    store(text);
+    return code;
+}
+
 const char *flt_error(void) {
     return sentence;
 }

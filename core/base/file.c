@@ -3,14 +3,17 @@
 #include "flt/memory.h"
 #include "flt/tensorfile.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 static flt_err fail(const char *path, const char *what) {
@@ -86,12 +89,43 @@ static flt_err resolve(const char *path, target *t) {
     return FLTE_OK;
 }
 
+// Names of temporary files: .flt-MACHINE-PROCESS-NUMBER.tmp. Where process numbers mean the same, MACHINE is the same.
+static unsigned long machine(void) {
+    struct utsname name;
+    struct stat st;
+    unsigned long h = stat("/proc/self/ns/pid", &st) == 0 ? (unsigned long)st.st_ino : 0;
+    if (uname(&name) != 0) return h;
+    for (const char *c = name.nodename; *c != '\0'; c++) h = (h * 31 + (unsigned char)*c) & 0xffffffff;
+    return h;
+}
+
+// What processes left that were killed while they wrote.
+static void remove_stale(const target *t) {
+    const unsigned long here = machine();
+    char path[PATH_MAX];
+    DIR *folder = opendir(t->folder[0] == '\0' ? "." : t->folder);
+    if (folder == NULL) return;
+    for (const struct dirent *e = readdir(folder); e != NULL; e = readdir(folder)) {
+        unsigned long where = 0;
+        long process = 0;
+        unsigned k = 0;
+        int end = 0;
+        if (sscanf(e->d_name, ".flt-%lx-%ld-%u.tmp%n", &where, &process, &k, &end) != 3 || e->d_name[end] != '\0') continue;
+        if (where != here || process <= 0 || kill((pid_t)process, 0) == 0 || errno != ESRCH) continue;
+        const int n = snprintf(path, sizeof path, "%s%s", t->folder, e->d_name);
+        if (end > 0 && n > 0 && (size_t)n < sizeof path) unlink(path);
+    }
+    closedir(folder);
+}
+
 // A new file beside the target; the umask applies, as it would to the target.
 static flt_err open_temporary(target *t, int *fd) {
     static atomic_uint serial;
+    remove_stale(t);
     do {
         const unsigned k = atomic_fetch_add(&serial, 1);
-        const int n = snprintf(t->temporary, sizeof t->temporary, "%s.flt-%ld-%u.tmp", t->folder, (long)getpid(), k);
+        const int n =
+            snprintf(t->temporary, sizeof t->temporary, "%s.flt-%lx-%ld-%u.tmp", t->folder, machine(), (long)getpid(), k);
         if (n < 0 || (size_t)n >= sizeof t->temporary)
             return flt_fail(FLTE_IO, t->path, "cannot be written: the name of its folder is too long");
         *fd = open(t->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);

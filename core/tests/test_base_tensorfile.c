@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static char folder[] = "/tmp/flt_tensorfile_XXXXXX";
@@ -296,6 +297,45 @@ Test(base_tensorfile, full_disk) {
 }
 
 // ---- values
+
+// Writes in a process that is killed on the way; the name of what it left, from its dot on.
+static const char *killed_writer(void) {
+    static char left[300];
+    const pid_t child = fork();
+    if (child == 0) {
+        static const char bytes[100000];
+        signal(SIGXFSZ, SIG_DFL);
+        setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
+        setrlimit(RLIMIT_FSIZE, &(struct rlimit){1000, 1000});
+        (void)flt_write_atomic(in_folder("cut"), bytes, sizeof bytes);
+        _exit(0);
+    }
+    waitpid(child, NULL, 0);
+    DIR *d = opendir(folder);
+    left[0] = '\0';
+    for (struct dirent *e; (e = readdir(d)) != NULL;)
+        if (strncmp(e->d_name, ".flt-", 5) == 0) snprintf(left, sizeof left, "%s", e->d_name);
+    closedir(d);
+    return left;
+}
+
+// Left by a dead process of this machine: removed. By a living one, by another machine, or by something else: not ours to remove.
+Test(base_tensorfile, what_killed_writers_left_is_removed) {
+    unsigned long machine = 0;
+    long process = 0;
+    char alive[300], other[300];
+    const char *left = killed_writer();
+    cr_assert(sscanf(left, ".flt-%lx-%ld-", &machine, &process) == 2, "the killed process left '%s'", left);
+    snprintf(alive, sizeof alive, ".flt-%lx-%ld-99.tmp", machine, (long)getppid());
+    snprintf(other, sizeof other, ".flt-%lx-%ld-0.tmp", machine ^ 1, process);
+    cr_assert_eq(symlink("nowhere", in_folder(alive)), 0);
+    cr_assert_eq(symlink("nowhere", in_folder(other)), 0);
+    cr_assert_eq(symlink("nowhere", in_folder(".flt-notes")), 0);
+    cr_assert_eq(entries(false), 4);
+    cr_assert_eq(flt_write_atomic(in_folder("whole"), "x", 1), FLTE_OK, "%s", flt_error());
+    cr_expect_eq(entries(false), 4, "%d entries: three that are not ours, and the file", entries(false));
+    cr_expect_eq(access(in_folder(left), F_OK), -1, "%s is still there", left);
+}
 
 Test(base_tensorfile, conversions) {
     const flt_tensor a = {.name = "a", .dtype = FLTX_F32, .rank = 1, .dim = {6}, .count = 6, .data = f32};

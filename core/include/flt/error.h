@@ -37,6 +37,9 @@ flt_err flt_fail(flt_err code, const char *who, const char *format, ...) FLTX_PR
 // Appends "; context" to the recorded sentence (at most once per level of the program) and returns `code` unchanged.
 flt_err flt_context(flt_err code, const char *format, ...) FLTX_PRINTF(2, 3);
 
+// Records a sentence that was kept, word for word, and returns `code`.
+flt_err flt_error_restore(flt_err code, const char *sentence);
+
 const char *flt_error(void);             // the sentence of this thread's last failure, "" when there was none
 const char *flt_err_text(flt_err code);  // the code's text, "unknown error" outside the list
 const char *flt_err_name(flt_err code);  // "FLTE_SHAPE"

@@ -3,12 +3,13 @@
 //
 // Particle i runs an antithetic pair of inner problems, theta +- eps, that share initialisation, data order and reset times.
 // Every perturbation is regenerated from (seed, particle, window): only loss differences need to travel between workers. Sums
-// over particles run in a fixed order: the same bits for any number of threads, and across a kill and a resume.
+// over particles run in a fixed order: the same bits for any number of threads and ranks, and across a kill and a resume.
 #ifndef FLTX_META_H
 #define FLTX_META_H
 
 #include "flt/objective.h"
 #include "flt/optimizer.h"
+#include "flt/ranks.h"
 #include "flt/sink.h"
 
 // What an estimator decides. Antithetic differences dL are of mean losses of the parts of a window before and after a reset.
@@ -33,6 +34,7 @@ typedef struct flt_meta_config {
     bool log_loss;                 // meta-loss log(1e-6 + (loss - known minimum) / normaliser) instead of loss / normaliser
     uint64_t seed;
     int threads;                   // 0: OMP_NUM_THREADS, else all cores
+    const flt_ranks *ranks;        // NULL: alone. All ranks train with the same configuration; files are rank 0's
     const char *checkpoint;        // NULL: none
     uint64_t checkpoint_every;     // outer steps; 0: only at the start, at the end and when stopped
     bool resume;                   // FLTE_IO when the checkpoint is missing; FLTE_USAGE when it is of another configuration
@@ -49,10 +51,13 @@ typedef struct flt_meta_report {
 void flt_meta_defaults(flt_meta_config *c);
 
 // Trains w->theta in place. Metrics through the sink, each outer step: meta_loss (with several tasks also
-// meta_loss/TASK), grad_norm, update_norm, clipped, inner_steps_per_s. An inner run whose loss is not finite stands still until its
-// episode ends.
+// meta_loss/TASK), grad_norm, update_norm, clipped, inner_steps_per_s; with several ranks also exchange_bytes (what this rank
+// received for the step), wait_share (of the window's time, the mean over ranks) and slowest_rank. An inner run whose loss is not
+// finite stands still until its episode ends. The sink is asked whether to stop within windows too: what is kept then is the last
+// complete outer step.
 // Errors: FLTE_NAME, FLTE_RANGE, FLTE_IO, FLTE_FORMAT (damaged checkpoint), FLTE_USAGE, FLTE_NOMEM; FLTE_INTERRUPTED after a
-// clean stop: theta holds the last state and the checkpoint is written.
+// clean stop: theta holds the last state and the checkpoint is written. With ranks: a failure of one is the failure of all, with
+// its name; FLTE_IO when one is gone, and the checkpoint that was written last resumes.
 flt_err flt_meta_train(const flt_meta_config *c, flt_weights *w, const flt_sink *sink, flt_meta_report *out);
 
 #endif

@@ -16,6 +16,7 @@ static const char *const text_key[TEXTS] = {"format", "config", "steps", "inner_
 static const char format_name[] = "flt meta-training checkpoint 1";
 
 typedef struct table {
+    const flt_arms *arms; // all of them
     size_t n;
     flt_tensor *entry; // views of the live state
     char (*name)[64];
@@ -48,17 +49,17 @@ static void table_destroy(table *t) {
 }
 
 static flt_err table_allocate(const flt_outer *o, table *t) {
-    const size_t most = 5 + 2 * o->arms.tasks;
+    const size_t most = 5 + 2 * t->arms->tasks;
     FLTX_TRY(flt_alloc(most, sizeof *t->entry, &t->entry));
     FLTX_TRY(flt_alloc(most, sizeof *t->name, &t->name));
     FLTX_TRY(flt_alloc(o->particles.count, SCHEDULE_FIELDS * sizeof *t->schedule, &t->schedule));
     return flt_fingerprint(o->config, o->weights, &t->config);
 }
 
-static flt_err table_create(const flt_outer *o, table *t) {
+static flt_err table_create(const flt_outer *o, const flt_arms *arms, table *t) {
     const size_t P = o->particles.count;
     char name[64];
-    *t = (table){0};
+    *t = (table){.arms = arms};
     const flt_err err = table_allocate(o, t);
     if (err != FLTE_OK) return err;
     add(t, "theta", FLTX_DTYPE, o->weights->theta, 1, (size_t[]){o->n});
@@ -66,32 +67,34 @@ static flt_err table_create(const flt_outer *o, table *t) {
     add(t, "adam.v", FLTX_F64, o->v, 1, (size_t[]){o->n});
     add(t, "schedule", FLTX_F64, t->schedule, 2, (size_t[]){P, SCHEDULE_FIELDS});
     if (o->particles.sum != NULL) add(t, "perturbation_sum", FLTX_DTYPE, o->particles.sum, 2, (size_t[]){P, o->n});
-    for (size_t k = 0; k < o->arms.tasks; k++) {
-        const flt_arm_block *b = &o->arms.task[k];
+    for (size_t k = 0; k < arms->tasks; k++) {
+        const flt_arm_block *b = &arms->task[k];
         snprintf(name, sizeof name, "task.%zu.param", k);
-        add(t, name, FLTX_DTYPE, b->param, 3, (size_t[]){b->rows, 2, b->params});
+        add(t, name, FLTX_DTYPE, b->param, 3, (size_t[]){b->rows / 2, 2, b->params});
         snprintf(name, sizeof name, "task.%zu.state", k);
-        if (b->words > 0) add(t, name, FLTX_DTYPE, b->state, 3, (size_t[]){b->rows, 2, b->words});
+        if (b->words > 0) add(t, name, FLTX_DTYPE, b->state, 3, (size_t[]){b->rows / 2, 2, b->words});
     }
     return FLTE_OK;
 }
 
-static void schedule_out(const flt_outer *o, double *row) {
+static void schedule_out(const flt_outer *o, const table *t) {
+    double *row = t->schedule;
     for (size_t i = 0; i < o->particles.count; i++, row += SCHEDULE_FIELDS) {
         const flt_place *at = &o->particles.place[i];
         row[0] = (double)at->episode;
         row[1] = (double)at->t;
         row[2] = (double)at->length;
-        row[3] = o->arms.dead[2 * i];
-        row[4] = o->arms.dead[2 * i + 1];
+        row[3] = t->arms->dead[2 * i];
+        row[4] = t->arms->dead[2 * i + 1];
     }
 }
 
-static void schedule_in(flt_outer *o, const double *row) {
+static void schedule_in(flt_outer *o, const table *t) {
+    const double *row = t->schedule;
     for (size_t i = 0; i < o->particles.count; i++, row += SCHEDULE_FIELDS) {
         o->particles.place[i] = (flt_place){(uint64_t)row[0], (uint64_t)row[1], (uint64_t)row[2]};
-        o->arms.dead[2 * i] = row[3] != 0.0;
-        o->arms.dead[2 * i + 1] = row[4] != 0.0;
+        t->arms->dead[2 * i] = row[3] != 0.0;
+        t->arms->dead[2 * i + 1] = row[4] != 0.0;
     }
 }
 
@@ -116,17 +119,38 @@ static flt_err write_table(const table *t, const char *path) {
     return err;
 }
 
-flt_err flt_checkpoint_save(flt_outer *o, const char *path) {
+static flt_err write_file(flt_outer *o, const flt_arms *arms, const char *path) {
     table t = {0};
-    if (o->workers.gather != NULL) FLTX_TRY(o->workers.gather(o->workers.self));
-    flt_err err = table_create(o, &t);
+    flt_err err = table_create(o, arms, &t);
     if (err == FLTE_OK) {
-        schedule_out(o, t.schedule);
+        schedule_out(o, &t);
         texts_out(o, &t);
         err = write_table(&t, path);
     }
     table_destroy(&t);
     return err;
+}
+
+// ---- ranks: rank 0 holds all arms for the time it takes
+static flt_err make_whole(const flt_outer *o, flt_arms *whole) {
+    const flt_err err = flt_ranks_me(o->config->ranks) == 0 ? flt_arms_like(&o->arms, 0, 2 * o->particles.count, whole) : FLTE_OK;
+    return flt_ranks_agree(o->config->ranks, err);
+}
+
+static flt_err save_ranks(flt_outer *o, const char *path) {
+    flt_arms whole = {0};
+    flt_err err = make_whole(o, &whole);
+    if (err == FLTE_OK) err = o->workers.gather(o->workers.self, &whole);
+    if (err == FLTE_OK) {
+        if (flt_ranks_me(o->config->ranks) == 0) err = write_file(o, &whole, path);
+        err = flt_ranks_agree(o->config->ranks, err);
+    }
+    flt_arms_destroy(&whole);
+    return err;
+}
+
+flt_err flt_checkpoint_save(flt_outer *o, const char *path) {
+    return o->workers.gather == NULL ? write_file(o, &o->arms, path) : save_ranks(o, path);
 }
 
 // ---- reading
@@ -162,18 +186,48 @@ static flt_err take(flt_outer *o, const char *path, const flt_tensors *file, con
         memcpy(&live, &e->data, sizeof live); // the table looks at the live state as constant
         memcpy(live, flt_tensors_find(file, e->name)->data, tensor_bytes(e));
     }
-    schedule_in(o, t->schedule);
+    schedule_in(o, t);
     o->counts = counts;
-    return o->workers.scatter == NULL ? FLTE_OK : o->workers.scatter(o->workers.self);
+    return FLTE_OK;
 }
 
-flt_err flt_checkpoint_load(flt_outer *o, const char *path) {
+static flt_err read_file(flt_outer *o, const flt_arms *arms, const char *path) {
     table t = {0};
     flt_tensors *file = NULL;
     FLTX_TRY(flt_tensors_read(path, &file));
-    flt_err err = table_create(o, &t);
+    flt_err err = table_create(o, arms, &t);
     if (err == FLTE_OK) err = take(o, path, file, &t);
     table_destroy(&t);
     flt_tensors_destroy(file);
     return err;
+}
+
+// What every rank needs of what rank 0 has read.
+static flt_err spread(flt_outer *o, const flt_arms *whole) {
+    const flt_ranks *r = o->config->ranks;
+    const size_t P = o->particles.count;
+    FLTX_TRY(r->broadcast(r->self, 0, o->weights->theta, o->n * sizeof *o->weights->theta));
+    FLTX_TRY(r->broadcast(r->self, 0, o->m, o->n * sizeof *o->m));
+    FLTX_TRY(r->broadcast(r->self, 0, o->v, o->n * sizeof *o->v));
+    FLTX_TRY(r->broadcast(r->self, 0, &o->counts, sizeof o->counts));
+    FLTX_TRY(r->broadcast(r->self, 0, o->particles.place, P * sizeof *o->particles.place));
+    if (o->particles.sum != NULL) FLTX_TRY(r->broadcast(r->self, 0, o->particles.sum, P * o->n * sizeof *o->particles.sum));
+    return o->workers.scatter(o->workers.self, whole);
+}
+
+static flt_err load_ranks(flt_outer *o, const char *path) {
+    const flt_ranks *r = o->config->ranks;
+    flt_arms whole = {0};
+    flt_err err = make_whole(o, &whole);
+    if (err == FLTE_OK) {
+        if (r->me == 0) err = read_file(o, &whole, path);
+        err = flt_ranks_agree(r, err);
+    }
+    if (err == FLTE_OK) err = spread(o, &whole);
+    flt_arms_destroy(&whole);
+    return err;
+}
+
+flt_err flt_checkpoint_load(flt_outer *o, const char *path) {
+    return o->workers.scatter == NULL ? read_file(o, &o->arms, path) : load_ranks(o, path);
 }

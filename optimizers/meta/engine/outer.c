@@ -19,11 +19,23 @@ static flt_err allocate(flt_outer *o) {
     return flt_alloc(o->config->n_tasks, sizeof *o->task_loss, &o->task_loss);
 }
 
+// Rank r's arms, and the workers over them.
+static flt_err create_workers(flt_outer *o) {
+    const flt_meta_config *c = o->config;
+    const int me = flt_ranks_me(c->ranks);
+    const size_t first = flt_ranks_first(c->ranks, 2 * c->particles, me);
+    flt_workers local;
+    FLTX_TRY(flt_arms_create(c->n_tasks, first, flt_ranks_first(c->ranks, 2 * c->particles, me + 1) - first, &o->arms));
+    FLTX_TRY(flt_threads_create(c, o->weights, &o->arms, &o->workers));
+    if (flt_ranks_count(c->ranks) == 1) return FLTE_OK;
+    local = o->workers;
+    return flt_processes_create(c, o->n, o->particles.most_parts, &o->arms, &local, &o->workers);
+}
+
 flt_err flt_outer_create(const flt_meta_config *c, const flt_estimator_kind *kind, flt_weights *w, flt_outer *out) {
     *out = (flt_outer){.config = c, .weights = w, .n = w->layout.total};
     FLTX_TRY(flt_particles_create(c, kind, out->n, &out->particles));
-    FLTX_TRY(flt_arms_create(c->particles, c->n_tasks, &out->arms));
-    FLTX_TRY(flt_threads_create(c, w, &out->arms, &out->workers));
+    FLTX_TRY(create_workers(out));
     return allocate(out);
 }
 
@@ -77,22 +89,32 @@ static void tally(flt_outer *o) {
     for (size_t i = 0; i < P; i++) {
         const double loss = particle_loss(o, i);
         o->loss += loss / (double)P;
-        o->task_loss[i % tasks] += loss / (double)o->arms.task[i % tasks].rows;
+        o->task_loss[i % tasks] += loss / (double)(flt_arms_before(tasks, i % tasks, 2 * P) / 2);
         o->clipped += o->outcome.clipped[2 * i] + o->outcome.clipped[2 * i + 1];
     }
     o->counts.clipped += o->clipped;
     o->counts.inner_steps += 2 * P * o->particles.window;
 }
 
-void flt_outer_gradient(flt_outer *o) {
+static void take_back(flt_outer *o) {
+    o->workers.rewind(o->workers.self);
+    for (size_t i = 0; i < o->particles.count; i++) flt_particles_rewind(&o->particles, i);
+}
+
+flt_err flt_outer_gradient(flt_outer *o) {
     flt_particles *p = &o->particles;
     const int threads = flt_threads_wanted(o->config);
 #pragma omp parallel for num_threads(threads) schedule(static)
     for (size_t i = 0; i < p->count; i++) flt_particles_window(p, i, o->counts.steps);
-    o->workers.window(o->workers.self, o->weights->theta, p, &o->outcome);
+    const flt_err err = o->workers.window(o->workers.self, o->weights->theta, p, &o->watch, &o->outcome);
+    if (err != FLTE_OK) {
+        take_back(o);
+        return err;
+    }
     combine(o);
     tally(o);
     for (size_t i = 0; i < p->count; i++) flt_particles_finish(p, i);
+    return FLTE_OK;
 }
 
 static double norm(size_t n, const double *x) {

@@ -14,8 +14,9 @@ typedef struct flt_outer {
     flt_weights *weights;
     size_t n; // meta-parameters
     flt_particles particles;
-    flt_arms arms;
+    flt_arms arms; // of this rank
     flt_workers workers;
+    flt_watch watch;
     flt_outcome outcome;
     double *gradient, *m, *v; // [n]
     double *task_loss;        // [n_tasks], mean meta-loss of the last window
@@ -28,8 +29,9 @@ typedef struct flt_outer {
 flt_err flt_outer_create(const flt_meta_config *c, const flt_estimator_kind *kind, flt_weights *w, flt_outer *out);
 void flt_outer_destroy(flt_outer *o); // {0} is fine
 
-// Runs the next window and leaves its estimate of the meta-gradient in `gradient`.
-void flt_outer_gradient(flt_outer *o);
+// Runs the next window and leaves its estimate of the meta-gradient in `gradient`. Errors: those of flt_workers.window; after
+// FLTE_INTERRUPTED all is as it was before the window, where a checkpoint was asked for.
+flt_err flt_outer_gradient(flt_outer *o);
 // Clips, takes Adam's step, or skips and counts it when the gradient is not finite. Ends the outer step.
 void flt_outer_update(flt_outer *o);
 

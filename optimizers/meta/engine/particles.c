@@ -24,14 +24,17 @@ static flt_place first_place(const flt_particles *p, size_t i) {
     return (flt_place){.length = 1 + flt_rng_below(flt_rng_make(p->seed, "meta/phase", i), 0, length)};
 }
 
-static flt_err allocate(flt_particles *p) {
+static flt_err allocate(flt_particles *p, bool rewinds) {
     FLTX_TRY(flt_alloc(p->count, sizeof *p->place, &p->place));
+    FLTX_TRY(flt_alloc(p->count, sizeof *p->place_before, &p->place_before));
     FLTX_TRY(flt_alloc(p->count, sizeof *p->parts, &p->parts));
     FLTX_TRY(flt_alloc(p->count, p->most_parts * sizeof *p->part, &p->part));
     size_t per_particle = 0;
     if (!flt_mul_ok(p->slots * sizeof *p->eps, p->n, &per_particle)) per_particle = SIZE_MAX;
     FLTX_TRY(flt_alloc(p->count, per_particle, &p->eps));
-    return p->kind->accumulates ? flt_alloc(p->count, p->n * sizeof *p->sum, &p->sum) : FLTE_OK;
+    if (!p->kind->accumulates) return FLTE_OK;
+    FLTX_TRY(flt_alloc(p->count, p->n * sizeof *p->sum, &p->sum));
+    return rewinds ? flt_alloc(p->count, p->n * sizeof *p->sum_before, &p->sum_before) : FLTE_OK;
 }
 
 flt_err flt_particles_create(const flt_meta_config *c, const flt_estimator_kind *kind, size_t n, flt_particles *out) {
@@ -46,7 +49,7 @@ flt_err flt_particles_create(const flt_meta_config *c, const flt_estimator_kind 
     // one episode under way, then new ones of at least unroll_min steps each
     out->most_parts = 1 + (c->window - 1 + c->unroll_min - 1) / c->unroll_min;
     out->slots = kind->fresh_per_window ? 1 : out->most_parts;
-    const flt_err err = allocate(out);
+    const flt_err err = allocate(out, c->checkpoint != NULL);
     if (err != FLTE_OK) {
         flt_particles_destroy(out);
         return err;
@@ -61,6 +64,8 @@ void flt_particles_destroy(flt_particles *p) {
     flt_free(p->part);
     flt_free(p->eps);
     flt_free(p->sum);
+    flt_free(p->place_before);
+    flt_free(p->sum_before);
     *p = (flt_particles){0};
 }
 
@@ -95,6 +100,8 @@ static flt_real *slot(const flt_particles *p, size_t i, size_t k) {
 }
 
 void flt_particles_window(flt_particles *p, size_t i, uint64_t window) {
+    p->place_before[i] = p->place[i];
+    if (p->sum_before != NULL) memcpy(p->sum_before + i * p->n, p->sum + i * p->n, p->n * sizeof *p->sum);
     cut(p, i);
     const flt_part *part = p->part + i * p->most_parts;
     const size_t draws = p->kind->fresh_per_window ? 1 : p->parts[i];
@@ -116,4 +123,9 @@ const flt_real *flt_particles_factor(const flt_particles *p, size_t i, size_t pa
 
 void flt_particles_finish(flt_particles *p, size_t i) {
     if (p->sum != NULL && p->parts[i] > 1) memcpy(p->sum + i * p->n, slot(p, i, 0), p->n * sizeof *p->sum);
+}
+
+void flt_particles_rewind(flt_particles *p, size_t i) {
+    p->place[i] = p->place_before[i];
+    if (p->sum_before != NULL) memcpy(p->sum + i * p->n, p->sum_before + i * p->n, p->n * sizeof *p->sum);
 }

@@ -30,6 +30,8 @@ typedef struct flt_particles {
     flt_part *part;   // [P, K]
     flt_real *eps;    // [P, slots, n], scaled by sigma
     flt_real *sum;    // [P, n], perturbations of the episode so far; NULL unless the estimator accumulates
+    flt_place *place_before; // `place` and `sum` where the window began
+    flt_real *sum_before;    // NULL unless both are needed: sums, and a checkpoint to stop into
 } flt_particles;
 
 flt_err flt_particles_create(const flt_meta_config *c, const flt_estimator_kind *kind, size_t n, flt_particles *out);
@@ -43,5 +45,7 @@ const flt_real *flt_particles_eps(const flt_particles *p, size_t i, size_t part)
 const flt_real *flt_particles_factor(const flt_particles *p, size_t i, size_t part);
 // After the gradient is formed: a reset inside the window leaves its perturbation alone in the sum.
 void flt_particles_finish(flt_particles *p, size_t i);
+// Instead of it: back to where the window of particle i began.
+void flt_particles_rewind(flt_particles *p, size_t i);
 
 #endif

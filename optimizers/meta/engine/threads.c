@@ -17,6 +17,8 @@ typedef struct threads {
     uint64_t seed;
     bool log_loss;
     flt_arms *arms;
+    flt_arms before;  // the arms at the window's beginning, where they may be needed
+    bool *kept;       // [arms here]: `before` holds it; NULL where nothing is kept
     flt_inner *inner; // [count, tasks]
     flt_real *theta;  // [count, n]
 } threads;
@@ -33,11 +35,25 @@ static double meta_loss(const flt_objective *o, bool log_loss, double loss) {
     return log(1e-6 + fmax(excess, 0.0) / o->normaliser);
 }
 
+static bool stopping(flt_watch *watch) {
+    if (omp_get_thread_num() == 0 && flt_sink_stopped(watch->sink))
+        atomic_store_explicit(&watch->stop, true, memory_order_relaxed);
+    return atomic_load_explicit(&watch->stop, memory_order_relaxed);
+}
+
+typedef struct task { // what all arms of a window share
+    const flt_real *theta;
+    const flt_particles *p;
+    flt_watch *watch;
+    flt_outcome *out;
+} task;
+
 // Runs one part; a loss that is not finite freezes the arm until its next reset, and counts as clip_loss as larger ones do.
-static double run_part(const threads *s, flt_inner *inner, flt_arm arm, uint64_t seed, const flt_part *part, uint64_t *clipped) {
+static double run_part(const threads *s, flt_inner *inner, flt_arm arm, uint64_t seed, const flt_part *part, flt_watch *watch,
+                       uint64_t *clipped) {
     const flt_objective *o = inner->objective;
     double sum = 0.0;
-    for (size_t i = 0; i < part->steps; i++) {
+    for (size_t i = 0; i < part->steps && !stopping(watch); i++) {
         const double loss = *arm.dead ? NAN : flt_inner_step(inner, seed, part->t + i, false, arm.param, arm.state);
         if (!isfinite(loss)) *arm.dead = true;
         const bool clip = *arm.dead || loss > o->clip_loss;
@@ -51,18 +67,19 @@ static void perturb(size_t n, flt_real sign, const flt_real *theta, const flt_re
     for (size_t j = 0; j < n; j++) out[j] = theta[j] + sign * eps[j];
 }
 
-static void run_arm(const threads *s, size_t i, size_t a, const flt_real *theta, const flt_particles *p, flt_outcome *out) {
+static void run_arm(const threads *s, size_t i, size_t a, const task *w) {
     const size_t id = (size_t)omp_get_thread_num();
+    const flt_particles *p = w->p;
     flt_inner *inner = &s->inner[id * s->tasks + i % s->tasks];
     flt_real *own = s->theta + id * s->n;
     const flt_arm arm = flt_arms_at(s->arms, i, a);
     const flt_real *bound = NULL;
-    out->clipped[2 * i + a] = 0;
+    w->out->clipped[2 * i + a] = 0;
     for (size_t k = 0; k < p->parts[i]; k++) {
         const flt_part *part = &p->part[i * p->most_parts + k];
         const flt_real *eps = flt_particles_eps(p, i, k);
         if (eps != bound) {
-            perturb(s->n, a == 0 ? 1 : -1, theta, eps, own);
+            perturb(s->n, a == 0 ? 1 : -1, w->theta, eps, own);
             flt_optimizer_bind(inner->optimizer, own);
             bound = eps;
         }
@@ -71,21 +88,43 @@ static void run_arm(const threads *s, size_t i, size_t a, const flt_real *theta,
             flt_inner_begin(inner, seed, arm.param, arm.state);
             *arm.dead = false;
         }
-        out->loss[(2 * i + a) * p->most_parts + k] = run_part(s, inner, arm, seed, part, &out->clipped[2 * i + a]);
+        w->out->loss[(2 * i + a) * p->most_parts + k] =
+            run_part(s, inner, arm, seed, part, w->watch, &w->out->clipped[2 * i + a]);
     }
 }
 
+static void run_one(threads *s, size_t u, const task *w) {
+    const size_t number = s->arms->first + u;
+    if (stopping(w->watch)) return;
+    if (s->kept != NULL) {
+        flt_arms_copy(s->arms, &s->before, number);
+        s->kept[u] = true;
+    }
+    run_arm(s, number / 2, number % 2, w);
+}
+
 // Both arms of a particle go to one thread where there are enough of them: its objective may keep what belongs to their seed.
-static void window(void *self, const flt_real *theta, const flt_particles *p, flt_outcome *out) {
-    const threads *s = self;
-    const int chunk = p->count >= 4 * (size_t)s->count ? 2 : 1;
+static flt_err window(void *self, const flt_real *theta, const flt_particles *p, flt_watch *watch, flt_outcome *out) {
+    threads *s = self;
+    const task w = {theta, p, watch, out};
+    const size_t count = s->arms->count;
+    const int chunk = count >= 8 * (size_t)s->count ? 2 : 1;
+    if (s->kept != NULL) memset(s->kept, 0, count * sizeof *s->kept);
+    (void)stopping(watch); // this thread may come too late for any arm
 #pragma omp parallel num_threads(s->count)
     {
         const unsigned saved = flt_num_ftz();
 #pragma omp for schedule(dynamic, chunk)
-        for (size_t u = 0; u < 2 * p->count; u++) run_arm(s, u / 2, u % 2, theta, p, out);
+        for (size_t u = 0; u < count; u++) run_one(s, u, &w);
         flt_num_ftz_restore(saved);
     }
+    return atomic_load(&watch->stop) ? flt_fail(FLTE_INTERRUPTED, "meta-training", "stopped within a window") : FLTE_OK;
+}
+
+static void rewind_window(void *self) {
+    threads *s = self;
+    for (size_t u = 0; s->kept != NULL && u < s->arms->count; u++)
+        if (s->kept[u]) flt_arms_copy(&s->before, s->arms, s->arms->first + u);
 }
 
 static void destroy(void *self) {
@@ -94,6 +133,8 @@ static void destroy(void *self) {
     for (size_t i = 0; s->inner != NULL && i < (size_t)s->count * s->tasks; i++) flt_inner_destroy(&s->inner[i]);
     flt_free(s->inner);
     flt_free(s->theta);
+    flt_free(s->kept);
+    flt_arms_destroy(&s->before);
     flt_free(s);
 }
 
@@ -113,12 +154,17 @@ static flt_err allocate(threads *s) {
     return flt_alloc((size_t)s->count, s->n * sizeof *s->theta, &s->theta);
 }
 
+static flt_err keep(threads *s) {
+    FLTX_TRY(flt_alloc(s->arms->count, sizeof *s->kept, &s->kept));
+    return flt_arms_like(s->arms, s->arms->first, s->arms->count, &s->before);
+}
+
 flt_err flt_threads_create(const flt_meta_config *c, const flt_weights *w, flt_arms *arms, flt_workers *out) {
     threads *s = NULL;
     *out = (flt_workers){0};
     flt_num_init();
     FLTX_TRY(flt_alloc(1, sizeof *s, &s));
-    const size_t most = 2 * c->particles;
+    const size_t most = arms->count > 0 ? arms->count : 1;
     const int wanted = flt_num_threads(flt_threads_wanted(c));
     s->count = (size_t)wanted < most ? wanted : (int)most;
     s->tasks = c->n_tasks;
@@ -128,10 +174,11 @@ flt_err flt_threads_create(const flt_meta_config *c, const flt_weights *w, flt_a
     s->arms = arms;
     flt_err err = allocate(s);
     if (err == FLTE_OK) err = make_inner(s, c, w);
+    if (err == FLTE_OK && c->checkpoint != NULL) err = keep(s);
     if (err != FLTE_OK) {
         destroy(s);
         return err;
     }
-    *out = (flt_workers){.self = s, .window = window, .destroy = destroy};
+    *out = (flt_workers){.self = s, .window = window, .rewind = rewind_window, .destroy = destroy};
     return FLTE_OK;
 }

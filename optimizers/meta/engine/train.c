@@ -39,6 +39,9 @@ static flt_err check_sizes(const flt_meta_config *c) {
     if (c->unroll_min == 0 || c->unroll_min > c->unroll_max)
         return flt_fail(FLTE_RANGE, who, "unrolls of %zu to %zu steps; allowed: 1 <= shortest <= longest", c->unroll_min,
                         c->unroll_max);
+    if ((size_t)flt_ranks_count(c->ranks) > 2 * c->particles)
+        return flt_fail(FLTE_RANGE, who, "%d ranks for the %zu arms of %zu particles; start fewer, or give more particles",
+                        flt_ranks_count(c->ranks), 2 * c->particles, c->particles);
     if (c->particles > UINT32_MAX || c->window > UINT32_MAX || c->unroll_max > UINT32_MAX)
         return flt_fail(FLTE_RANGE, who, "particles, window and unrolls are at most %" PRIu32, UINT32_MAX);
     return FLTE_OK;
@@ -78,6 +81,14 @@ static flt_err report_tasks(const flt_outer *o, const flt_sink *sink) {
     return FLTE_OK;
 }
 
+static flt_err report_traffic(const flt_outer *o, const flt_sink *sink) {
+    const flt_traffic *t = o->workers.traffic;
+    if (t == NULL) return FLTE_OK;
+    FLTX_TRY(flt_sink_metric(sink, "exchange_bytes", o->counts.steps, t->bytes));
+    FLTX_TRY(flt_sink_metric(sink, "wait_share", o->counts.steps, t->waiting));
+    return flt_sink_metric(sink, "slowest_rank", o->counts.steps, t->slowest);
+}
+
 static flt_err report_step(const flt_outer *o, const flt_sink *sink, double seconds) {
     const uint64_t step = o->counts.steps;
     const double inner = 2.0 * (double)o->particles.count * (double)o->particles.window;
@@ -88,50 +99,85 @@ static flt_err report_step(const flt_outer *o, const flt_sink *sink, double seco
     FLTX_TRY(flt_sink_metric(sink, "update_norm", step, o->update_norm));
     FLTX_TRY(flt_sink_metric(sink, "clipped", step, (double)o->clipped));
     FLTX_TRY(flt_sink_metric(sink, "inner_steps_per_s", step, inner / seconds));
+    FLTX_TRY(report_traffic(o, sink));
     snprintf(status, sizeof status, "step %" PRIu64 "/%" PRIu64 " meta-loss %.4g", step, o->config->outer_steps, o->loss);
     flt_sink_progress(sink, (double)step / (double)o->config->outer_steps, status);
     return FLTE_OK;
 }
 
-static flt_err stopped(flt_outer *o) {
-    const flt_meta_config *c = o->config;
+// ---- one training run
+typedef struct run {
+    flt_outer o;
+    const flt_sink *sink;
+    uint64_t saved; // the step that the checkpoint holds
+    flt_err failed; // what the sink said of the last step, and its sentence
+    char sentence[1024];
+} run;
+
+static flt_err save(run *r) {
+    if (r->o.config->checkpoint == NULL) return FLTE_OK;
+    FLTX_TRY(flt_checkpoint_save(&r->o, r->o.config->checkpoint));
+    r->saved = r->o.counts.steps;
+    return FLTE_OK;
+}
+
+// A rank that is gone leaves what was saved last.
+static flt_err abandoned(const run *r, flt_err err) {
+    const flt_meta_config *c = r->o.config;
+    (void)flt_context(err, "outer step %" PRIu64 " of %" PRIu64 " was the last complete one", r->o.counts.steps, c->outer_steps);
+    return c->checkpoint == NULL ? err : flt_context(err, "resume from %s, of step %" PRIu64, c->checkpoint, r->saved);
+}
+
+static flt_err sink_failure(const run *r) {
+    return r->failed == FLTE_OK ? FLTE_OK : flt_error_restore(r->failed, r->sentence);
+}
+
+// After a wish to stop, of the user or of a sink that failed: either ends the run with a checkpoint.
+static flt_err stop(run *r) {
+    const flt_meta_config *c = r->o.config;
+    const flt_err saved = save(r);
+    FLTX_TRY(flt_ranks_agree(c->ranks, sink_failure(r)));
+    FLTX_TRY(saved);
     if (c->checkpoint == NULL)
         return flt_fail(FLTE_INTERRUPTED, who, "stopped at outer step %" PRIu64 " of %" PRIu64 "; no checkpoint was asked for",
-                        o->counts.steps, c->outer_steps);
-    FLTX_TRY(flt_checkpoint_save(o, c->checkpoint));
-    return flt_fail(FLTE_INTERRUPTED, who, "stopped at outer step %" PRIu64 " of %" PRIu64 "; resume from %s", o->counts.steps,
+                        r->o.counts.steps, c->outer_steps);
+    return flt_fail(FLTE_INTERRUPTED, who, "stopped at outer step %" PRIu64 " of %" PRIu64 "; resume from %s", r->o.counts.steps,
                     c->outer_steps, c->checkpoint);
 }
 
-// A sink that fails ends the run, but not without a checkpoint.
-static flt_err turn(flt_outer *o, const flt_sink *sink) {
+// One outer step. A sink that failed stops the next window, on all ranks.
+static flt_err turn(run *r) {
     const double start = now();
-    flt_outer_gradient(o);
-    flt_outer_update(o);
-    const flt_err err = report_step(o, sink, now() - start);
-    if (err != FLTE_OK && o->config->checkpoint != NULL) (void)flt_checkpoint_save(o, o->config->checkpoint);
-    return err;
+    FLTX_TRY(flt_outer_gradient(&r->o));
+    flt_outer_update(&r->o);
+    r->failed = report_step(&r->o, r->sink, now() - start);
+    if (r->failed == FLTE_OK) return FLTE_OK;
+    snprintf(r->sentence, sizeof r->sentence, "%s", flt_error());
+    atomic_store(&r->o.watch.stop, true);
+    return FLTE_OK;
 }
 
 // The state that training starts from is saved first: a place that cannot be written is told before hours of work, and a run that
 // is killed early can be resumed as well.
-static flt_err begin(flt_outer *o) {
-    const char *path = o->config->checkpoint;
-    if (o->config->resume) return flt_checkpoint_load(o, path);
-    return path == NULL ? FLTE_OK : flt_checkpoint_save(o, path);
+static flt_err begin(run *r) {
+    if (!r->o.config->resume) return save(r);
+    FLTX_TRY(flt_checkpoint_load(&r->o, r->o.config->checkpoint));
+    r->saved = r->o.counts.steps;
+    return FLTE_OK;
 }
 
-static flt_err loop(flt_outer *o, const flt_sink *sink) {
-    const flt_meta_config *c = o->config;
-    uint64_t saved = o->counts.steps; // the step that the file holds
-    while (o->counts.steps < c->outer_steps) {
-        if (flt_sink_stopped(sink)) return stopped(o);
-        FLTX_TRY(turn(o, sink));
-        if (c->checkpoint == NULL || c->checkpoint_every == 0 || o->counts.steps % c->checkpoint_every != 0) continue;
-        FLTX_TRY(flt_checkpoint_save(o, c->checkpoint));
-        saved = o->counts.steps;
+static flt_err loop(run *r) {
+    const flt_meta_config *c = r->o.config;
+    const flt_outer_counts *at = &r->o.counts;
+    while (at->steps < c->outer_steps) {
+        const flt_err err = turn(r);
+        if (err == FLTE_INTERRUPTED) return stop(r);
+        FLTX_TRY(err);
+        if (c->checkpoint_every > 0 && at->steps % c->checkpoint_every == 0) FLTX_TRY(save(r));
     }
-    return c->checkpoint == NULL || saved == o->counts.steps ? FLTE_OK : flt_checkpoint_save(o, c->checkpoint);
+    const flt_err saved = r->saved == at->steps ? FLTE_OK : save(r);
+    FLTX_TRY(flt_ranks_agree(c->ranks, sink_failure(r)));
+    return saved;
 }
 
 static void summarise(const flt_outer *o, double seconds, flt_meta_report *out) {
@@ -146,13 +192,15 @@ static void summarise(const flt_outer *o, double seconds, flt_meta_report *out) 
 flt_err flt_meta_train(const flt_meta_config *c, flt_weights *w, const flt_sink *sink, flt_meta_report *out) {
     const flt_estimator_kind *kind = NULL;
     const double start = now();
-    flt_outer o = {0};
+    run r = {.sink = sink};
     FLTX_TRY(check(c, w));
     FLTX_TRY(flt_estimator_find(c->estimator, &kind));
-    flt_err err = flt_outer_create(c, kind, w, &o);
-    if (err == FLTE_OK) err = begin(&o);
-    if (err == FLTE_OK) err = loop(&o, sink);
-    if (out != NULL) summarise(&o, now() - start, out);
-    flt_outer_destroy(&o);
+    flt_err err = flt_ranks_agree(c->ranks, flt_outer_create(c, kind, w, &r.o));
+    r.o.watch.sink = sink;
+    if (err == FLTE_OK) err = begin(&r);
+    if (err == FLTE_OK) err = loop(&r);
+    if (err != FLTE_OK && c->ranks != NULL && c->ranks->state->broken) err = abandoned(&r, err);
+    if (out != NULL) summarise(&r.o, now() - start, out);
+    flt_outer_destroy(&r.o);
     return err;
 }
