@@ -79,22 +79,22 @@ flt_err flt_oracle_fourier(const flt_oracle_job *job) {
 
 // ---- fftnet
 
-// One frequency of one column through filter and threshold, and its part of the inverse.
-static void add_frequency(const flt_problem *p, const flt_real *x, size_t c, size_t k, long double filter, long double bias,
-                          long double *out) {
+// One frequency of one column through filter and threshold, and its part of the inverse. turn [4N] = cos(2 pi i / 4N)
+static void add_frequency(const flt_problem *p, const long double *turn, const flt_real *x, size_t c, size_t k,
+                          long double filter, long double bias, long double *out) {
     const size_t N = p->N, d = p->d;
     const long double root = sqrtl((long double)N);
     long double re = 0.0L, im = 0.0L;
     for (size_t n = 0; n < N; n++) {
-        const long double angle = TWO_PI_L * (long double)(k * n % N) / (long double)N;
-        re += (long double)x[n * d + c] * cosl(angle) * filter / root;
-        im -= (long double)x[n * d + c] * sinl(angle) * filter / root;
+        const size_t cosine = 4 * k * n % (4 * N), sine = (cosine + 3 * N) % (4 * N); // a quarter turn behind
+        re += (long double)x[n * d + c] * turn[cosine] * filter / root;
+        im -= (long double)x[n * d + c] * turn[sine] * filter / root;
     }
     const long double size = hypotl(re, im), eps = 1e-3L, factor = fmaxl(size + bias, 0.0L) / fmaxl(size, eps);
     const long double twice = k == 0 || 2 * k == N ? 1.0L : 2.0L;
     for (size_t n = 0; n < N; n++) {
-        const long double angle = TWO_PI_L * (long double)(k * n % N) / (long double)N;
-        out[n * d + c] += twice * factor * (re * cosl(angle) - im * sinl(angle)) / root;
+        const size_t cosine = 4 * k * n % (4 * N), sine = (cosine + 3 * N) % (4 * N);
+        out[n * d + c] += twice * factor * (re * turn[cosine] - im * turn[sine]) / root;
     }
 }
 
@@ -126,7 +126,8 @@ static long double modulation_of(const flt_oracle_job *job, const long double *h
 }
 
 // out [H, N, d] of a sequence
-static void mix_heads(const flt_oracle_job *job, const flt_real *x, const long double *hidden, long double *out) {
+static void mix_heads(const flt_oracle_job *job, const long double *turn, const flt_real *x, const long double *hidden,
+                      long double *out) {
     const flt_problem *p = job->p;
     const size_t head = p->N * p->d;
     size_t dim[1];
@@ -136,7 +137,8 @@ static void mix_heads(const flt_oracle_job *job, const flt_real *x, const long d
                      *bias = flt_oracle_draw(job->plan, "bias", 1, h, dim);
         for (size_t k = 0; k <= p->N / 2; k++) {
             const long double filter = (long double)base[k] + modulation_of(job, hidden, h, k);
-            for (size_t c = 0; c < p->d; c++) add_frequency(p, x + h * head, c, k, filter, (long double)bias[k], out + h * head);
+            for (size_t c = 0; c < p->d; c++)
+                add_frequency(p, turn, x + h * head, c, k, filter, (long double)bias[k], out + h * head);
         }
     }
 }
@@ -169,10 +171,11 @@ flt_err flt_oracle_fftnet(const flt_oracle_job *job) {
     const flt_real *x = job->q - job->h * head; // the first head of this sequence
     long double *out = NULL;
     size_t dim[2];
-    FLTX_TRY(flt_alloc(p->H * (head + p->d), sizeof *out, &out));
-    long double *hidden = out + p->H * head;
+    FLTX_TRY(flt_alloc(p->H * (head + p->d) + 4 * p->N, sizeof *out, &out));
+    long double *hidden = out + p->H * head, *turn = hidden + p->H * p->d;
+    fill_cosines(4 * p->N, turn);
     if (flt_oracle_draw(job->plan, "w0", 2, 0, dim) != NULL) find_hidden(job, x, hidden);
-    mix_heads(job, x, hidden, out);
+    mix_heads(job, turn, x, hidden, out);
     for (size_t n = 0; n < p->N && flt_oracle_draw(job->plan, "gain", 1, 0, dim) != NULL; n++) norm_token(job, x, n, out);
     for (size_t i = 0; i < head; i++) job->out[i] = out[job->h * head + i];
     flt_free(out);
