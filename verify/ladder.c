@@ -21,6 +21,7 @@ enum { MAX_SEEDS = 64, WIDTH = 16 };
 typedef struct cell {
     size_t n, m, r;
     uint64_t seed;
+    const char *encoding; // NULL: a mixture on random positions, where the mechanism takes any
     double total, mask, kernel, seconds, seconds_exact;
     size_t bytes, bytes_exact;
 } cell;
@@ -111,6 +112,18 @@ static void kernel_logits(const flt_problem *p, scratch *s, long double *x) {
     }
 }
 
+// bias [N, N] += f of the problem's encoding.
+static flt_err add_encoding(const flt_problem *p, long double *bias) {
+    double *lags = NULL;
+    if (p->encoding == NULL) return flt_oracle_mixture(p, bias), FLTE_OK;
+    FLTX_TRY(flt_alloc(2 * p->N - 1, sizeof *lags, &lags));
+    flt_encoding_case_lags(p->encoding, p->N, lags);
+    for (size_t i = 0; i < p->N; i++)
+        for (size_t j = 0; j < p->N; j++) bias[i * p->N + j] += (long double)lags[i + p->N - 1 - j];
+    flt_free(lags);
+    return FLTE_OK;
+}
+
 // The three errors; out of the plan under test is in p->out.
 static flt_err errors(const flt_problem *p, const flt_attention *plan, bool encoded, scratch *s, cell *c) {
     const size_t nn = p->N * p->N, out = p->N * p->dv;
@@ -119,7 +132,7 @@ static flt_err errors(const flt_problem *p, const flt_attention *plan, bool enco
     const double *rho = flt_oracle_draw(plan, "rho", 1, 0, freq + 1);
     if (omega == NULL) return flt_fail(FLTE_INTERNAL, "ladder", "%s reports no omega", flt_attention_kind_of(plan)->kind.name);
     flt_oracle_logits(p, p->q, p->k, s->logits);
-    if (encoded) flt_oracle_mixture(p, s->bias);
+    if (encoded) FLTX_TRY(add_encoding(p, s->bias));
     for (size_t i = 0; i < nn; i++) s->mask[i] = s->logits[i] + s->bias[i];
     flt_oracle_rows(p, s->mask, p->v, s->want);
     for (size_t i = 0; i < out; i++) s->got[i] = (long double)p->out[i];
@@ -142,7 +155,9 @@ static flt_err errors(const flt_problem *p, const flt_attention *plan, bool enco
 
 static flt_err record(flt_check_context *ctx, const flt_attention_kind *kind, bool encoded, const cell *c) {
     const flt_field fields[] = {flt_text_field("mechanism", kind->kind.name),
-                                flt_text_field("encoding", encoded ? "gaussian_mixture" : "none"),
+                                flt_text_field("encoding", !encoded              ? "none"
+                                                           : c->encoding == NULL ? "gaussian_mixture"
+                                                                                 : c->encoding),
                                 flt_num_field("n", (double)c->n),
                                 flt_num_field("d", WIDTH),
                                 flt_num_field("m", (double)c->m),
@@ -170,16 +185,10 @@ static flt_err time_exact(const flt_problem *p, cell *c) {
     return FLTE_OK;
 }
 
-static flt_err measure(flt_check_context *ctx, const flt_attention_kind *kind, cell *c) {
+static flt_err compare(flt_check_context *ctx, const flt_attention_kind *kind, flt_problem *p, flt_attention *plan, cell *c) {
     const bool encoded = (kind->kind.caps & FLTX_ATT_RPE) != 0;
-    const flt_problem shape = {
-        .B = 1, .H = 1, .N = c->n, .d = WIDTH, .dv = WIDTH, .l = 1, .m = c->m, .r = c->r, .scale = 0.5, .seed = c->seed};
-    flt_problem *p = NULL;
-    flt_attention *plan = NULL;
     scratch s = {0};
-    FLTX_TRY(flt_problem_create(&shape, &p));
-    flt_err err = flt_problem_plan(p, kind, 1, 0, NULL, &plan);
-    if (err == FLTE_OK) err = time_exact(p, c);
+    flt_err err = time_exact(p, c);
     if (err == FLTE_OK) err = allocate(p, &s);
     if (err == FLTE_OK) {
         c->seconds = time_forward(p, plan);
@@ -188,8 +197,24 @@ static flt_err measure(flt_check_context *ctx, const flt_attention_kind *kind, c
     }
     if (err == FLTE_OK) err = record(ctx, kind, encoded, c);
     release(&s);
+    return err;
+}
+
+static flt_err measure(flt_check_context *ctx, const flt_attention_kind *kind, cell *c) {
+    flt_problem shape = {
+        .B = 1, .H = 1, .N = c->n, .d = WIDTH, .dv = WIDTH, .l = 1, .m = c->m, .r = c->r, .scale = 0.5, .seed = c->seed};
+    flt_encoding_case *encoding = NULL;
+    flt_problem *p = NULL;
+    flt_attention *plan = NULL;
+    flt_err err = c->encoding == NULL ? FLTE_OK : flt_encoding_case_create(c->encoding, c->n, &encoding);
+    shape.encoding = encoding;
+    shape.plain = (kind->kind.caps & FLTX_ATT_RPE) == 0;
+    if (err == FLTE_OK) err = flt_problem_create(&shape, &p);
+    if (err == FLTE_OK) err = flt_problem_plan(p, kind, 1, 0, NULL, &plan);
+    if (err == FLTE_OK) err = compare(ctx, kind, p, plan, c);
     flt_attention_destroy(plan);
     flt_problem_destroy(p);
+    flt_encoding_case_destroy(encoding);
     return err;
 }
 
@@ -227,8 +252,8 @@ typedef struct grid {
 
 static grid grid_of(const flt_verify_config *c) {
     static const size_t quick_n[] = {64, 192}, quick_m[] = {32, 256}, quick_r[] = {8, 64};
-    static const size_t full_n[] = {64, 128, 256, 512}, full_m[] = {16, 64, 256, 1024}, full_r[] = {8, 32, 128};
-    grid g = c->full ? (grid){4, 4, 3, 8, full_n, full_m, full_r} : (grid){2, 2, 2, 3, quick_n, quick_m, quick_r};
+    static const size_t full_n[] = {64, 128, 256}, full_m[] = {16, 64, 256, 1024}, full_r[] = {8, 32, 128};
+    grid g = c->full ? (grid){3, 4, 3, 5, full_n, full_m, full_r} : (grid){2, 2, 2, 3, quick_n, quick_m, quick_r};
     if (c->n_n > 0) g.n_n = c->n_n, g.n = c->n;
     if (c->n_m > 0) g.n_m = c->n_m, g.m = c->m;
     if (c->n_r > 0) g.n_r = c->n_r, g.r = c->r;
@@ -244,7 +269,7 @@ static flt_err claim_finite(flt_check_context *ctx, const flt_attention_kind *ki
     return flt_check_claim(ctx, kind->kind.name, label, isfinite(sum) != 0, sum);
 }
 
-static flt_err on_mechanism(flt_check_context *ctx, const flt_attention_kind *kind) {
+static flt_err on_cells(flt_check_context *ctx, const flt_attention_kind *kind, const char *encoding) {
     const grid g = grid_of(ctx->config);
     const bool encoded = (kind->kind.caps & FLTX_ATT_RPE) != 0;
     for (size_t a = 0; a < g.n_n; a++) {
@@ -252,12 +277,31 @@ static flt_err on_mechanism(flt_check_context *ctx, const flt_attention_kind *ki
         for (size_t b = 0; b < g.n_m; b++) {
             for (size_t e = 0; e < (encoded ? g.n_r : 1); e++) {
                 if (flt_sink_stopped(ctx->sink)) return flt_fail(FLTE_INTERRUPTED, "ladder", "stopped on request");
-                const cell c = {.n = g.n[a], .m = g.m[b], .r = encoded ? g.r[e] : 0};
+                const cell c = {.n = g.n[a], .m = g.m[b], .r = encoded ? g.r[e] : 0, .encoding = encoding};
                 FLTX_TRY(medians(ctx, kind, c, g.seeds, &middle));
                 FLTX_TRY(claim_finite(ctx, kind, &middle));
             }
         }
     }
+    return FLTE_OK;
+}
+
+// An encoding that the mechanism cannot use, having no spectrum, is left out with a record.
+static flt_err with_encoding(flt_check_context *ctx, const flt_attention_kind *kind, const char *encoding) {
+    char text[256];
+    const flt_err err = on_cells(ctx, kind, encoding);
+    if (err != FLTE_UNSUPPORTED) return err;
+    snprintf(text, sizeof text, "ladder: %s on %s left out: %.150s", kind->kind.name, encoding, flt_error());
+    flt_error_clear();
+    const flt_field fields[] = {flt_text_field("level", "info"), flt_text_field("message", text)};
+    return flt_sink_record(ctx->sink, "event", 2, fields);
+}
+
+static flt_err on_mechanism(flt_check_context *ctx, const flt_attention_kind *kind) {
+    const bool encoded = (kind->kind.caps & FLTX_ATT_RPE) != 0;
+    const flt_verify_config *c = ctx->config;
+    if (!encoded || c->n_encodings == 0) return on_cells(ctx, kind, NULL);
+    for (size_t i = 0; i < c->n_encodings; i++) FLTX_TRY(with_encoding(ctx, kind, c->encodings[i]));
     return FLTE_OK;
 }
 

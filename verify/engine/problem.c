@@ -142,9 +142,12 @@ bool flt_problem_selected(const flt_verify_config *c, const char *name) {
 
 flt_err flt_each_mechanism(flt_check_context *c, unsigned caps, flt_mechanism_body body) {
     const flt_registry *r = flt_attention_registry();
+    char status[96];
     for (size_t i = 0; r->kinds[i] != NULL; i++) {
         if ((r->kinds[i]->caps & caps) != caps || !flt_problem_selected(c->config, r->kinds[i]->name)) continue;
         if (flt_sink_stopped(c->sink)) return flt_fail(FLTE_INTERRUPTED, "verify", "stopped on request");
+        snprintf(status, sizeof status, "%s: %s", c->check, r->kinds[i]->name);
+        flt_sink_progress(c->sink, c->from + c->part * (double)i / (double)flt_registry_count(r), status);
         FLTX_TRY(body(c, (const flt_attention_kind *)r->kinds[i]));
     }
     return FLTE_OK;

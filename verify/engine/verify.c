@@ -2,6 +2,8 @@
 // Runs the selected checks and judges their cases.
 #include "flt/verify.h"
 
+#include "flt/rpe.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -27,11 +29,16 @@ static const char *count_verdict(flt_check_context *c, flt_verdict verdict) {
     return names[verdict];
 }
 
-static flt_err report(flt_check_context *c, const char *mechanism, const char *label, double value, flt_verdict verdict) {
-    const flt_field fields[] = {flt_text_field("mechanism", mechanism), flt_text_field("check", c->check),
-                                flt_text_field("label", label), flt_num_field("ratio", value),
-                                flt_text_field("verdict", count_verdict(c, verdict))};
-    return flt_sink_record(c->sink, "check", sizeof fields / sizeof *fields, fields);
+// A claim has its number as `value` besides, which tells it from a ratio.
+static flt_err report(flt_check_context *c, const char *mechanism, const char *label, double value, flt_verdict verdict,
+                      bool claim) {
+    const flt_field fields[] = {flt_text_field("mechanism", mechanism),
+                                flt_text_field("check", c->check),
+                                flt_text_field("label", label),
+                                flt_num_field("ratio", value),
+                                flt_text_field("verdict", count_verdict(c, verdict)),
+                                flt_num_field("value", value)};
+    return flt_sink_record(c->sink, "check", claim ? 6 : 5, fields);
 }
 
 flt_err flt_check_statistic(flt_check_context *c, const char *mechanism, const char *label, const flt_statistic *s) {
@@ -39,7 +46,9 @@ flt_err flt_check_statistic(flt_check_context *c, const char *mechanism, const c
                                 flt_text_field("check", c->check),
                                 flt_text_field("label", label),
                                 flt_num_field("ratio", s->value),
-                                flt_text_field("verdict", count_verdict(c, s->holds ? FLTX_PASS : FLTX_FAIL)),
+                                flt_text_field("verdict", count_verdict(c, s->holds     ? FLTX_PASS
+                                                                           : s->lenient ? FLTX_MARGINAL
+                                                                                        : FLTX_FAIL)),
                                 flt_num_field("value", s->value),
                                 flt_num_field("threshold", s->threshold),
                                 flt_text_field("detail", s->detail)};
@@ -48,11 +57,11 @@ flt_err flt_check_statistic(flt_check_context *c, const char *mechanism, const c
 
 flt_err flt_check_case(flt_check_context *c, const char *mechanism, const char *label, double ratio) {
     if (!(ratio <= c->report->worst_ratio)) c->report->worst_ratio = ratio;
-    return report(c, mechanism, label, ratio, flt_judge(ratio));
+    return report(c, mechanism, label, ratio, flt_judge(ratio), false);
 }
 
 flt_err flt_check_claim(flt_check_context *c, const char *mechanism, const char *label, bool holds, double value) {
-    return report(c, mechanism, label, value, holds ? FLTX_PASS : FLTX_FAIL);
+    return report(c, mechanism, label, value, holds ? FLTX_PASS : FLTX_FAIL, true);
 }
 
 static bool selected(const flt_verify_config *c, const flt_kind *kind) {
@@ -65,20 +74,37 @@ static flt_err check_names(const flt_verify_config *c) {
     const flt_kind *kind = NULL;
     for (size_t i = 0; i < c->n_mechanisms; i++) FLTX_TRY(flt_registry_find(flt_attention_registry(), c->mechanisms[i], &kind));
     for (size_t i = 0; i < c->n_checks; i++) FLTX_TRY(flt_registry_find(flt_check_registry(), c->checks[i], &kind));
+    for (size_t i = 0; i < c->n_encodings; i++) FLTX_TRY(flt_registry_find(flt_rpe_registry(), c->encodings[i], &kind));
     return FLTE_OK;
+}
+
+// Seconds that a check takes, roughly, so that the time that is left can be told.
+static double weight_of(const flt_verify_config *c, const flt_kind *kind) {
+    static const struct {
+        const char *name;
+        double quick, full;
+    } known[] = {{"ladder", 2, 60},   {"gradient", 2, 30},   {"scaling", 0, 20}, {"oracle", 2, 60}, {"decomposition", 0.5, 10},
+                 {"kernel", 0.5, 15}, {"batching", 0.5, 20}, {"slope", 0, 10},   {"mask", 0.5, 10}, {"template", 0.5, 10}};
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (strcmp(known[i].name, kind->name) == 0) return c->full ? known[i].full : known[i].quick;
+    return c->full ? 3.0 : 0.3;
 }
 
 flt_err flt_verify_run(const flt_verify_config *c, const flt_sink *sink, flt_verify_report *out) {
     const flt_registry *r = flt_check_registry();
     *out = (flt_verify_report){0};
     FLTX_TRY(check_names(c));
-    const size_t n = flt_registry_count(r);
-    for (size_t i = 0; i < n; i++) {
+    double all = 0.0, done = 0.0;
+    for (size_t i = 0; r->kinds[i] != NULL; i++) all += selected(c, r->kinds[i]) ? weight_of(c, r->kinds[i]) : 0.0;
+    for (size_t i = 0; r->kinds[i] != NULL; i++) {
         const flt_check_kind *kind = (const flt_check_kind *)r->kinds[i];
-        flt_check_context context = {.config = c, .sink = sink, .check = kind->kind.name, .report = out};
         if (!selected(c, &kind->kind)) continue;
-        flt_sink_progress(sink, (double)i / (double)n, kind->kind.name);
+        const double part = weight_of(c, &kind->kind) / all;
+        flt_check_context context = {
+            .config = c, .sink = sink, .check = kind->kind.name, .report = out, .from = done, .part = part};
+        flt_sink_progress(sink, done, kind->kind.name);
         FLTX_TRY(kind->run(&context));
+        done += part;
     }
     if (out->failed == 0) return FLTE_OK;
     return flt_fail(FLTE_CHECK, "verify", "%zu of %zu cases failed", out->failed, out->passed + out->marginal + out->failed);

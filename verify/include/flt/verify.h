@@ -37,6 +37,7 @@ typedef struct flt_check_context {
     const flt_sink *sink;
     const char *check;
     flt_verify_report *report;
+    double from, part; // of the whole run: where this check starts, how much of it this check is
 } flt_check_context;
 
 typedef struct flt_check_kind {
@@ -63,6 +64,7 @@ typedef struct flt_statistic {
     double value, threshold;
     const char *detail;
     bool holds;
+    bool lenient; // a miss is marginal, not a failure
 } flt_statistic;
 flt_err flt_check_statistic(flt_check_context *c, const char *mechanism, const char *label, const flt_statistic *s);
 
