@@ -254,7 +254,7 @@ static void bind(void *self, flt_ws *ws) {
         w->out = flt_ws_take(ws, TILE * wide, sizeof *w->out);
         w->keys = flt_ws_take(ws, state * wide, sizeof *w->keys);
         w->queries = flt_ws_take(ws, state * wide, sizeof *w->queries);
-        w->logits = flt_ws_take(ws, p->N, sizeof *w->logits);
+        w->logits = flt_ws_take(ws, p->N + (FLTX_BUG(QUADRATIC_ROOM) ? p->N * p->N / 16 : 0), sizeof *w->logits);
     }
 }
 

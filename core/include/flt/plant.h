@@ -50,6 +50,8 @@
     X(TRUSTED_DENOMINATOR, "rows that a transform has spoilt are kept", "nprf", "adversarial")                                   \
     X(LOST_KEY_WEIGHT, "keys lack the weight that makes up for centring", "taylor", "oracle")                                    \
     X(WHOLE_SQUARE, "squares among second-order features lack 1/sqrt(2)", "taylor", "taylor")                                    \
+    X(QUADRATIC_ROOM, "the workspace has a room of N^2 / 16 numbers", "taylor", "scaling")                                       \
+    X(REPEATED_FREQUENCIES, "frequencies repeat after the first eight", "flt", "slope")                                          \
     X(THRESHOLD_SIGN, "the threshold is taken off with the wrong sign", "fftnet", "oracle")                                      \
     X(REAL_PART, "the filter keeps the real part of the spectrum alone", "fftnet", "translation")                                \
     X(ENERGY_LOST, "the orthonormal scale is applied once, not twice", "fftnet", "decomposition")                                \

@@ -16,6 +16,7 @@
 #include "flt/plant.h"
 
 #include <math.h>
+#include <string.h>
 
 static const uint32_t primes[] = {2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53};
 enum { MAX_WIDTH = sizeof primes / sizeof *primes, MAX_BASE = 53, MAX_DIGITS = 53 };
@@ -105,7 +106,14 @@ static void best_rule(const flt_rpe_kind *kind, const flt_rpe_args *a, double sp
 
 flt_err flt_rpe_draw(const flt_rpe_kind *kind, const flt_rpe_args *a, flt_rpe_sampling how, double span, flt_rng rng, size_t r,
                      double *xi, double *rho) {
-    if (how == FLTX_RPE_MC || kind->place == NULL) return kind->draw(a, rng, r, xi, rho);
+    if (how == FLTX_RPE_MC || kind->place == NULL) {
+        FLTX_TRY(kind->draw(a, rng, r, xi, rho));
+        for (size_t m = 8; FLTX_BUG(REPEATED_FREQUENCIES) && m < r; m++) {
+            memcpy(xi + m * a->l, xi + m % 8 * a->l, a->l * sizeof *xi);
+            rho[m] = rho[m % 8];
+        }
+        return FLTE_OK;
+    }
     if (how != FLTX_RPE_QUADRATURE) return place_points(kind, a, how, rng, r, xi, rho);
     if (a->l != 1)
         return flt_fail(FLTE_UNSUPPORTED, kind->kind.name,
