@@ -41,7 +41,26 @@ static void row_text_free(row_text *r) {
     flt_free(r->names);
 }
 
+// As "%lld": a million rows are many numbers.
+static char *print_int(long long x, char *out) {
+    char digits[24];
+    size_t n = 0;
+    unsigned long long rest = x < 0 ? 0ULL - (unsigned long long)x : (unsigned long long)x;
+    do {
+        digits[n++] = (char)('0' + rest % 10);
+        rest /= 10;
+    } while (rest > 0);
+    if (x < 0) *out++ = '-';
+    while (n > 0) *out++ = digits[--n];
+    *out = 0;
+    return out;
+}
+
 static void print_real(double x, char *out) {
+    if (x == floor(x) && fabs(x) < 1e15 && (x != 0 || !signbit(x))) {
+        strcpy(print_int((long long)x, out), ".0");
+        return;
+    }
     if (isnan(x))
         snprintf(out, NUMBER, "nan");
     else if (isinf(x))
@@ -76,7 +95,7 @@ static flt_err print_cell(sqlite3_stmt *st, int i, row_text *r) {
         return FLTE_OK;
     case SQLITE_INTEGER:
         r->types[i] = 'i';
-        snprintf(number, NUMBER, "%lld", (long long)sqlite3_column_int64(st, i));
+        print_int(sqlite3_column_int64(st, i), number);
         return FLTE_OK;
     case SQLITE_FLOAT:
         r->types[i] = 'r';

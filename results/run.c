@@ -176,11 +176,18 @@ flt_err flt_store_end(flt_store *s, const char *status, int exit_code, const cha
     FLTX_TRY(flt_store_check(s, "end", true));
     if (strcmp(status, "done") != 0 && strcmp(status, "failed") != 0 && strcmp(status, "interrupted") != 0)
         return flt_fail(FLTE_INTERNAL, "results", "end: status '%s'; it is done, failed or interrupted", status);
+    char lost[1024] = "";
     const flt_err err = flt_store_flush(s); // the status is written in any case
+    if (err != FLTE_OK) snprintf(lost, sizeof lost, "%s", flt_error());
+    if (err != FLTE_OK && strcmp(status, "done") == 0) { // a run that lost its last rows is not done
+        status = "failed";
+        exit_code = flt_err_status(err);
+        message = lost;
+    }
     flt_err end = durable(s, true);
     if (end == FLTE_OK) end = flt_db_begin(s->db, s->path);
     if (end == FLTE_OK) end = flt_db_commit(s->db, s->path, update_end(s, status, exit_code, message));
     (void)durable(s, false);
     s->run_id = 0;
-    return err == FLTE_OK ? end : err;
+    return err == FLTE_OK ? end : flt_fail(err, "results", "%s", strncmp(lost, "results: ", 9) == 0 ? lost + 9 : lost);
 }

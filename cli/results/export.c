@@ -30,7 +30,7 @@ static void json_text(FILE *to, const char *text) {
         else if (*p < 0x20)
             fprintf(to, "\\u%04x", *p);
         else
-            fputc(*p, to);
+            putc_unlocked(*p, to);
     }
     fputc('"', to);
 }
@@ -39,28 +39,32 @@ static void csv_text(FILE *to, const char *text) {
     const bool quote = strpbrk(text, ",\"\r\n") != NULL;
     if (quote) fputc('"', to);
     for (; *text != 0; text++) {
-        if (*text == '"') fputc('"', to);
-        fputc(*text, to);
+        if (*text == '"') putc_unlocked('"', to);
+        putc_unlocked(*text, to);
     }
     if (quote) fputc('"', to);
 }
 
-static void csv_line(FILE *to, size_t n, const char *const *cells) {
+// Cells of the types 't' and 'b' may need quotes.
+static void csv_line(FILE *to, size_t n, const char *const *cells, const char *types) {
     for (size_t i = 0; i < n; i++) {
-        if (i > 0) fputc(',', to);
-        if (cells[i] != NULL) csv_text(to, cells[i]);
+        if (i > 0) putc_unlocked(',', to);
+        if (cells[i] != NULL && (types == NULL || types[i] == 't'))
+            csv_text(to, cells[i]);
+        else if (cells[i] != NULL)
+            fputs_unlocked(cells[i], to);
     }
-    fputs("\r\n", to);
+    fputs_unlocked("\r\n", to);
 }
 
 static bool write_row(void *user, size_t n, const char *const *names, const char *const *values) {
     writer *w = user;
     const char *types = flt_store_types(w->store);
-    if (w->format == CSV && w->rows == 0) csv_line(w->to, n, names);
+    if (w->format == CSV && w->rows == 0) csv_line(w->to, n, names, NULL);
     if (w->format == JSON) fputs(w->rows == 0 ? "[\n  " : ",\n  ", w->to); // a refused table leaves no bracket
     w->rows++;
     if (w->format == CSV) {
-        csv_line(w->to, n, values);
+        csv_line(w->to, n, values, types);
         return ferror(w->to) == 0;
     }
     fputc('{', w->to);

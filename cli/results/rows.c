@@ -12,8 +12,7 @@ bool flt_collect(void *user, size_t n, const char *const *names, const char *con
     return c->err == FLTE_OK;
 }
 
-// The width of the terminal, 0 elsewhere.
-static size_t terminal_width(void) {
+size_t flt_terminal_width(void) {
     struct winsize size = {0};
     if (!isatty(STDOUT_FILENO) || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0) return 0;
     return size.ws_col;
@@ -22,7 +21,7 @@ static size_t terminal_width(void) {
 static flt_err print_table(const flt_sub_input *in, flt_table *t) {
     if (in->common.json) return flt_table_print(t, FLTX_TABLE_JSON, stdout);
     if (in->csv) return flt_table_print(t, FLTX_TABLE_CSV, stdout);
-    const size_t dropped = in->exact && !isatty(STDOUT_FILENO) ? 0 : flt_table_fit(t, terminal_width());
+    const size_t dropped = in->exact && !isatty(STDOUT_FILENO) ? 0 : flt_table_fit(t, flt_terminal_width());
     FLTX_TRY(flt_table_print(t, FLTX_TABLE_ALIGNED, stdout));
     if (dropped > 0 && !in->common.quiet)
         fprintf(stderr, "(%zu more column%s: a wider terminal, --csv or --json)\n", dropped, dropped == 1 ? "" : "s");

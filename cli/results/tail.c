@@ -87,9 +87,10 @@ static flt_err run(const flt_sub_input *in, flt_store *store) {
     do {
         FLTX_TRY(look(store, &x));
         describe(&x, line, sizeof line);
+        const size_t width = flt_terminal_width(); // a line that wraps could not be taken back
         const bool ended = strcmp(x.status, "running") != 0;
         if (terminal)
-            printf("\r\033[K%s%s", line, ended ? "\n" : "");
+            printf("\r\033[K%.*s%s", width == 0 || ended ? 2 * LINE : (int)width - 1, line, ended ? "\n" : "");
         else if (ended || strcmp(shown, x.metrics) != 0)
             printf("%s\n", line);
         snprintf(shown, sizeof shown, "%s", x.metrics);
