@@ -3,10 +3,10 @@
 //
 // For mechanisms that compute their mask this is an identity of the output. Random features break it at finite m, but in a known
 // way: the shift turns each snippet pair (cos, sin) by 2 pi xi.s, and omega turned the same way undoes it: out(r; omega turned) =
-// out(r + s; omega). nprf takes positions in a row, fftnet takes none, but is a circular convolution up to its threshold:
-// turning the sequence turns its output. (spe knows token numbers alone, and its codes are stationary in distribution: see the
-// check `template`; fourier is bound to the ends of the sequence.) It would fail for a cosine swapped with a sine, for absolute
-// positions that slip in, for phases reduced in single precision.
+// out(r + s; omega). The sines of spe_sine turn likewise, with z in place of omega; spe_conv reads its noise from the least
+// position on. nprf takes positions in a row; fftnet takes none, but is a circular convolution up to its threshold: turning the
+// sequence turns its output. (fourier is bound to the ends of the sequence.) It would fail for a cosine swapped with a sine, for
+// absolute positions that slip in, for phases reduced in single precision.
 #include "engine/oracle.h"
 
 #include "flt/memory.h"
@@ -113,6 +113,56 @@ static flt_err on_row(flt_check_context *c, const flt_attention_kind *kind, flt_
     return err;
 }
 
+// z [H, d, 2K, R] of the plan, every pair of waves turned by the shift: what a plan needs to code r as this one codes r + s.
+static flt_err turn_waves(const flt_problem *p, const flt_attention *plan, double **turned, flt_attention_arg *arg) {
+    size_t dim[3] = {0}, pair[2] = {0};
+    if (flt_oracle_draw(plan, "freqs", 2, 0, pair) == NULL) return FLTE_OK; // spe_conv: the noise stays
+    flt_oracle_draw(plan, "z", 3, 0, dim);
+    const size_t K = pair[1], R = dim[2], count = dim[0] * dim[1] * R;
+    FLTX_TRY(flt_alloc(p->H * count, sizeof **turned, turned));
+    for (size_t h = 0; h < p->H; h++) {
+        const double *z = flt_oracle_draw(plan, "z", 3, h, dim), *f = flt_oracle_draw(plan, "freqs", 2, h, pair);
+        for (size_t w = 0; w < dim[0] * K; w++) {
+            const double turns = f[w] * SHIFT, c = cos(FLTX_TWO_PI * (turns - floor(turns))),
+                         s = sin(FLTX_TWO_PI * (turns - floor(turns)));
+            for (size_t r = 0; r < R; r++) {
+                const double on_cos = z[2 * w * R + r], on_sin = z[(2 * w + 1) * R + r];
+                (*turned)[h * count + 2 * w * R + r] = on_cos * c + on_sin * s;
+                (*turned)[h * count + (2 * w + 1) * R + r] = on_sin * c - on_cos * s;
+            }
+        }
+    }
+    *arg = (flt_attention_arg){"z", 4, {p->H, dim[0], dim[1], R}, *turned};
+    return FLTE_OK;
+}
+
+static flt_err on_codes(flt_check_context *c, const flt_attention_kind *kind, flt_problem *p) {
+    flt_attention *here = NULL, *there = NULL;
+    flt_real *want = NULL;
+    double *pos = NULL, *turned = NULL;
+    flt_attention_arg args[2];
+    flt_err err = flt_alloc(p->N, sizeof *pos, &pos);
+    for (size_t i = 0; err == FLTE_OK && i < p->N; i++) pos[i] = SHIFT + (double)(i + i / 5); // with gaps
+    args[0] = (flt_attention_arg){"pos", 2, {p->N, 1}, pos}, args[1].name = NULL;
+    if (err == FLTE_OK) err = flt_problem_plan(p, kind, 1, 1, args, &there);
+    if (err == FLTE_OK) err = turn_waves(p, there, &turned, &args[1]);
+    for (size_t i = 0; err == FLTE_OK && i < p->N; i++) pos[i] -= SHIFT;
+    if (err == FLTE_OK) err = flt_problem_plan(p, kind, 1, args[1].name == NULL ? 1 : 2, args, &here);
+    if (err == FLTE_OK) err = flt_alloc(flt_problem_rows(p) * p->dv, sizeof *want, &want);
+    if (err == FLTE_OK) {
+        flt_attention_forward(here, p->q, p->k, p->v, want);
+        flt_attention_forward(there, p->q, p->k, p->v, p->out);
+        err = flt_check_case(c, kind->kind.name, flt_problem_label(p, "token numbers + 512"),
+                             flt_output_ratio(p, p->out, want, 40.0));
+    }
+    flt_free(want);
+    flt_free(turned);
+    flt_free(pos);
+    flt_attention_destroy(here);
+    flt_attention_destroy(there);
+    return err;
+}
+
 // y [B H, N, d] = x turned by `by` tokens
 static void turn(const flt_problem *p, size_t by, const flt_real *x, flt_real *y) {
     for (size_t row = 0; row < flt_problem_rows(p); row++) {
@@ -143,6 +193,7 @@ static flt_err on_ring(flt_check_context *c, const flt_attention_kind *kind, flt
 static flt_err on_mechanism(flt_check_context *c, const flt_attention_kind *kind) {
     if ((kind->kind.caps & FLTX_ATT_RPE) != 0) return flt_each_problem(c, kind, on_problem);
     if ((kind->kind.caps & FLTX_ATT_MIXING) != 0) return flt_each_problem(c, kind, on_ring);
+    if (strncmp(kind->kind.name, "spe_", 4) == 0) return flt_each_problem(c, kind, on_codes);
     return strcmp(kind->kind.name, "nprf") == 0 ? flt_each_problem(c, kind, on_row) : FLTE_OK;
 }
 static flt_err run(flt_check_context *c) {
