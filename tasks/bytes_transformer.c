@@ -52,7 +52,7 @@ static void build(void *self, flt_task_model *m) {
     const size_t count = m->rows * s->body.heads.n, width = s->body.heads.width, symbols = s->text.symbols;
     const flt_node bytes = flt_task_input(m, "symbols", 1, &count), next = flt_task_input(m, "next", 1, &count);
     const flt_node embed = flt_task_tensor(m, "embed", 2, (size_t[]){symbols, width}, (flt_task_init){.std = 1.0});
-    const flt_node x = flt_transformer_apply(m, &s->body, flt_gather(m->graph, embed, bytes));
+    const flt_node x = flt_transformer_apply(m, &s->body, flt_gather(m->graph, embed, bytes), NULL);
     flt_classify(m, flt_dense(m, "head", x, width, symbols), next, symbols);
     m->metric = flt_scale(m->graph, m->loss, 1.0 / log(2.0));
     m->metric_name = "bits_per_byte";

@@ -75,7 +75,7 @@ static void build(void *self, flt_task_model *m) {
     flt_graph *g = m->graph;
     const flt_image_inputs in = flt_images_inputs(&s->images, m);
     const flt_node tokens = flt_dense(m, "embed", cut(s, m, in.pixels), s->patch * s->patch, width);
-    const flt_node x = flt_reshape(g, flt_transformer_apply(m, &s->body, tokens), 3, (size_t[]){m->rows, n, width});
+    const flt_node x = flt_reshape(g, flt_transformer_apply(m, &s->body, tokens, NULL), 3, (size_t[]){m->rows, n, width});
     flt_classify(m, flt_dense(m, "head", flt_reduce_mean(g, x, 1u << 1, false), width, classes), in.labels, classes);
 }
 

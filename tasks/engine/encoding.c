@@ -343,6 +343,59 @@ flt_node flt_encoding_bias(flt_task_model *m, const char *name, const flt_encodi
     return lags ? f : flt_reshape(m->graph, f, 3, (size_t[]){e->heads, e->n, e->n});
 }
 
+// ---- between points
+
+static flt_node pairs(flt_graph *g, flt_node x /* [rows, k, n] */, bool second) { // [rows, k, n, 1] or [rows, k, 1, n]
+    const size_t *d = flt_node_dim(g, x);
+    return flt_reshape(g, x, 4, second ? (size_t[]){d[0], d[1], 1, d[2]} : (size_t[]){d[0], d[1], d[2], 1});
+}
+
+static flt_node outer(flt_graph *g, flt_node (*op)(flt_graph *, flt_node, flt_node), flt_node x) {
+    return op(g, pairs(g, x, false), pairs(g, x, true));
+}
+
+// |r_i - r_j|^2 [rows, 1, n, n]; rounding does not make it negative.
+static flt_node squared_distances(flt_graph *g, flt_node pos) {
+    const size_t *d = flt_node_dim(g, pos), rows = d[0], n = d[1];
+    const flt_node own = flt_reshape(g, flt_reduce_sum(g, flt_square(g, pos), 1u << 2, false), 3, (size_t[]){rows, 1, n});
+    const flt_node inner = flt_reshape(g, flt_matmul(g, pos, pos, false, true), 4, (size_t[]){rows, 1, n, n});
+    return flt_relu(g, flt_sub(g, outer(g, flt_add, own), flt_scale(g, inner, 2)));
+}
+
+// sum over components of A exp(-r2 / (2 s^2)) cos(2 pi mu.(r_i - r_j))
+static flt_node mixture_between(flt_task_model *m, const char *name, const flt_encoding *e, flt_node pos) {
+    flt_graph *g = m->graph;
+    const size_t *d = flt_node_dim(g, pos), rows = d[0], n = d[1], H = e->heads, T = e->components, all[] = {1, H * T, 1, 1};
+    const flt_node amplitude = flt_reshape(g, amplitudes(m, name, e, T), 4, all), mu = waves_of(m, name, e);
+    const flt_node narrow = flt_reshape(g, flt_exp(g, flt_scale(g, widths(m, name, e, T), -2)), 4, all);
+    const flt_node along = flt_matmul(g, pos, flt_reshape(g, mu, 2, (size_t[]){H * T, e->l}), false, true); // [rows, n, H T]
+    const flt_node turns = outer(g, flt_sub, flt_transpose(g, along, (size_t[]){0, 2, 1}));
+    const flt_node decay = flt_exp(g, flt_mul(g, flt_scale(g, squared_distances(g, pos), -0.5), narrow));
+    const flt_node bumps = flt_mul(g, flt_mul(g, decay, flt_cos(g, flt_scale(g, turns, FLTX_TWO_PI))), amplitude);
+    return flt_reduce_sum(g, flt_reshape(g, bumps, 5, (size_t[]){rows, H, T, n, n}), 1u << 2, false);
+}
+
+flt_node flt_encoding_bias_between(flt_task_model *m, const char *name, const flt_encoding *e, flt_node pos) {
+    flt_graph *g = m->graph;
+    const size_t heads[] = {1, e->heads, 1, 1};
+    if (flt_node_rank(g, pos) != 3) return bad;
+    if (family_of(e->kind)->kernel == NULL) return mixture_between(m, name, e, pos);
+    const flt_node amplitude = flt_reshape(g, amplitudes(m, name, e, 1), 4, heads);
+    const flt_node narrow = flt_reshape(g, flt_exp(g, flt_neg(g, widths(m, name, e, 1))), 4, heads);
+    const flt_node t = flt_mul(g, flt_sqrt(g, squared_distances(g, pos)), narrow);
+    return flt_mul(g, amplitude, family_of(e->kind)->kernel(g, t));
+}
+
+flt_err flt_encoding_check_points(const char *who, const flt_encoding *e) {
+    const family *f = family_of(e->kind);
+    if (f != NULL && (f->kernel != NULL || f->bias == mixture_bias)) return FLTE_OK;
+    return flt_fail(
+        FLTE_UNSUPPORTED, who,
+        "the encoding %s is not learned between points; allowed: gaussian_mixture, gaussian, laplace, matern32, matern52, "
+        "cauchy",
+        e->kind->kind.name);
+}
+
 flt_encoding_lines flt_encoding_spectrum(flt_task_model *m, const char *name, const flt_encoding *e, size_t at_least) {
     return family_of(e->kind)->lines(m, name, e, at_least);
 }

@@ -21,6 +21,11 @@ flt_err flt_encoding_check(const char *who, const flt_encoding *e, bool spectrum
 // stay in the model.
 flt_node flt_encoding_bias(flt_task_model *m, const char *name, const flt_encoding *e, bool lags);
 
+// The same between points that are data: pos [rows, n, l] -> [rows, heads, n, n]. For gaussian_mixture and the kernels of
+// distance (gaussian, laplace, matern32, matern52, cauchy), as flt_encoding_check_points says.
+flt_node flt_encoding_bias_between(flt_task_model *m, const char *name, const flt_encoding *e, flt_node pos);
+flt_err flt_encoding_check_points(const char *who, const flt_encoding *e);
+
 // Frequencies xi [heads, r, l] and ratios rho [heads, r] with (1/r) sum rho cos(2 pi xi.z) ~ f(z), as functions of the
 // parameters. r: at least `at_least`, a multiple of the components.
 typedef struct flt_encoding_lines {

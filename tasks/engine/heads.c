@@ -291,7 +291,8 @@ static flt_node attend(flt_task_model *m, const char *name, const flt_heads *a, 
     return y;
 }
 
-flt_node flt_heads_apply(flt_task_model *m, const char *name, const flt_heads *a, size_t number, flt_node x) {
+flt_node flt_heads_apply(flt_task_model *m, const char *name, const flt_heads *a, size_t number, flt_node x,
+                         const flt_points *points) {
     const bool mixing = (a->kind->kind.caps & FLTX_ATT_MIXING) != 0;
     flt_node qkv[3];
     if (mixing) {
@@ -301,5 +302,6 @@ flt_node flt_heads_apply(flt_task_model *m, const char *name, const flt_heads *a
         qkv[1] = split(m, a, project(m, name, "k", a, 0.5, x));
         qkv[2] = split(m, a, project(m, name, "v", a, 1.0, x));
     }
-    return project(m, name, "out", a, 1.0, join(m, a, attend(m, name, a, number, qkv)));
+    const flt_node y = points == NULL ? attend(m, name, a, number, qkv) : flt_heads_between(m, name, a, number, qkv, points);
+    return project(m, name, "out", a, 1.0, join(m, a, y));
 }

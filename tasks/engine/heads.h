@@ -39,8 +39,23 @@ typedef struct flt_heads {
 flt_err flt_heads_open(const char *who, const flt_params *p, flt_heads *out);
 void flt_heads_close(flt_heads *a);
 
+// Points that are data: another set of positions in every row, some of which may be absent.
+typedef struct flt_points {
+    flt_node pos;    // [rows, n, l]
+    flt_node absent; // [rows, n]: 1 where a row has no point, else 0; nothing attends there
+} flt_points;
+
+// FLTE_UNSUPPORTED unless the mechanism and its encoding go over points: exact, flt, performer, linear (elu).
+flt_err flt_heads_check_points(const char *who, const flt_heads *a);
+
 // x [rows n, width] -> [rows n, width]; tensors NAME.q.w, k.w, v.w, out.w, their biases, NAME.rpe.* and NAME.ARGUMENT. `number`
 // of the layer seeds its draws.
-flt_node flt_heads_apply(flt_task_model *m, const char *name, const flt_heads *a, size_t number, flt_node x);
+// points: NULL for tokens at a->pos.
+flt_node flt_heads_apply(flt_task_model *m, const char *name, const flt_heads *a, size_t number, flt_node x,
+                         const flt_points *points);
+
+// The attention of heads over points, q, k, v [rows, heads, n, d] (engine/points.c).
+flt_node flt_heads_between(flt_task_model *m, const char *name, const flt_heads *a, size_t number, const flt_node qkv[3],
+                           const flt_points *points);
 
 #endif

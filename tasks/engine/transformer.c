@@ -37,21 +37,21 @@ static flt_node feed_forward(flt_task_model *m, const char *name, const flt_tran
     return flt_dense(m, layer, hidden, t->hidden, t->heads.width);
 }
 
-static flt_node block(flt_task_model *m, const flt_transformer *t, size_t i, flt_node x) {
+static flt_node block(flt_task_model *m, const flt_transformer *t, size_t i, flt_node x, const flt_points *points) {
     char name[40];
     snprintf(name, sizeof name, "blocks.%zu.norm1", i);
     const flt_node first = flt_layer_norm(m, name, x);
     snprintf(name, sizeof name, "blocks.%zu.attention", i);
-    x = flt_add(m->graph, x, flt_heads_apply(m, name, &t->heads, i, first));
+    x = flt_add(m->graph, x, flt_heads_apply(m, name, &t->heads, i, first, points));
     snprintf(name, sizeof name, "blocks.%zu.norm2", i);
     const flt_node second = flt_layer_norm(m, name, x);
     snprintf(name, sizeof name, "blocks.%zu", i);
     return flt_add(m->graph, x, feed_forward(m, name, t, second));
 }
 
-flt_node flt_transformer_apply(flt_task_model *m, const flt_transformer *t, flt_node x) {
+flt_node flt_transformer_apply(flt_task_model *m, const flt_transformer *t, flt_node x, const flt_points *points) {
     m->first_order = !t->hessian;
-    if (t->absolute) x = add_absolute(m, t, x);
-    for (size_t i = 0; i < t->depth; i++) x = block(m, t, i, x);
+    if (t->absolute && points == NULL) x = add_absolute(m, t, x);
+    for (size_t i = 0; i < t->depth; i++) x = block(m, t, i, x, points);
     return flt_layer_norm(m, "norm", x);
 }

@@ -31,6 +31,8 @@ flt_err flt_transformer_open(const char *who, const flt_params *p, flt_transform
 void flt_transformer_close(flt_transformer *t);
 
 // x [rows n, width] -> [rows n, width]; tensors absolute [n, width], blocks.I.*, norm.*
-flt_node flt_transformer_apply(flt_task_model *m, const flt_transformer *t, flt_node x);
+// Over points, which have no place of their own: absolute is left out.
+flt_node flt_transformer_apply(flt_task_model *m, const flt_transformer *t, flt_node x,
+                               const flt_points *points /* NULL: none */);
 
 #endif
