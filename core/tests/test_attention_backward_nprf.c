@@ -120,3 +120,28 @@ Test(attention_backward_nprf, names) {
     drop(&b);
     cr_assert(eq(sz, flt_live_blocks(), 0));
 }
+
+// Without a gradient in the offsets a band and its sums do: clipped offsets, and none at all; wild keys as well.
+Test(attention_backward_nprf, bands) {
+    static const size_t reaches[] = {0, 5};
+    for (size_t r = 0; r < 2; r++)
+        for (int causal = 0; causal < 2; causal++)
+            for (int wild = 0; wild < 2; wild++) {
+                enum { N = 200 };
+                backward b = start_nprf(ways[2 * wild], N, 2 * (r % 2), causal, 2);
+                const flt_attention_arg *lags = &b.p.args[1];
+                double *x = (double *)(uintptr_t)lags->data;
+                for (size_t h = 0; h < arg_count(lags) / (2 * N - 1); h++, x += 2 * N - 1)
+                    for (size_t z = reaches[r] + 2; z < N; z++)
+                        x[N - 1 + z] = x[N + reaches[r]], x[N - 1 - z] = x[N - 2 - reaches[r]];
+                for (size_t i = 0; wild && i < b.p.B * b.p.H * N * b.p.d; i++) b.p.k[i] *= 1 + 10 * (flt_real)(i % 700) / 700;
+                prepare(&b);
+                flt_free(b.dargs[1]); // the offsets' gradient is not wanted
+                b.dargs[1] = NULL;
+                differentiate(&b);
+                check_loss(&b);
+                check_gradients(&b);
+                drop(&b);
+            }
+    cr_assert(eq(sz, flt_live_blocks(), 0));
+}

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Attention with a factor a lag: a head, and the plan; see lagged.h.
 #include "lagged_band.h"
-#include "lagged_direct.h"
 #include "lagged_fft.h"
 
 #include "flt/plant.h"
@@ -45,11 +44,11 @@ void flt_att_lagged_run(const flt_att_lagged *a, size_t thread, size_t head, con
     a->tiles->scale_rows(a->N, a->dv, out, w->sum);
 }
 
-void flt_att_lagged_norms(const flt_att_lagged *a, size_t thread, size_t head) {
+void flt_att_lagged_norms(const flt_att_lagged *a, size_t thread, size_t head, bool band) {
     flt_att_lagged_slot *w = &a->slots[thread];
     prepare_keys(a, w);
     flt_att_lagged_clear(a, w, 0, a->N, NULL);
-    run_plain(a, w, head, NULL, NULL);
+    (band ? flt_att_lagged_band : run_plain)(a, w, head, NULL, NULL);
     flt_vlog(a->N, w->sum, w->sum);
     for (size_t i = 0; i < a->N; i++) w->top[i] += w->sum[i];
 }

@@ -70,9 +70,9 @@ void flt_att_lagged_destroy(flt_att_lagged *a);
 
 // One head from the log features in the thread's slot. v, out [N, dv].
 void flt_att_lagged_run(const flt_att_lagged *a, size_t thread, size_t head, const flt_real *v, flt_real *out);
-// The same without values and without a band: slot.top becomes the logarithms of the rows' sums, slot.err is infinite where a row
-// was flagged (fft).
-void flt_att_lagged_norms(const flt_att_lagged *a, size_t thread, size_t head);
+// The same without values; without a band unless it is allowed: slot.top becomes the logarithms of the rows' sums, slot.err is
+// infinite where a row was flagged (fft).
+void flt_att_lagged_norms(const flt_att_lagged *a, size_t thread, size_t head, bool band);
 
 static inline size_t flt_att_smaller(size_t a, size_t b) {
     return a < b ? a : b;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Gradients of attention with a factor a lag; see lagged_backward.h.
 #include "lagged_backward.h"
-#include "lagged_direct.h"
+#include "lagged_band.h"
 #include "lagged_fft.h"
 
 #include <math.h>
@@ -215,18 +215,95 @@ static void run_transforms(const job *k) {
     }
 }
 
+// ---- by a band
+
+// dlq_if += e^{lq_if + c_f + bias - norm_i} (dout_i.S_f - term_i z_f)
+static void answer_rows(void *self, size_t first, size_t n, flt_real bias) {
+    const job *k = self;
+    const size_t m = k->a->m, dv = k->a->dv;
+    const flt_att_lagged_slot *w = k->w;
+    flt_real *e = k->u->psi, *d = k->u->room;
+    flt_gemm(false, true, n, m, dv, 1, k->p->dout + first * dv, dv, w->state, dv, 0, d, m);
+    for (size_t i = 0; i < n; i++) {
+        const flt_real base = bias - k->u->norm[first + i];
+        for (size_t f = 0; f < m; f++) {
+            e[i * m + f] = w->lq[(first + i) * m + f] + w->scale[f] + base;
+            d[i * m + f] -= k->u->term[first + i] * w->z[f];
+        }
+    }
+    flt_vexp(n * m, e, e);
+    add_products(n * m, e, d, k->u->dlq + first * m);
+}
+
+static void absorb_keys(void *self, size_t first, size_t n) {
+    const job *k = self;
+    const size_t m = k->a->m;
+    memcpy(k->u->psi, k->w->lk + first * m, n * m * sizeof *k->u->psi);
+    flt_att_lagged_absorb(k->a, k->w, n, k->u->psi, k->p->v + first * k->a->dv, NULL);
+}
+
+// dlk_jf += e^{lk_jf + c_f + bias} (v_j.G_f + z_f),  dv_j += sum_f e^{..} G_f
+static void answer_keys(void *self, size_t first, size_t n, flt_real bias) {
+    const job *k = self;
+    const size_t m = k->a->m, dv = k->a->dv;
+    const flt_att_lagged_slot *w = k->w;
+    flt_real *e = k->u->psi, *d = k->u->room;
+    flt_gemm(false, true, n, m, dv, 1, k->p->v + first * dv, dv, w->state, dv, 0, d, m);
+    for (size_t j = 0; j < n; j++) {
+        for (size_t f = 0; f < m; f++) {
+            e[j * m + f] = w->lk[(first + j) * m + f] + w->scale[f] + bias;
+            d[j * m + f] += w->z[f];
+        }
+    }
+    flt_vexp(n * m, e, e);
+    add_products(n * m, e, d, k->u->dlk + first * m);
+    flt_gemm(false, false, n, dv, m, 1, e, m, w->state, dv, 1, k->p->dv + first * dv, dv);
+}
+
+static void absorb_rows(void *self, size_t first, size_t n) {
+    const job *k = self;
+    const size_t m = k->a->m;
+    flt_real *u = k->u->psi, y[TILE];
+    for (size_t i = 0; i < n; i++) {
+        for (size_t f = 0; f < m; f++) u[i * m + f] = k->w->lq[(first + i) * m + f] - k->u->norm[first + i];
+        y[i] = -k->u->term[first + i];
+    }
+    flt_att_lagged_absorb(k->a, k->w, n, u, k->p->dout + first * k->a->dv, y);
+}
+
+// Rows see far keys in their past and future; keys see the rows that are far the other way round.
+static void run_band(job *k) {
+    const flt_att_lagged *a = k->a;
+    const flt_att_sweep rows = {k, absorb_keys, answer_rows}, keys = {k, absorb_rows, answer_keys};
+    for (int future = 0; future < (a->causal ? 1 : 2); future++) {
+        const flt_real bias = flt_att_lagged_far_bias(a, k->head, future);
+        flt_att_lagged_sweep(a, k->w, future, bias, &rows);
+        flt_att_lagged_sweep(a, k->w, !future, bias, &keys);
+    }
+    for (size_t i = 0; i < a->N; i += TILE) {
+        const flt_att_span near = flt_att_lagged_near(a, i);
+        for (size_t j = near.from; j < near.to; j += TILE)
+            run_tile(k, (tile){i, flt_att_smaller(TILE, a->N - i), j, flt_att_smaller(TILE, near.to - j)});
+    }
+}
+
 // ---- a head
 
 void flt_att_lagged_back_run(flt_att_lagged_back *b, const flt_att_lagged_pass *p) {
     const flt_att_lagged *a = b->a;
     const size_t N = a->N, dv = a->dv, lags = 2 * N - 1;
     job k = {b, a, &a->slots[p->thread], &b->slots[p->thread], p, p->bh % b->H, b->want_lags ? b->dlags + p->bh * lags : NULL};
-    flt_att_lagged_norms(a, p->thread, k.head);
+    const bool band = a->reach < N && !b->want_lags; // the sums of a band do not tell far lags apart
+    flt_att_lagged_norms(a, p->thread, k.head, band);
     memset(k.u->dlq, 0, N * a->m * sizeof *k.u->dlq);
     memset(k.u->dlk, 0, N * a->m * sizeof *k.u->dlk);
     memset(p->dv, 0, N * dv * sizeof *p->dv);
     for (size_t i = 0; i < N; i++) k.u->term[i] = flt_dot(dv, p->dout + i * dv, p->out + i * dv);
     memcpy(k.u->norm, k.w->top, N * sizeof *k.u->norm);
+    if (band) {
+        run_band(&k);
+        return;
+    }
     if (a->levels > 0) {
         run_transforms(&k);
         return;

@@ -7,8 +7,9 @@
 //
 // As in the forward pass direct by tiles, or by transforms: with g_i = [dout_i, -dout_i.out_i] and y_j = [v_j, 1] all sums over i
 // or j of e^{b_{j-i}} are dv + 1 convolutions of g phi_f or y psi_f for each feature, and db the sum of the products of their
-// spectra. The rows' sums are formed anew first; rows that are flagged then are left out of the transforms and done directly.
-// Time twice that of the forward pass by transforms, memory O(N (m + dv)) a thread; lags: 2N - 1 doubles for each of B H.
+// spectra. With clipped lags by sweeps on either side of a band, unless the gradient of the lags is wanted. The rows' sums are
+// formed anew first; rows that are flagged then are left out of the transforms and done directly. Time twice that of the forward
+// pass by transforms, memory O(N (m + dv)) a thread; lags: 2N - 1 doubles for each of B H.
 #ifndef FLTX_ATTENTION_LAGGED_BACKWARD_H
 #define FLTX_ATTENTION_LAGGED_BACKWARD_H
 
