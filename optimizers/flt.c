@@ -20,6 +20,7 @@
 // multiple of 16 (8 in double). A negative tau counts as 0. Kernel features below e^-80 of the largest key's (e^-600 in double)
 // are held there.
 #include "engine/flt_shared.h"
+#include "engine/mlp.h"
 #include "flt/optimizer.h"
 
 #include <math.h>
@@ -266,13 +267,13 @@ static void bind(void *self, const flt_real *theta) {
 static void make_bias(flt_opt *o, uint64_t t) {
     const flt_net *n = &o->net;
     const size_t wide = n->width[1];
-    double times[FLTX_NET_TIMES];
+    double times[FLTX_TIMES];
     memcpy(o->clocked, o->bias, o->sizes.n_out * sizeof *o->bias);
     if (!n->clock) return;
-    const flt_real *w = o->theta + n->w[0] + (n->width[0] - FLTX_NET_TIMES) * wide;
+    const flt_real *w = o->theta + n->w[0] + (n->width[0] - FLTX_TIMES) * wide;
     flt_real *bias = o->clocked + o->sizes.n_out - wide;
-    flt_net_times(t, times);
-    for (size_t i = 0; i < FLTX_NET_TIMES; i++)
+    flt_time_features(t, times);
+    for (size_t i = 0; i < FLTX_TIMES; i++)
         for (size_t j = 0; j < wide; j++) bias[j] += (flt_real)times[i] * w[i * wide + j];
 }
 

@@ -123,7 +123,7 @@ flt_err flt_net_make(const flt_params *p, flt_net *out) {
     if (n->adam && n->raw)
         return flt_fail(FLTE_UNSUPPORTED, who, "form=adam measures momenta, which inputs=raw leaves out; use form=spec with it");
     FLTX_TRY(read_widths(p, n));
-    n->width[0] = n->features + n->heads * n->dv + (n->clock ? FLTX_NET_TIMES : 0);
+    n->width[0] = n->features + n->heads * n->dv + (n->clock ? FLTX_TIMES : 0);
     n->width[n->n_layers] = FLTX_NET_OUTPUTS;
     n->wq = cut(&n->total, n->heads * n->features * n->dk);
     n->wk = cut(&n->total, n->heads * n->features * n->dk);
@@ -360,11 +360,6 @@ flt_err flt_net_fix(const flt_net *n, flt_real *full) {
 
 double flt_net_position(const flt_net *n, uint64_t t) {
     return n->linear ? (double)t / n->t_ref : log1p((double)t) / log1p(n->t_ref);
-}
-
-void flt_net_times(uint64_t t, double *times) {
-    static const double tau[FLTX_NET_TIMES] = {1, 3, 10, 30, 100, 300, 1000, 3000, 10000, 30000, 100000};
-    for (size_t i = 0; i < FLTX_NET_TIMES; i++) times[i] = tanh((double)t / tau[i] - 1);
 }
 
 double flt_net_rate(const flt_net *n, const flt_real *theta, uint64_t t) {

@@ -10,7 +10,6 @@
 enum {
     FLTX_NET_FEATURES = 30, // inputs of a coordinate: Celo2's, see engine/flt_reference.c for their order
     FLTX_NET_RAW = 6,       // with inputs=raw: g, clip(g), p, v, rs, g rs alone
-    FLTX_NET_TIMES = 11,    // with clock=yes: tanh(t / tau - 1) for the taus of the other learned optimizers
     FLTX_NET_DECAYS = 3,    // of momentum
     FLTX_NET_OUTPUTS = 2,   // direction and magnitude
     FLTX_NET_MAX_HIDDEN = 8,
@@ -82,7 +81,5 @@ flt_err flt_net_fix(const flt_net *n, flt_real *full);
 double flt_net_position(const flt_net *n, uint64_t t);
 // The rate of step t: lr, times exp(log_lr[0] + log_lr[1] position) with lr_time.
 double flt_net_rate(const flt_net *n, const flt_real *theta, uint64_t t);
-// times [11]: tanh(t / tau - 1)
-void flt_net_times(uint64_t t, double *times);
 
 #endif

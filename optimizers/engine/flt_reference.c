@@ -15,6 +15,7 @@
 //     p -= rate mean(exp(0.1 clip(M, +-10))) D (1e-9 + mean D^2)^-1/2
 #include "engine/flt_reference.h"
 #include "engine/flt_net.h"
+#include "engine/mlp.h"
 #include "flt/memory.h"
 
 #include <math.h>
@@ -381,12 +382,12 @@ static void head(flt_reference *r, memory *s, size_t i, size_t h, uint64_t t, re
 // What the network sees of coordinate i.
 static void fill_inputs(flt_reference *r, memory *s, size_t i, uint64_t t) {
     const flt_net *n = &r->net;
-    double times[FLTX_NET_TIMES];
+    double times[FLTX_TIMES];
     real *in = r->wide[0];
     for (size_t j = 0; j < n->features; j++) in[j] = r->x[i * n->features + j];
     for (size_t h = 0; h < n->heads; h++) head(r, s, i, h, t, in + n->features + h * n->dv);
-    flt_net_times(t, times);
-    for (size_t j = 0; n->clock && j < FLTX_NET_TIMES; j++) in[n->width[0] - FLTX_NET_TIMES + j] = times[j];
+    flt_time_features(t, times);
+    for (size_t j = 0; n->clock && j < FLTX_TIMES; j++) in[n->width[0] - FLTX_TIMES + j] = times[j];
 }
 
 // in: wide[0] [width[0]]; returns the two outputs.

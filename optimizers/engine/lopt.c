@@ -312,10 +312,11 @@ const flt_real *flt_lopt_network(flt_lopt_base *o, size_t i, const flt_real *sha
 
 const flt_real *flt_lopt_outputs(flt_lopt_base *o, size_t i, uint64_t t, const flt_real *grad, const flt_real *param,
                                  flt_real *state) {
-    static const double tau[FLTX_TIMES] = {1, 3, 10, 30, 100, 300, 1000, 3000, 10000, 30000, 100000};
+    double exact[FLTX_TIMES];
     flt_real times[FLTX_TIMES];
     if (o->plans[i].shape.n == 0) return NULL;
-    for (size_t k = 0; k < FLTX_TIMES; k++) times[k] = (flt_real)tanh((double)t / tau[k] - 1);
+    flt_time_features(t, exact);
+    for (size_t k = 0; k < FLTX_TIMES; k++) times[k] = (flt_real)exact[k];
     flt_lopt_inputs(o, i, grad, param, state);
     return flt_lopt_network(o, i, times);
 }

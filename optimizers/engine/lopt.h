@@ -14,8 +14,6 @@ typedef enum flt_lopt_features {
     FLTX_CELO2,  // 30: see celo2.c
 } flt_lopt_features;
 
-enum { FLTX_TIMES = 11, FLTX_LOPT_MOST = 30 };
-
 typedef struct flt_lopt_form {
     flt_lopt_features features;
     size_t count;         // of features

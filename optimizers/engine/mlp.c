@@ -61,6 +61,11 @@ flt_err flt_mlp_infer(const char *who, const flt_tensors *weights, flt_params *p
     return n > 0 ? flt_set_size(p, "hidden", first->dim[0]) : FLTE_OK;
 }
 
+void flt_time_features(uint64_t t, double *times) {
+    static const double tau[FLTX_TIMES] = {1, 3, 10, 30, 100, 300, 1000, 3000, 10000, 30000, 100000};
+    for (size_t i = 0; i < FLTX_TIMES; i++) times[i] = tanh((double)t / tau[i] - 1);
+}
+
 void flt_mlp_init(const flt_mlp *m, size_t pass, uint64_t seed, flt_real *theta) {
     const flt_rng rng = flt_rng_make(seed, "mlp meta_init", 0);
     const size_t last = m->n_layers - 1;

@@ -27,6 +27,9 @@ flt_err flt_mlp_layout(const flt_mlp *m, flt_layout *theta);
 flt_err flt_mlp_add(const flt_mlp *m, flt_layout *theta); // behind what theta has
 // Sets "hidden" and "layers" from the tensors of a weight file. FLTE_FORMAT, FLTE_SHAPE.
 flt_err flt_mlp_infer(const char *who, const flt_tensors *weights, flt_params *p);
+// What learned optimizers see of the time: tanh(t / tau - 1), tau = 1, 3, 10, .., 100000.
+enum { FLTX_TIMES = 11 };
+void flt_time_features(uint64_t t, double *times);
 // Sets a size that the shapes of a weight file ask for.
 flt_err flt_set_size(flt_params *p, const char *name, size_t x);
 // Random layers of standard deviation 1 / sqrt(inputs), but output 0 is input `pass` and a little noise, the others noise:
