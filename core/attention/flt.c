@@ -9,8 +9,8 @@
 // arXiv 2302.01925. Time O(N m (d + dv)) beside a table of projected positions made once, or O(N m (d + 2r + dv)) without it.
 // Where the numbers come from: what is given is used; xi is else drawn from N(0, I). rho is given; or it is g/p, p = N(0, I), of
 // the mixture w, mu, s2; or, with rpe=NAME (and for c, v and lag_bias), xi and rho come together from the encoding's own proposal
-// or rule; or, with nothing said, rho is drawn from N(0, 1). Unlike the public code (scenic): rho on the query side alone, exact
-// logit scale, correct density for l > 1, no epsilon.
+// or rule (of each term of a sum, r shared out among them); or, with nothing said, rho is drawn from N(0, 1). Unlike the public
+// code (scenic): rho on the query side alone, exact logit scale, correct density for l > 1, no epsilon.
 #include "engine/encoding.h"
 #include "engine/features.h"
 #include "engine/linear.h"
@@ -20,7 +20,8 @@
 static const flt_param_spec params[] = {
     FLTX_ATT_M_PARAM,
     {"r", FLTX_INT, "32", 1, 1 << 20, NULL, "frequencies, when they are drawn"},
-    FLTX_ATT_FEATURES_PARAM,
+    FLTX_ATT_ALL_FEATURES_PARAM,
+    FLTX_ATT_CENTRE_PARAMS,
     FLTX_ATT_DRAW_PARAM,
     FLTX_ATT_RPE_PARAM,
     {"sampling", FLTX_ENUM, "mc", 0, 0, "mc|orthogonal|qmc|quadrature",

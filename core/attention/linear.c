@@ -78,7 +78,7 @@ static flt_err create(const flt_attention_desc *desc, void **self) {
         .features = desc->d, .self = p, .queries = relu ? log_relu : log_elu, .keys = relu ? log_relu : log_elu};
     FLTX_GO(err, failed, flt_att_positions_read(desc, &p->pos));
     FLTX_GO(err, failed, flt_att_linear_create(desc, map, &p->linear));
-    const flt_att_back_map back = {p, relu ? back_relu : back_elu, relu ? back_relu : back_elu};
+    const flt_att_back_map back = {.self = p, .queries = relu ? back_relu : back_elu, .keys = relu ? back_relu : back_elu};
     if (desc->backward) FLTX_GO(err, failed, flt_att_linear_back_create(desc, map, back, &p->back));
     *self = p;
     return FLTE_OK;

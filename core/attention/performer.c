@@ -14,16 +14,7 @@
 #include "engine/softmax_backward.h"
 
 static const flt_param_spec params[] = {
-    FLTX_ATT_M_PARAM,
-    {"features", FLTX_ENUM, "positive", 0, 0, "positive|hyperbolic|relu|favor++",
-     "positive: exp(omega x); hyperbolic: exp(+-omega x), 2 m features; favor++: exp(A |omega|^2 + B omega x) of least variance; "
-     "relu: max(omega x / sqrt m, 0) + 1e-3, not softmax"},
-    FLTX_ATT_DRAW_PARAM,
-    {"centre", FLTX_ENUM, "none", 0, 0, "none|mean",
-     "mean: take their means off q and k, which changes the variance alone; not causal, not relu"},
-    {"spread", FLTX_REAL, "0", 0, 1e6, NULL,
-     "favor++: the mean of |q + k|^2 / sqrt d it is tuned to; 0: measured, or 2 sqrt d when causal"},
-    {.name = NULL},
+    FLTX_ATT_M_PARAM, FLTX_ATT_ALL_FEATURES_PARAM, FLTX_ATT_DRAW_PARAM, FLTX_ATT_CENTRE_PARAMS, {.name = NULL},
 };
 
 typedef struct plan {

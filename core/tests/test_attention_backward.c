@@ -223,8 +223,6 @@ Test(attention_backward, refusals) {
     cr_assert(eq(int, flt_attention_backward(a, &pass), FLTE_NAME));
     cr_assert(strstr(flt_error(), "omega") != NULL, "%s", flt_error());
     flt_attention_destroy(a);
-    b.p.params = "features=relu";
-    cr_assert(eq(int, try_plan(&b.p, &a), FLTE_UNSUPPORTED));
     b.p.backward = false;
     a = plan_of(&b.p);
     cr_assert(eq(int, flt_attention_backward(a, &pass), FLTE_UNSUPPORTED));

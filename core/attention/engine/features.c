@@ -9,8 +9,6 @@
 #include <math.h>
 #include <string.h>
 
-typedef enum form { POSITIVE, HYPERBOLIC, RELU, FAVORPP } form;
-
 typedef struct room {  // one thread's
     flt_real *half;    // [tile]: |k|^2 / (2 sqrt d)
     flt_real *snippet; // [tile, 2r]: formed tile by tile
@@ -18,11 +16,12 @@ typedef struct room {  // one thread's
     flt_real *bias;    // [F]: added to the keys' log features
     double *middle;    // [2, d]: means of q and k, then their sum
     double a, gain;    // FAVOR++: A, B
+    double spread;     // of which they are
 } room;
 
 struct flt_att_features {
     size_t d, N, features, r, heads; // heads: 1 when omega is shared
-    form form;
+    flt_att_form form;
     bool centred;
     double spread;      // FAVOR++; 0: measured
     double *norm2;      // [heads, F]: |omega_f|^2, FAVOR++
@@ -31,6 +30,10 @@ struct flt_att_features {
     flt_att_snippets s; // s.pos NULL: no snippets
     flt_real *tq, *tk;  // [table heads, N, F]: projected a, b; NULL: tile by tile
     size_t tq_heads, tk_heads;
+    double *snippets; // [tq_heads, 2, 2r]: means of a and b together, of b; what follows is NULL where nothing is measured
+    double *apart;    // [tq_heads, 2]: their part of the spread, plain and centred
+    double *shift;    // [tq_heads, F]: omega times the means
+    double *along;    // [tq_heads, N]: the means times b
     int threads;
     const flt_att_tiles *tiles;
     room *rooms; // [threads]
@@ -76,17 +79,18 @@ static const flt_real *of_head(const flt_real *x, size_t heads, size_t head, siz
     return x + (heads == 1 || FLTX_BUG(SHARED_OMEGA) ? 0 : head * size);
 }
 
+static void snippet_of(const flt_att_features *a, const room *w, size_t head, size_t i, bool query, flt_real *row) {
+    const flt_att_array *ratio = query || FLTX_BUG(RATIO_BOTH_SIDES) ? a->s.rho : a->s.rho_key;
+    const double *xi = flt_att_head(a->s.xi, head), *rho = ratio->data == NULL ? NULL : flt_att_head(ratio, head);
+    flt_att_position(a->s.pos, a->N, i, w->pos);
+    flt_rpe_snippets(1, a->s.pos->l, w->pos, a->r, xi, rho, 2 * a->r, rho != NULL ? row : NULL, rho != NULL ? NULL : row);
+}
+
 // u [count, F] += snippets of these rows times their part of omega.
 static void project_snippets(const flt_att_features *a, flt_att_rows rows, bool query, flt_real *u) {
-    const size_t l = a->s.pos->l, width = 2 * a->r, F = a->features;
+    const size_t width = 2 * a->r, F = a->features;
     const room *w = &a->rooms[rows.thread];
-    const flt_att_array *ratio = query || FLTX_BUG(RATIO_BOTH_SIDES) ? a->s.rho : a->s.rho_key;
-    const double *xi = flt_att_head(a->s.xi, rows.head), *rho = ratio->data == NULL ? NULL : flt_att_head(ratio, rows.head);
-    for (size_t i = 0; i < rows.count; i++) {
-        flt_real *row = w->snippet + i * width;
-        flt_att_position(a->s.pos, a->N, rows.first + i, w->pos);
-        flt_rpe_snippets(1, l, w->pos, a->r, xi, rho, width, rho != NULL ? row : NULL, rho != NULL ? NULL : row);
-    }
+    for (size_t i = 0; i < rows.count; i++) snippet_of(a, w, rows.head, rows.first + i, query, w->snippet + i * width);
     flt_gemm(false, false, rows.count, F, width, 1, w->snippet, width, of_head(a->wp, a->heads, rows.head, width * F), F, 1, u,
              F);
 }
@@ -98,10 +102,14 @@ static void project(const flt_att_features *a, flt_att_rows rows, bool query, co
     const flt_real *table = query ? a->tq : a->tk;
     const bool listed = table != NULL && rows.first + rows.count <= a->N;
     if (listed) table = of_head(table, query ? a->tq_heads : a->tk_heads, rows.head, a->N * F) + rows.first * F;
-    a->tiles->start(rows.count, F, listed ? table : NULL, shift, u);
+    const bool later = a->s.pos != NULL && a->form == FLTX_ATT_FAVORPP; // B multiplies the snippets as well
     const flt_real gain = (flt_real)a->rooms[rows.thread].gain, *w = of_head(a->w, a->heads, rows.head, a->d * F);
-    flt_gemm(false, false, rows.count, F, a->d, gain, x, a->d, w, F, 1, u, F);
+    a->tiles->start(rows.count, F, listed ? table : NULL, later ? NULL : shift, u);
+    flt_gemm(false, false, rows.count, F, a->d, later ? 1 : gain, x, a->d, w, F, 1, u, F);
     if (a->s.pos != NULL && !listed) project_snippets(a, rows, query, u);
+    for (size_t i = 0; later && i < rows.count; i++) {
+        for (size_t f = 0; f < F; f++) u[i * F + f] = gain * u[i * F + f] - (shift != NULL ? shift[i] : 0);
+    }
 }
 
 static void log_relu(size_t n, flt_real *u) {
@@ -112,7 +120,12 @@ static void log_relu(size_t n, flt_real *u) {
 static void queries(const void *self, flt_att_rows rows, const flt_real *q, flt_real *u) {
     const flt_att_features *a = self;
     project(a, rows, true, q, NULL, u);
-    if (a->form == RELU) log_relu(rows.count * a->features, u);
+    if (a->form == FLTX_ATT_RELU) log_relu(rows.count * a->features, u);
+}
+
+// Which of the heads' snippets.
+static size_t at_head(const flt_att_features *a, size_t head) {
+    return a->tq_heads == 1 ? 0 : head;
 }
 
 // |k|^2 / (2 sqrt d), less (mean q + mean k).k / sqrt d when centred.
@@ -123,8 +136,9 @@ static void key_halves(const flt_att_features *a, flt_att_rows rows, const flt_r
         const flt_real *row = k + i * a->d;
         double along = 0.0;
         for (size_t c = 0; a->centred && c < a->d; c++) along += w->middle[c] * (double)row[c];
+        const double snippet = a->centred && a->along != NULL ? a->along[at_head(a, rows.head) * a->N + rows.first + i] : 0.0;
         // the bound keeps a key finite whose square overflows
-        half[i] = (flt_real)fmin(scale * (flt_sum_squares(a->d, row) - 2.0 * along), 1e30);
+        half[i] = (flt_real)fmin(scale * (flt_sum_squares(a->d, row) - 2.0 * along) - snippet, 1e30);
     }
 }
 
@@ -133,8 +147,9 @@ static void fill_bias(const flt_att_features *a, size_t head, const room *w) {
     const size_t F = a->features, at = a->heads == 1 ? 0 : head;
     const flt_real *omega = of_head(a->w, a->heads, head, a->d * F);
     for (size_t f = 0; f < F; f++) {
-        double sum = a->form == FAVORPP ? 2.0 * w->a * a->norm2[at * F + f] : 0.0;
+        double sum = a->form == FLTX_ATT_FAVORPP ? 2.0 * w->a * a->norm2[at * F + f] : 0.0;
         for (size_t c = 0; a->centred && c < a->d; c++) sum -= w->gain * w->middle[c] * (double)omega[c * F + f];
+        if (a->centred && a->shift != NULL) sum -= w->gain * a->shift[at_head(a, head) * F + f];
         w->bias[f] = (flt_real)sum;
     }
 }
@@ -142,7 +157,7 @@ static void fill_bias(const flt_att_features *a, size_t head, const room *w) {
 static void keys(const void *self, flt_att_rows rows, const flt_real *k, flt_real *u) {
     const flt_att_features *a = self;
     const room *w = &a->rooms[rows.thread];
-    if (a->form == RELU) {
+    if (a->form == FLTX_ATT_RELU) {
         project(a, rows, false, k, NULL, u);
         log_relu(rows.count * a->features, u);
         return;
@@ -164,7 +179,8 @@ static double least_variance(double d, double spread) {
 }
 
 static void set_spread(const flt_att_features *a, room *w, double spread) {
-    w->a = least_variance((double)a->d, spread);
+    w->a = least_variance((double)(a->d + 2 * a->r), spread);
+    w->spread = spread;
     w->gain = sqrt(1.0 - 4.0 * w->a);
 }
 
@@ -188,11 +204,79 @@ static void prepare(const void *self, flt_att_rows all, const flt_real *q, const
         cross += a->centred ? -0.5 * (mean_q[c] * mean_q[c] + mean_k[c] * mean_k[c]) : mean_q[c] * mean_k[c];
         mean_q[c] += mean_k[c];
     }
-    if (a->form == FAVORPP && a->spread == 0.0) set_spread(a, w, (q2 + k2 + 2.0 * cross) / sqrt((double)a->d));
+    const double apart = a->apart != NULL ? a->apart[2 * at_head(a, all.head) + a->centred] : 0.0;
+    if (a->form == FLTX_ATT_FAVORPP && a->spread == 0.0) set_spread(a, w, (q2 + k2 + 2.0 * cross) / sqrt((double)a->d) + apart);
+}
+
+// dA/ds of least_variance, A = 1/8 - (R + b) / 16d
+static double least_slope(double d, double spread) {
+    if (!(spread > 1e-12 * d) || isinf(spread)) return 0.0;
+    const double b = 2.0 * spread + d, root = sqrt(b * b + 8.0 * spread * d);
+    return -((2.0 * b + 4.0 * d) / root + 2.0) / (16.0 * d);
+}
+
+flt_att_measured flt_att_features_measured(const flt_att_features *a, size_t thread, size_t head) {
+    const room *w = &a->rooms[thread];
+    const bool measured = a->form == FLTX_ATT_FAVORPP && a->spread == 0.0;
+    return (flt_att_measured){.form = a->form,
+                              .centred = a->centred,
+                              .a = w->a,
+                              .gain = w->gain,
+                              .slope = measured ? least_slope((double)(a->d + 2 * a->r), w->spread) : 0.0,
+                              .middle = w->middle,
+                              .snippets = a->snippets == NULL ? NULL : a->snippets + at_head(a, head) * 4 * a->r};
+}
+
+// Adds up rows 0 .. N-1 of one side; returns the sum of their squares.
+static double add_snippets(const flt_att_features *a, size_t head, bool query, double *sum) {
+    const room *w = &a->rooms[0];
+    double squares = 0.0;
+    for (size_t i = 0; i < a->N; i++) {
+        snippet_of(a, w, head, i, query, w->snippet);
+        for (size_t c = 0; c < 2 * a->r; c++) sum[c] += (double)w->snippet[c];
+        squares += flt_sum_squares(2 * a->r, w->snippet);
+    }
+    return squares;
+}
+
+// The means of the snippets of one head, and what follows from them.
+static void measure_snippets(const flt_att_features *a, size_t h) {
+    const size_t width = 2 * a->r, F = a->features;
+    const double n = (double)a->N;
+    double *both = a->snippets + h * 2 * width, *keys_mean = both + width, cross = 0.0, own = 0.0;
+    memset(both, 0, 2 * width * sizeof *both);
+    const double squares = (add_snippets(a, h, true, both) + add_snippets(a, h, false, keys_mean)) / n;
+    for (size_t c = 0; c < width; c++) {
+        const double query = both[c] / n, key = keys_mean[c] / n;
+        cross += query * key, own += query * query + key * key;
+        both[c] = query + key, keys_mean[c] = key;
+    }
+    a->apart[2 * h] = squares + 2.0 * cross, a->apart[2 * h + 1] = squares - own;
+    const flt_real *omega = of_head(a->wp, a->heads, h, width * F);
+    for (size_t f = 0; f < F; f++) {
+        double sum = 0.0;
+        for (size_t c = 0; c < width; c++) sum += both[c] * (double)omega[c * F + f];
+        a->shift[h * F + f] = sum;
+    }
+    for (size_t i = 0; i < a->N; i++) {
+        double sum = 0.0;
+        snippet_of(a, &a->rooms[0], h, i, false, a->rooms[0].snippet);
+        for (size_t c = 0; c < width; c++) sum += both[c] * (double)a->rooms[0].snippet[c];
+        a->along[h * a->N + i] = sum;
+    }
+}
+
+static flt_err make_measures(flt_att_features *a) {
+    const size_t all = a->tq_heads;
+    if (!a->centred && a->form != FLTX_ATT_FAVORPP) return FLTE_OK;
+    FLTX_TRY(flt_alloc(all * 4, a->r * sizeof *a->snippets, &a->snippets));
+    FLTX_TRY(flt_alloc(all, 2 * sizeof *a->apart, &a->apart));
+    FLTX_TRY(flt_alloc(all, a->features * sizeof *a->shift, &a->shift));
+    return flt_alloc(all, a->N * sizeof *a->along, &a->along);
 }
 
 flt_att_map flt_att_features_map(const flt_att_features *a) {
-    const bool measures = a->centred || (a->form == FAVORPP && a->spread == 0.0);
+    const bool measures = a->centred || (a->form == FLTX_ATT_FAVORPP && a->spread == 0.0);
     return (flt_att_map){a->features, a, queries, keys, measures ? prepare : NULL};
 }
 
@@ -213,14 +297,14 @@ static void load_omega(flt_att_features *a, const flt_att_array *omega) {
     const size_t m = omega->dim[0], width = omega->dim[1], tail = 2 * a->r;
     for (size_t h = 0; h < a->heads; h++) {
         const double *rows = flt_att_head(omega, h);
-        const double scale = pow((double)a->d, -0.25) * (a->form == RELU ? 1.0 / sqrt((double)m) : 1.0);
+        const double unit = a->form == FLTX_ATT_RELU ? 1.0 / sqrt((double)m) : 1.0, scale = pow((double)a->d, -0.25) * unit;
         turn_omega(a, rows, m, width, 0, a->d, scale, a->w + h * a->d * a->features);
-        for (size_t f = 0; a->form == FAVORPP && f < m; f++) {
+        for (size_t f = 0; a->form == FLTX_ATT_FAVORPP && f < m; f++) {
             double sum = 0.0;
-            for (size_t c = 0; c < a->d; c++) sum += rows[f * width + c] * rows[f * width + c];
+            for (size_t c = 0; c < width; c++) sum += rows[f * width + c] * rows[f * width + c];
             a->norm2[h * m + f] = sum;
         }
-        if (tail > 0) turn_omega(a, rows, m, width, a->d, tail, 1.0, a->wp + h * tail * a->features);
+        if (tail > 0) turn_omega(a, rows, m, width, a->d, tail, unit, a->wp + h * tail * a->features);
     }
 }
 
@@ -228,7 +312,7 @@ static flt_err make_omega(flt_att_features *a, const flt_att_array *omega) {
     const size_t tail = 2 * a->r;
     a->heads = omega->heads == 0 ? 1 : omega->heads;
     FLTX_TRY(flt_alloc(a->heads * a->d, a->features * sizeof *a->w, &a->w));
-    if (a->form == FAVORPP) FLTX_TRY(flt_alloc(a->heads, omega->dim[0] * sizeof *a->norm2, &a->norm2));
+    if (a->form == FLTX_ATT_FAVORPP) FLTX_TRY(flt_alloc(a->heads, omega->dim[0] * sizeof *a->norm2, &a->norm2));
     return tail > 0 ? flt_alloc(a->heads * tail, a->features * sizeof *a->wp, &a->wp) : FLTE_OK;
 }
 
@@ -258,6 +342,7 @@ static flt_err make_tables(flt_att_features *a) {
 
 void flt_att_features_update(flt_att_features *a, const flt_att_array *omega) {
     if (omega != NULL) load_omega(a, omega);
+    for (size_t h = 0; a->snippets != NULL && h < a->tq_heads; h++) measure_snippets(a, h);
     if (a->tq == NULL) return;
     fill_table(a, true, a->tq_heads, a->tq);
     fill_table(a, false, a->tk_heads, a->tk);
@@ -266,7 +351,7 @@ void flt_att_features_update(flt_att_features *a, const flt_att_array *omega) {
 static void bind(void *self, flt_ws *ws) {
     flt_att_features *a = self;
     const size_t tile = a->N < FLTX_ATT_MAX_TILE ? a->N : FLTX_ATT_MAX_TILE;
-    const bool biased = a->centred || a->form == FAVORPP;
+    const bool biased = a->centred || a->form == FLTX_ATT_FAVORPP;
     for (int t = 0; t < a->threads; t++) {
         a->rooms[t].half = flt_ws_take(ws, tile, sizeof(flt_real));
         a->rooms[t].snippet = a->r > 0 ? flt_ws_take(ws, tile * 2 * a->r, sizeof(flt_real)) : NULL;
@@ -277,14 +362,16 @@ static void bind(void *self, flt_ws *ws) {
 }
 
 static flt_err read_form(const flt_attention_desc *desc, flt_att_features *a) {
-    static const char *const forms[] = {
-        [POSITIVE] = "positive", [HYPERBOLIC] = "hyperbolic", [RELU] = "relu", [FAVORPP] = "favor++"};
+    static const char *const forms[] = {[FLTX_ATT_POSITIVE] = "positive",
+                                        [FLTX_ATT_HYPERBOLIC] = "hyperbolic",
+                                        [FLTX_ATT_RELU] = "relu",
+                                        [FLTX_ATT_FAVORPP] = "favor++"};
     const char *text = flt_params_text(desc->params, "features");
     while (strcmp(forms[a->form], text) != 0) a->form++; // the table of choices holds no other
     a->centred = declares(desc, "centre") && strcmp(flt_params_text(desc->params, "centre"), "mean") == 0;
-    if (a->form == FAVORPP) a->spread = flt_params_real(desc->params, "spread");
-    if (a->form == FAVORPP && a->spread == 0.0 && desc->causal) a->spread = 2.0 * sqrt((double)desc->d);
-    if (a->centred && a->form == RELU)
+    if (a->form == FLTX_ATT_FAVORPP) a->spread = flt_params_real(desc->params, "spread");
+    if (a->form == FLTX_ATT_FAVORPP && a->spread == 0.0 && desc->causal) a->spread = 2.0 * sqrt((double)desc->d);
+    if (a->centred && a->form == FLTX_ATT_RELU)
         return flt_fail(FLTE_UNSUPPORTED, desc->mechanism,
                         "centre=mean shifts exponents, which relu features have not; these "
                         "have: positive, hyperbolic, favor++");
@@ -305,16 +392,17 @@ flt_err flt_att_features_create(const flt_attention_desc *desc, const flt_att_ar
     a->threads = desc->threads;
     a->tiles = FLTX_ISA_PICK(flt_att_tiles);
     FLTX_GO(err, failed, read_form(desc, a));
-    a->features = (a->form == HYPERBOLIC ? 2 : 1) * omega->dim[0];
+    a->features = (a->form == FLTX_ATT_HYPERBOLIC ? 2 : 1) * omega->dim[0];
     if (snippets != NULL) a->s = *snippets, a->r = snippets->xi->dim[0];
     FLTX_GO(err, failed, make_omega(a, omega));
     FLTX_GO(err, failed, flt_alloc((size_t)a->threads, sizeof *a->rooms, &a->rooms));
     FLTX_GO(err, failed, flt_ws_create(bind, a, &a->ws));
     for (int t = 0; t < a->threads; t++) {
         a->rooms[t].gain = 1.0;
-        if (a->form == FAVORPP) set_spread(a, &a->rooms[t], a->spread);
+        if (a->form == FLTX_ATT_FAVORPP) set_spread(a, &a->rooms[t], a->spread);
     }
     if (snippets != NULL) FLTX_GO(err, failed, make_tables(a));
+    if (snippets != NULL) FLTX_GO(err, failed, make_measures(a));
     flt_att_features_update(a, omega);
     *out = a;
     return FLTE_OK;
@@ -325,6 +413,10 @@ failed:
 
 void flt_att_features_destroy(flt_att_features *a) {
     if (a == NULL) return;
+    flt_free(a->along);
+    flt_free(a->shift);
+    flt_free(a->apart);
+    flt_free(a->snippets);
     flt_free(a->tk);
     flt_free(a->tq);
     flt_ws_destroy(&a->ws);

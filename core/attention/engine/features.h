@@ -17,6 +17,26 @@
         "features", FLTX_ENUM, "positive", 0, 0, "positive|hyperbolic",                                                          \
             "positive: exp(omega x), m features; hyperbolic: exp(+-omega x), 2 m features of lower variance"                     \
     }
+// All forms, with what some of them add.
+#define FLTX_ATT_ALL_FEATURES_PARAM                                                                                              \
+    {                                                                                                                            \
+        "features", FLTX_ENUM, "positive", 0, 0, "positive|hyperbolic|relu|favor++",                                             \
+            "positive: exp(omega x); hyperbolic: exp(+-omega x), 2 m features; favor++: exp(A |omega|^2 + B omega x) of least "  \
+            "variance; "                                                                                                         \
+            "relu: max(omega x / sqrt m, 0) + 1e-3, not softmax"                                                                 \
+    }
+#define FLTX_ATT_CENTRE_PARAMS                                                                                                   \
+    {"centre",                                                                                                                   \
+     FLTX_ENUM,                                                                                                                  \
+     "none",                                                                                                                     \
+     0,                                                                                                                          \
+     0,                                                                                                                          \
+     "none|mean",                                                                                                                \
+     "mean: take their means off q and k, which changes the variance alone; not causal, not relu"},                              \
+    {                                                                                                                            \
+        "spread", FLTX_REAL, "0", 0, 1e6, NULL,                                                                                  \
+            "favor++: the mean of |q + k|^2 / sqrt d it is tuned to; 0: measured, or 2 sqrt d when causal"                       \
+    }
 #define FLTX_ATT_DRAW_PARAM                                                                                                      \
     {                                                                                                                            \
         "draw", FLTX_ENUM, "orthogonal", 0, 0, "orthogonal|iid",                                                                 \
@@ -39,6 +59,7 @@ typedef struct flt_att_features flt_att_features;
 //     features=favor++  exp(A |omega|^2 + B omega x - |x|^2/2), B^2 = 1 - 4A, A <= 0 of least variance at |q + k|^2/sqrt d =
 //     spread centre=mean       q - mean q, k - mean k in their place; exact for softmax: the row factor cancels, the key's is a
 //     weight
+// With snippets they stand beside x in all of it: |omega|^2, the spread and the means are those of [x, a].
 // Both of the latter are measured on the whole sequence (not when causal: then spread is a number, and centring is refused).
 
 // omega [m, d + 2r] is used in the form of the parameter `features`. snippets: NULL for none.
@@ -47,6 +68,19 @@ flt_err flt_att_features_create(const flt_attention_desc *desc, const flt_att_ar
 // Takes the values that omega, xi and the ratios hold now; `omega`: it changed as well.
 void flt_att_features_update(flt_att_features *a, const flt_att_array *omega);
 void flt_att_features_destroy(flt_att_features *a);
+
+typedef enum flt_att_form { FLTX_ATT_POSITIVE, FLTX_ATT_HYPERBOLIC, FLTX_ATT_RELU, FLTX_ATT_FAVORPP } flt_att_form;
+
+// What the map has measured on the head at work on a thread, for its gradients.
+typedef struct flt_att_measured {
+    flt_att_form form;
+    bool centred;
+    double a, gain, slope;  // A, B; dA/dspread, 0 where the spread is given
+    const double *middle;   // [2, d]: mean q + mean k; mean k
+    const double *snippets; // [2, 2r]: mean a + mean b; mean b
+} flt_att_measured;
+flt_att_measured flt_att_features_measured(const flt_att_features *a, size_t thread, size_t head);
+
 flt_att_map flt_att_features_map(const flt_att_features *a);
 size_t flt_att_features_workspace(const flt_att_features *a);
 

@@ -13,11 +13,16 @@ typedef struct room {   // one thread's
     flt_real *dsnippet; // [tile, 2r]
     flt_real *product;  // [max(d, 2r), F]: of inputs and gradients of one tile
     double *pos;        // [l]
+    flt_real *dt;       // [tile, F]: gradient of omega [x, a] where that is not the log feature itself
+    // sums over a head: keys' gradients by feature [F]; times k [d] and b [2r]; of B; gradients of the means [d], [2r]
+    double *by_feature, *by_key, *by_snippet, dgain, *dmid, *dmid_snippet;
 } room;
 
 struct flt_att_features_back {
     size_t d, N, H, BH, features, r, l, heads; // heads: 1 when omega is shared
     const flt_att_array *omega;
+    const flt_att_features *map; // NULL: positive or hyperbolic, nothing measured
+    bool relu, sums;             // sums: something is measured, or may be
     flt_att_snippets s;
     flt_real *w, *wp;     // [heads, d, F], [heads, 2r, F]: omega^T, scaled as in the forward map
     double *domega, *dxi; // [B H, m, d + 2r], [B H, r, l]
@@ -32,13 +37,21 @@ static const flt_real *of_head(const flt_real *x, size_t heads, size_t head, siz
     return x + (heads == 1 ? 0 : head * size);
 }
 
+static flt_att_measured measured(const flt_att_features_back *a, size_t thread, size_t head) {
+    return a->map != NULL ? flt_att_features_measured(a->map, thread, head) : (flt_att_measured){.gain = 1.0};
+}
+
+static bool measures(flt_att_measured m) {
+    return m.centred || m.form == FLTX_ATT_FAVORPP;
+}
+
 // ---- sums for the plan's arguments
 
 // domega [m, width], columns from .. from + cols - 1, += scale (x^T du)^T, x [n, cols]; negated features count negatively.
 static void add_omega(const flt_att_features_back *a, flt_att_rows rows, size_t bh, size_t from, size_t cols, const flt_real *x,
                       const flt_real *du) {
     const size_t F = a->features, m = a->omega->dim[0], width = a->omega->dim[1];
-    const double scale = from == 0 ? pow((double)a->d, -0.25) : 1.0;
+    const double scale = (from == 0 ? pow((double)a->d, -0.25) : 1.0) * (a->relu ? 1.0 / sqrt((double)m) : 1.0);
     flt_real *product = a->rooms[rows.thread].product;
     double *sum = a->domega + bh * m * width + from;
     flt_gemm(true, false, cols, F, rows.count, 1, x, cols, du, F, 0, product, F);
@@ -70,13 +83,12 @@ static void add_frequencies(const flt_att_features_back *a, const double *pos, c
     }
 }
 
-static void add_snippets(const flt_att_features_back *a, flt_att_rows rows, size_t bh, bool query, const flt_real *du) {
-    const size_t F = a->features, width = 2 * a->r;
+// dsnippet [count, 2r] -> sums of frequencies and ratios of one side.
+static void add_rows(const flt_att_features_back *a, flt_att_rows rows, size_t bh, bool query) {
+    const size_t width = 2 * a->r;
     const room *w = &a->rooms[rows.thread];
     const flt_att_array *ratio = query ? a->s.rho : a->s.rho_key;
     const double *rho = ratio->data != NULL ? flt_att_head(ratio, rows.head) : NULL;
-    flt_gemm(false, true, rows.count, width, F, 1, du, F, of_head(a->wp, a->heads, rows.head, width * F), F, 0, w->dsnippet,
-             width);
     load_snippets(a, rows, NULL, w->snippet);
     for (size_t i = 0; i < rows.count; i++) {
         flt_att_position(a->s.pos, a->N, rows.first + i, w->pos);
@@ -85,40 +97,202 @@ static void add_snippets(const flt_att_features_back *a, flt_att_rows rows, size
     }
 }
 
+// dt [count, F]; sums [count] of the keys' log gradients, NULL for queries
+static void add_snippets(const flt_att_features_back *a, flt_att_rows rows, size_t bh, const flt_real *dt, const flt_real *sums) {
+    const size_t F = a->features, width = 2 * a->r;
+    const room *w = &a->rooms[rows.thread];
+    const flt_att_measured m = measured(a, rows.thread, rows.head);
+    flt_gemm(false, true, rows.count, width, F, 1, dt, F, of_head(a->wp, a->heads, rows.head, width * F), F, 0, w->dsnippet,
+             width);
+    for (size_t i = 0; m.centred && sums != NULL && i < rows.count; i++) {
+        for (size_t c = 0; c < width; c++) w->dsnippet[i * width + c] += sums[i] * (flt_real)m.snippets[c];
+    }
+    add_rows(a, rows, bh, sums == NULL);
+}
+
 // ---- the transposed map
 
-static void transpose(const flt_att_features_back *a, flt_att_rows rows, size_t bh, bool query, const flt_real *x,
-                      const flt_real *du, flt_real *dx) {
-    const size_t F = a->features, d = a->d;
-    flt_gemm(false, true, rows.count, d, F, 1, du, F, of_head(a->w, a->heads, rows.head, d * F), F, 0, dx, d);
-    if (a->want_omega) {
-        add_omega(a, rows, bh, 0, d, x, du);
-        if (a->r > 0) {
-            const flt_att_array *ratio = query ? a->s.rho : a->s.rho_key;
-            flt_real *snippet = a->rooms[rows.thread].snippet;
-            load_snippets(a, rows, ratio->data != NULL ? flt_att_head(ratio, rows.head) : NULL, snippet);
-            add_omega(a, rows, bh, d, 2 * a->r, snippet, du);
-        }
+// dt [count, F] of omega [x, a] from du of the log features.
+static const flt_real *before_log(const flt_att_features_back *a, flt_att_rows rows, bool query, const flt_real *x,
+                                  const flt_real *du) {
+    const size_t n = rows.count * a->features;
+    flt_real *dt = a->rooms[rows.thread].dt;
+    const flt_att_measured m = measured(a, rows.thread, rows.head);
+    if (a->relu) {
+        const flt_att_map map = flt_att_features_map(a->map);
+        (query ? map.queries : map.keys)(map.self, rows, x, dt);
+        flt_vexp(n, dt, dt);
+        const flt_real closed = (flt_real)(1e-3 * (1.0 + 16.0 * FLTX_EPS)); // max(t, 0) + 1e-3 with t <= 0, up to rounding
+        for (size_t i = 0; i < n; i++) dt[i] = dt[i] > closed ? du[i] / dt[i] : 0;
+        return dt;
     }
-    if (a->want_snippets) add_snippets(a, rows, bh, query, du);
+    if (m.gain == 1.0) return du;
+    for (size_t i = 0; i < n; i++) dt[i] = (flt_real)m.gain * du[i];
+    return dt;
+}
+
+// B's gradient: sum of du o (omega [x, a]) = (dx.x + (dt omega).a) / B, dx before anything else is added
+static void add_gain(const flt_att_features_back *a, flt_att_rows rows, bool query, const flt_real *x, const flt_real *dt,
+                     const flt_real *dx) {
+    const size_t F = a->features, width = 2 * a->r;
+    room *w = &a->rooms[rows.thread];
+    const flt_att_measured m = measured(a, rows.thread, rows.head);
+    double sum = 0.0;
+    for (size_t i = 0; i < rows.count * a->d; i++) sum += (double)x[i] * (double)dx[i];
+    if (width > 0) {
+        const flt_att_array *ratio = query ? a->s.rho : a->s.rho_key;
+        load_snippets(a, rows, ratio->data != NULL ? flt_att_head(ratio, rows.head) : NULL, w->snippet);
+        flt_gemm(false, true, rows.count, width, F, 1, dt, F, of_head(a->wp, a->heads, rows.head, width * F), F, 0, w->dsnippet,
+                 width);
+        for (size_t i = 0; i < rows.count * width; i++) sum += (double)w->snippet[i] * (double)w->dsnippet[i];
+    }
+    w->dgain += sum / m.gain;
+}
+
+static void transpose(const flt_att_features_back *a, flt_att_rows rows, size_t bh, bool query, const flt_real *x,
+                      const flt_real *dt, flt_real *dx) {
+    const size_t F = a->features, d = a->d;
+    flt_gemm(false, true, rows.count, d, F, 1, dt, F, of_head(a->w, a->heads, rows.head, d * F), F, 0, dx, d);
+    if (!a->want_omega) return;
+    add_omega(a, rows, bh, 0, d, x, dt);
+    if (a->r == 0) return;
+    const flt_att_array *ratio = query ? a->s.rho : a->s.rho_key;
+    flt_real *snippet = a->rooms[rows.thread].snippet;
+    load_snippets(a, rows, ratio->data != NULL ? flt_att_head(ratio, rows.head) : NULL, snippet);
+    add_omega(a, rows, bh, d, 2 * a->r, snippet, dt);
 }
 
 static void queries(void *self, flt_att_rows rows, size_t bh, const flt_real *q, const flt_real *du, flt_real *dq) {
-    transpose(self, rows, bh, true, q, du, dq);
+    const flt_att_features_back *a = self;
+    const flt_real *dt = before_log(a, rows, true, q, du);
+    transpose(a, rows, bh, true, q, dt, dq);
+    if (measured(a, rows.thread, rows.head).form == FLTX_ATT_FAVORPP) add_gain(a, rows, true, q, dt, dq);
+    if (a->want_snippets) add_snippets(a, rows, bh, dt, NULL);
+}
+
+// What the means and A take from this tile of keys. sums [count]: of du by row.
+static void add_measures(const flt_att_features_back *a, flt_att_rows rows, const flt_real *k, const flt_real *du,
+                         const flt_real *sums) {
+    const size_t F = a->features, width = 2 * a->r;
+    const room *w = &a->rooms[rows.thread];
+    const flt_att_array *ratio = a->s.rho_key;
+    if (width > 0) load_snippets(a, rows, ratio->data != NULL ? flt_att_head(ratio, rows.head) : NULL, w->snippet);
+    for (size_t i = 0; i < rows.count; i++) {
+        const double sum = (double)sums[i];
+        for (size_t f = 0; f < F; f++) w->by_feature[f] += (double)du[i * F + f];
+        for (size_t c = 0; c < a->d; c++) w->by_key[c] += sum * (double)k[i * a->d + c];
+        for (size_t c = 0; c < width; c++) w->by_snippet[c] += sum * (double)w->snippet[i * width + c];
+    }
 }
 
 static void keys(void *self, flt_att_rows rows, size_t bh, const flt_real *k, const flt_real *du, flt_real *dk) {
     const flt_att_features_back *a = self;
-    const double scale = FLTX_BUG(BACKWARD_NO_KEY_NORM) ? 0.0 : 1.0 / sqrt((double)a->d);
-    transpose(a, rows, bh, false, k, du, dk);
+    const double scale = FLTX_BUG(BACKWARD_NO_KEY_NORM) || a->relu ? 0.0 : 1.0 / sqrt((double)a->d);
+    const flt_att_measured m = measured(a, rows.thread, rows.head);
+    const flt_real *dt = before_log(a, rows, false, k, du);
+    flt_real sums[FLTX_ATT_MAX_TILE];
+    transpose(a, rows, bh, false, k, dt, dk);
+    if (m.form == FLTX_ATT_FAVORPP) add_gain(a, rows, false, k, dt, dk);
     for (size_t i = 0; i < rows.count; i++) {
-        const flt_real sum = flt_sum(a->features, du + i * a->features);
-        flt_axpy(a->d, (flt_real)(-scale * (double)sum), k + i * a->d, dk + i * a->d);
+        sums[i] = flt_sum(a->features, du + i * a->features);
+        flt_axpy(a->d, (flt_real)(-scale * (double)sums[i]), k + i * a->d, dk + i * a->d);
+        for (size_t c = 0; m.centred && c < a->d; c++) dk[i * a->d + c] += (flt_real)(scale * (double)sums[i] * m.middle[c]);
+    }
+    if (measures(m)) add_measures(a, rows, k, du, sums);
+    if (a->want_snippets) add_snippets(a, rows, bh, dt, sums);
+}
+
+// ---- what a whole head has through its means and spread
+
+// dmid = sum_j S_j [y_j, b_j] - B sum_f U_f omega_f; the gradient of B along the way
+static void mean_gradients(const flt_att_features_back *a, room *w, flt_att_measured m, size_t head) {
+    const size_t F = a->features, d = a->d, width = 2 * a->r;
+    const flt_real *omega = of_head(a->w, a->heads, head, d * F), *tail = of_head(a->wp, a->heads, head, width * F);
+    for (size_t c = 0; c < d + width; c++) {
+        const bool own = c < d;
+        const flt_real *row = own ? omega + c * F : tail + (c - d) * F;
+        double sum = 0.0;
+        for (size_t f = 0; f < F; f++) sum += w->by_feature[f] * (double)row[f];
+        w->dgain -= sum * (own ? m.middle[c] : m.snippets[c - d]);
+        *(own ? &w->dmid[c] : &w->dmid_snippet[c - d]) =
+            (own ? w->by_key[c] / sqrt((double)d) : w->by_snippet[c - d]) - m.gain * sum;
     }
 }
 
+// Returns the gradient of A by |omega|^2, and adds what the keys' features have of omega directly.
+static double omega_terms(const flt_att_features_back *a, const room *w, flt_att_measured m, size_t head, size_t bh) {
+    const size_t rows = a->omega->dim[0], width = a->omega->dim[1];
+    const double *omega = flt_att_head(a->omega, head), quarter = pow((double)a->d, -0.25);
+    double da = 0.0;
+    for (size_t f = 0; f < a->features; f++) {
+        const double u = w->by_feature[f], sign = f < rows ? 1.0 : -1.0;
+        for (size_t c = 0; c < width; c++) {
+            const double x = omega[f % rows * width + c], mid = !m.centred ? 0.0
+                                                                : c < a->d ? quarter * m.middle[c]
+                                                                           : m.snippets[c - a->d];
+            da += 2.0 * u * x * x;
+            if (a->want_omega) a->domega[(bh * rows + f % rows) * width + c] += u * (4.0 * m.a * x - sign * m.gain * mid);
+        }
+    }
+    return m.form == FLTX_ATT_FAVORPP ? da : 0.0;
+}
+
+// Rows of dx += dmid / N + 2 by (x + other mean, or x - its own mean) / N
+static void spread_rows(size_t n, size_t d, const flt_real *x, const double *dmid, double by, const double *mean, double sign,
+                        flt_real *dx) {
+    for (size_t i = 0; i < n * d; i++)
+        dx[i] += (flt_real)((dmid[i % d] + 2.0 * by * ((double)x[i] + sign * mean[i % d])) / (double)n);
+}
+
+// The same for snippets, tile by tile, on to their frequencies and ratios.
+static void spread_snippets(const flt_att_features_back *a, flt_att_rows all, size_t bh, bool query, double by,
+                            flt_att_measured m) {
+    const size_t width = 2 * a->r;
+    const room *w = &a->rooms[all.thread];
+    const flt_att_array *ratio = query ? a->s.rho : a->s.rho_key;
+    for (size_t first = 0; first < a->N; first += FLTX_ATT_MAX_TILE) {
+        flt_att_rows rows = all;
+        rows.first = first, rows.count = a->N - first < FLTX_ATT_MAX_TILE ? a->N - first : FLTX_ATT_MAX_TILE;
+        load_snippets(a, rows, ratio->data != NULL ? flt_att_head(ratio, rows.head) : NULL, w->snippet);
+        for (size_t i = 0; i < rows.count * width; i++) {
+            const size_t c = i % width;
+            const double key = m.snippets[width + c], other = m.snippets[c] - key; // means of b and a
+            const double off = m.centred ? -(query ? other : key) : (query ? key : other);
+            const double dmid = m.centred ? w->dmid_snippet[c] : 0.0;
+            w->dsnippet[i] = (flt_real)((dmid + 2.0 * by * ((double)w->snippet[i] + off)) / (double)a->N);
+        }
+        add_rows(a, rows, bh, query);
+    }
+}
+
+static void clear_measures(const flt_att_features_back *a, room *w) {
+    if (w->by_feature == NULL) return;
+    w->dgain = 0.0;
+    memset(w->by_feature, 0, a->features * sizeof *w->by_feature);
+    memset(w->by_key, 0, a->d * sizeof *w->by_key);
+    memset(w->dmid, 0, a->d * sizeof *w->dmid);
+    memset(w->by_snippet, 0, 2 * a->r * sizeof *w->by_snippet);
+}
+
+static void finish(void *self, flt_att_rows all, size_t bh, const flt_real *q, const flt_real *k, flt_real *dq, flt_real *dk) {
+    const flt_att_features_back *a = self;
+    const flt_att_measured m = measured(a, all.thread, all.head);
+    room *w = &a->rooms[all.thread];
+    if (!measures(m)) return;
+    if (m.centred) mean_gradients(a, w, m, all.head);
+    double da = omega_terms(a, w, m, all.head, bh);
+    if (m.form == FLTX_ATT_FAVORPP) da -= 2.0 * w->dgain / m.gain; // B^2 = 1 - 4A
+    const double by = da * m.slope, own = by / sqrt((double)a->d), *mean_k = m.middle + a->d;
+    double *mean_q = w->by_key; // its sum is spent
+    for (size_t c = 0; c < a->d; c++) mean_q[c] = m.middle[c] - mean_k[c];
+    spread_rows(a->N, a->d, q, w->dmid, own, m.centred ? mean_q : mean_k, m.centred ? -1.0 : 1.0, dq);
+    spread_rows(a->N, a->d, k, w->dmid, own, m.centred ? mean_k : mean_q, m.centred ? -1.0 : 1.0, dk);
+    for (int query = 0; a->want_snippets && query < 2; query++) spread_snippets(a, all, bh, query != 0, by, m);
+    clear_measures(a, w);
+}
+
 flt_att_back_map flt_att_features_back_map(flt_att_features_back *a) {
-    return (flt_att_back_map){.self = a, .queries = queries, .keys = keys};
+    return (flt_att_back_map){.self = a, .queries = queries, .keys = keys, .finish = finish};
 }
 
 // ---- one pass
@@ -126,6 +300,7 @@ flt_att_back_map flt_att_features_back_map(flt_att_features_back *a) {
 void flt_att_features_back_begin(flt_att_features_back *a, bool omega, bool snippets) {
     a->want_omega = omega;
     a->want_snippets = snippets && a->r > 0;
+    for (int t = 0; t < a->threads; t++) clear_measures(a, &a->rooms[t]);
     if (omega) memset(a->domega, 0, a->BH * a->omega->count * sizeof *a->domega);
     if (!a->want_snippets) return;
     memset(a->dxi, 0, a->BH * a->r * a->l * sizeof *a->dxi);
@@ -147,6 +322,17 @@ void flt_att_features_back_xi(const flt_att_features_back *a, const flt_att_arra
 
 // ---- plan
 
+static void bind_measures(const flt_att_features_back *a, flt_ws *ws, room *w, size_t tile) {
+    if (!a->relu && !a->sums) return;
+    w->dt = flt_ws_take(ws, tile * a->features, sizeof(flt_real));
+    if (!a->sums) return;
+    w->by_feature = flt_ws_take(ws, a->features, sizeof(double));
+    w->by_key = flt_ws_take(ws, a->d, sizeof(double));
+    w->dmid = flt_ws_take(ws, a->d, sizeof(double));
+    w->by_snippet = flt_ws_take(ws, 2 * a->r + 1, sizeof(double));
+    w->dmid_snippet = flt_ws_take(ws, 2 * a->r + 1, sizeof(double));
+}
+
 static void bind(void *self, flt_ws *ws) {
     flt_att_features_back *a = self;
     const size_t tile = a->N < FLTX_ATT_MAX_TILE ? a->N : FLTX_ATT_MAX_TILE, real = sizeof(flt_real), tail = 2 * a->r;
@@ -159,13 +345,15 @@ static void bind(void *self, flt_ws *ws) {
         w->snippet = tail > 0 ? flt_ws_take(ws, tile * tail, real) : NULL;
         w->dsnippet = tail > 0 ? flt_ws_take(ws, tile * tail, real) : NULL;
         w->pos = tail > 0 ? flt_ws_take(ws, a->l, sizeof(double)) : NULL;
+        bind_measures(a, ws, w, tile);
     }
 }
 
 // to [cols, F]: columns from .. of omega turned and scaled; hyperbolic features append the negated.
 static void turn_omega(const flt_att_features_back *a, size_t head, size_t from, size_t cols, flt_real *to) {
     const size_t m = a->omega->dim[0], width = a->omega->dim[1];
-    const double scale = from == 0 ? pow((double)a->d, -0.25) : 1.0, *omega = flt_att_head(a->omega, head);
+    const double unit = a->relu ? 1.0 / sqrt((double)m) : 1.0, *omega = flt_att_head(a->omega, head);
+    const double scale = unit * (from == 0 ? pow((double)a->d, -0.25) : 1.0);
     for (size_t k = 0; k < cols; k++) {
         for (size_t f = 0; f < a->features; f++) {
             const double x = scale * omega[(f % m) * width + from + k];
@@ -198,13 +386,8 @@ static bool is_set(const flt_attention_desc *desc, const char *name, const char 
     return false;
 }
 
-static flt_err check_form(const flt_attention_desc *desc) {
-    if (is_set(desc, "features", "positive") && is_set(desc, "features", "hyperbolic"))
-        return flt_fail(FLTE_UNSUPPORTED, desc->mechanism, "features=%s has no backward pass; these have: positive, hyperbolic",
-                        flt_params_text(desc->params, "features"));
-    if (is_set(desc, "centre", "none"))
-        return flt_fail(FLTE_UNSUPPORTED, desc->mechanism, "centre=mean has no backward pass; use centre=none");
-    return FLTE_OK;
+void flt_att_features_back_follow(flt_att_features_back *a, const flt_att_features *map) {
+    a->map = map;
 }
 
 flt_err flt_att_features_back_create(const flt_attention_desc *desc, const flt_att_array *omega, const flt_att_snippets *snippets,
@@ -212,13 +395,14 @@ flt_err flt_att_features_back_create(const flt_attention_desc *desc, const flt_a
     flt_att_features_back *a = NULL;
     flt_err err = FLTE_OK;
     *out = NULL;
-    FLTX_TRY(check_form(desc));
     FLTX_TRY(flt_alloc(1, sizeof *a, &a));
     a->d = desc->d, a->N = desc->N, a->H = desc->H, a->BH = desc->B * desc->H;
     a->threads = desc->threads;
     a->omega = omega;
     a->heads = omega->heads == 0 ? 1 : omega->heads;
     a->features = (strcmp(flt_params_text(desc->params, "features"), "hyperbolic") == 0 ? 2 : 1) * omega->dim[0];
+    a->relu = strcmp(flt_params_text(desc->params, "features"), "relu") == 0;
+    a->sums = strcmp(flt_params_text(desc->params, "features"), "favor++") == 0 || is_set(desc, "centre", "none");
     if (snippets != NULL) a->s = *snippets, a->r = snippets->xi->dim[0], a->l = snippets->pos->l;
     FLTX_GO(err, failed, make_omega(a));
     FLTX_GO(err, failed, flt_alloc((size_t)a->threads, sizeof *a->rooms, &a->rooms));

@@ -5,6 +5,10 @@
 //     domega = dlq^T [x, a] + dlk^T [x, b],   [da, db] = [dlq, dlk] omega (its part for snippets),   then drho and dxi through
 //     the snippets a = r^-1/2 rho (cos, sin), b = r^-1/2 (cos, sin) of 2 pi xi.pos
 //
+// relu: d/dt log(max(t, 0) + 1e-3). favor++ and centring, where B = gain multiplies omega [x, a] and the keys' features carry 2 A
+// |omega|^2 - B omega.mid + mid.[y, b], mid the means of both sides: sums over a head for A, B and mid, then from there to every
+// row through the means and the measured spread.
+//
 // What the log features leave out is constant along a row or over all keys, hence has no gradient after normalisation.
 // Sums over rows are gathered in double for each of B H, then added up in that order: their bits do not depend on threads.
 #ifndef FLTX_ATTENTION_FEATURES_BACKWARD_H
@@ -18,6 +22,8 @@ typedef struct flt_att_features_back flt_att_features_back;
 // As flt_att_features_create; omega and what snippets point to are borrowed.
 flt_err flt_att_features_back_create(const flt_attention_desc *desc, const flt_att_array *omega, const flt_att_snippets *snippets,
                                      flt_att_features_back **out);
+// The forward map, where it may measure or is not an exponential.
+void flt_att_features_back_follow(flt_att_features_back *a, const flt_att_features *map);
 void flt_att_features_back_update(flt_att_features_back *a); // omega holds new values; NULL: nothing to do
 void flt_att_features_back_destroy(flt_att_features_back *a);
 flt_att_back_map flt_att_features_back_map(flt_att_features_back *a);

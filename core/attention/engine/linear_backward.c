@@ -273,6 +273,14 @@ static head head_of(const flt_att_linear_back *a, const flt_attention_pass *p, s
                   .dv = p->dv + y};
 }
 
+static void run_head(const flt_att_linear_back *a, slot *w, const head *h) {
+    flt_att_rows all = h->rows;
+    all.count = a->N;
+    if (a->map.prepare != NULL) a->map.prepare(a->map.self, all, h->q, h->k);
+    (a->causal ? run_causal : run_bidirectional)(a, w, h);
+    if (a->back.finish != NULL) a->back.finish(a->back.self, all, h->bh, h->q, h->k, h->dq, h->dk);
+}
+
 void flt_att_linear_back_run(flt_att_linear_back *a, const flt_attention_pass *pass) {
 #pragma omp parallel num_threads(a->threads)
     {
@@ -281,7 +289,7 @@ void flt_att_linear_back_run(flt_att_linear_back *a, const flt_attention_pass *p
 #pragma omp for schedule(dynamic)
         for (size_t bh = 0; bh < a->B * a->H; bh++) {
             const head h = head_of(a, pass, bh, thread);
-            (a->causal ? run_causal : run_bidirectional)(a, &a->slots[thread], &h);
+            run_head(a, &a->slots[thread], &h);
         }
         flt_num_ftz_restore(saved);
     }

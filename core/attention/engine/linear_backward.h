@@ -22,6 +22,8 @@ typedef struct flt_att_back_map {
     void *self;
     void (*queries)(void *self, flt_att_rows rows, size_t bh, const flt_real *x, const flt_real *du, flt_real *dx);
     void (*keys)(void *self, flt_att_rows rows, size_t bh, const flt_real *x, const flt_real *du, flt_real *dx);
+    // What the whole head has through `prepare` of the forward map, added to dq, dk [count, d]; NULL: nothing.
+    void (*finish)(void *self, flt_att_rows all, size_t bh, const flt_real *q, const flt_real *k, flt_real *dq, flt_real *dk);
 } flt_att_back_map;
 
 typedef struct flt_att_linear_back flt_att_linear_back;

@@ -30,6 +30,7 @@ flt_err flt_att_softmax_back_create(const flt_attention_desc *desc, const flt_at
     a->ratios = parts->ratios;
     list_names(a);
     FLTX_GO(err, failed, flt_att_features_back_create(desc, parts->omega, parts->snippets, &a->features));
+    flt_att_features_back_follow(a->features, parts->features);
     FLTX_GO(err, failed,
             flt_att_linear_back_create(desc, flt_att_features_map(parts->features), flt_att_features_back_map(a->features),
                                        &a->linear));

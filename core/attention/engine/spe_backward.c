@@ -136,7 +136,8 @@ flt_err flt_att_spe_back_create(const flt_attention_desc *desc, flt_att_map map,
     coded.d = a->R;
     FLTX_TRY(flt_att_features_back_create(&coded, &a->omega, NULL, &a->features_back));
     a->back_map = flt_att_features_back_map(a->features_back);
-    return flt_att_linear_back_create(desc, map, (flt_att_back_map){a, back_queries, back_keys}, &a->linear_back);
+    return flt_att_linear_back_create(desc, map, (flt_att_back_map){.self = a, .queries = back_queries, .keys = back_keys},
+                                      &a->linear_back);
 }
 
 void flt_att_spe_back_destroy(flt_att_spe *a) {
