@@ -9,14 +9,14 @@
 
 #define SETTING "mechanism || iif(coalesce(encoding, 'none') = 'none', '', ' ' || encoding) || iif(causal, ' causal', '')"
 #define R_OF    "iif(coalesce(r, 0) > 0, ' r=' || r, '')"
-// The greatest length and number of frequencies of each mechanism; the rows of the ladder at that length.
+// Rows of the error ladder, without those of the fidelity table; the greatest length and number of frequencies of each mechanism;
+// the rows at that length.
 #define TOP                                                                                                                      \
-    "WITH top AS (SELECT mechanism, encoding AS top_encoding, causal AS top_causal, max(n) AS top_n, max(coalesce(r, 0)) AS "    \
-    "top_r FROM ladder WHERE ?1 = 0 OR run_id = ?1 GROUP BY 1, 2, 3) "
+    "WITH rungs AS (SELECT * FROM ladder WHERE detail IS NOT 'fidelity' AND (?1 = 0 OR run_id = ?1) AND ?2 = ''), "              \
+    "top AS (SELECT mechanism, encoding AS top_encoding, causal AS top_causal, max(n) AS top_n, max(coalesce(r, 0)) AS top_r "   \
+    "FROM rungs GROUP BY 1, 2, 3) "
 #define AT_TOP                                                                                                                   \
-    "ladder JOIN top USING(mechanism) WHERE encoding IS top_encoding AND causal IS top_causal AND n = top_n AND error_total > "  \
-    "0 "                                                                                                                         \
-    "AND (?1 = 0 OR run_id = ?1) AND ?2 = ''"
+    "rungs JOIN top USING(mechanism) WHERE encoding IS top_encoding AND causal IS top_causal AND n = top_n AND error_total > 0"
 
 // Losses by step: the seeds of each metric, or its mean where no seed was kept. Of a long metric a grid of steps is looked up.
 static const char curves_sql[] =
@@ -58,6 +58,23 @@ static const char profile_sql[] =
     "UNION SELECT DISTINCT r.s, reach.x, coalesce((SELECT y FROM tops f WHERE f.s = r.s), 0) FROM ratios r, reach) "
     "SELECT s, x, y, y, y FROM corners WHERE x IS NOT NULL ORDER BY s, x, y";
 
+// The latest fidelity table: one encoding (?2, else the mixture that flt is made for, else any), the greatest length and the
+// least scale of the inputs; the 16 recipes that come nearest. Without one, the rungs of the error ladder at the greatest length.
+static const char fidelity_sql[] =
+    "WITH f AS (SELECT *, substr(options, instr(options, 'sd=')) AS sd, rtrim(substr(options, 1, instr(options, 'sd=') - 1), "
+    "',') AS recipe FROM ladder WHERE detail = 'fidelity' AND error_total > 0 AND seconds > 0 AND run_id = iif(?1 > 0, ?1, "
+    "(SELECT max(run_id) FROM ladder WHERE detail = 'fidelity'))), of AS (SELECT encoding, n, sd FROM f WHERE ?2 = '' OR "
+    "encoding = ?2 ORDER BY encoding <> 'gaussian_mixture', encoding, n DESC, CAST(substr(sd, 4) AS REAL) LIMIT 1), p AS (SELECT "
+    "mechanism, mechanism || rtrim(' ' || recipe) || ' on ' || encoding || ' n=' || n AS label, m, r, min(seconds) AS x, "
+    "avg(error_total) AS y, min(error_total) AS low, max(error_total) AS high FROM f JOIN of USING(encoding, n, sd) GROUP BY 1, "
+    "2, 3, 4), nearest AS (SELECT label, row_number() OVER (PARTITION BY mechanism ORDER BY min(y)) AS place FROM p GROUP BY "
+    "label), rungs AS (SELECT * FROM ladder WHERE detail IS NOT 'fidelity' AND (?1 = 0 OR run_id = ?1) AND ?2 = '' AND NOT "
+    "EXISTS(SELECT 1 FROM f) AND error_total > 0 AND seconds > 0), top AS (SELECT mechanism, encoding AS top_encoding, causal AS "
+    "top_causal, max(n) AS top_n FROM rungs GROUP BY 1, 2, 3), q AS (SELECT " SETTING " || ' n=' || n || " R_OF
+    " AS label, min(seconds) AS x, avg(error_total) AS y FROM rungs JOIN top USING(mechanism) WHERE encoding IS top_encoding AND "
+    "causal IS top_causal AND n = top_n GROUP BY mechanism, encoding, options, causal, m, r) SELECT label, x, y, low, high FROM "
+    "p JOIN nearest USING(label) WHERE place < 3 UNION ALL SELECT label, x, y, y, y FROM q ORDER BY label, x";
+
 // Rows of series, x, y, low, high, ordered by series and x. ?1 is the run (0: all), ?2 the metric ('': the usual one).
 static const struct {
     const char *name, *title, *x, *y, *sql;
@@ -74,13 +91,11 @@ static const struct {
          " AND r > 0 GROUP BY 1, 2 ORDER BY mechanism, encoding, causal, m, r",
      true, true, false, true, false},
     {"time", "Time by length N, at the greatest number of frequencies", "length N", "seconds",
-     TOP
-     "SELECT 'exact' || iif(causal, ' causal', ''), n, min(seconds_exact), min(seconds_exact), max(seconds_exact), NULL AS "
-     "mechanism, NULL AS encoding, causal, NULL AS m FROM ladder WHERE seconds_exact > 0 AND (?1 = 0 OR run_id = ?1) GROUP BY "
-     "1, 2 UNION ALL SELECT " SETTING " || ' m=' || m || " R_OF ", n, min(seconds), min(seconds), max(seconds), mechanism, "
-     "encoding, causal, m FROM ladder JOIN top USING(mechanism) WHERE seconds > 0 AND coalesce(r, 0) = top_r AND (?1 = 0 OR "
-     "run_id = ?1) AND encoding IS top_encoding AND causal IS top_causal AND ?2 = '' GROUP BY 1, 2 ORDER BY mechanism, encoding, "
-     "causal, m, n",
+     TOP "SELECT 'exact' || iif(causal, ' causal', ''), n, min(seconds_exact), min(seconds_exact), max(seconds_exact), NULL AS "
+         "mechanism, NULL AS encoding, causal, NULL AS m FROM rungs WHERE seconds_exact > 0 GROUP BY 1, 2 "
+         "UNION ALL SELECT " SETTING " || ' m=' || m || " R_OF ", n, min(seconds), min(seconds), max(seconds), mechanism, "
+         "encoding, causal, m FROM rungs JOIN top USING(mechanism) WHERE seconds > 0 AND coalesce(r, 0) = top_r AND encoding IS "
+         "top_encoding AND causal IS top_causal GROUP BY 1, 2 ORDER BY mechanism, encoding, causal, m, n",
      true, true, false, true, false},
     {"bench-time", "Time by length N of the latest benchmark", "length N", "seconds",
      "WITH latest(run) AS (SELECT iif(?1 > 0, ?1, (SELECT max(run_id) FROM timing WHERE n > 0 AND m > 0))) "
@@ -89,12 +104,7 @@ static const struct {
      "'')), n, min(seconds), min(seconds), max(seconds) FROM timing JOIN latest ON run_id = run WHERE n > 0 AND seconds > 0 AND "
      "coalesce(warm, 0) = 0 AND ?2 = '' GROUP BY subject, m, r, phase, n ORDER BY subject <> 'exact', subject, m, r, phase, n",
      true, true, false, true, false},
-    {"fidelity", "Fidelity: error against time over the number of features, at the greatest length; lower left is better",
-     "seconds", "relative error",
-     TOP "SELECT " SETTING " || ' n=' || n || " R_OF
-         ", min(seconds), avg(error_total), avg(error_total), avg(error_total) FROM " AT_TOP
-         " AND seconds > 0 GROUP BY mechanism, encoding, options, causal, m, r ORDER BY mechanism, encoding, causal, r, "
-         "min(seconds)",
+    {"fidelity", "Fidelity: error against time over the budgets; lower left is better", "seconds", "relative error", fidelity_sql,
      true, true, false, false, false},
     {"profile", "Performance profile: share of problems solved within a factor of the best optimizer's steps",
      "factor of the least steps to the baseline's loss", "share of problems", profile_sql, true, false, false, false, true},

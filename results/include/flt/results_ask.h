@@ -78,7 +78,8 @@ typedef struct flt_figure {
 } flt_figure;
 // Figures: curves (losses of a run by step, or the metric; run 0: the latest that has any), error-m and error-r (error against
 // exact attention by features and frequencies, with fitted slopes), time and bench-time (by length, with the crossover; of the
-// error ladder and of the latest benchmark), fidelity (error by time), profile (performance profile of optimizers by steps to the
+// error ladder and of the latest benchmark), fidelity (error by time; the
+// metric names an encoding), profile (performance profile of optimizers by steps to the
 // baseline's loss, or the metric: final_loss, test_loss, seconds, seconds_to_baseline); run 0: all runs. A figure may have no
 // series. FLTE_NAME when there is no such figure or run.
 flt_err flt_figure_create(flt_store *s, const char *name, long long run, const char *metric /* NULL: any loss */,
