@@ -26,7 +26,9 @@ static const flt_param_spec params[] = {
     FLTX_ATT_M_PARAM,
     {"normalise", FLTX_BOOL, "true", 0, 0, NULL, "scale queries and keys to length 1"},
     {"crossover", FLTX_INT, "0", 0, 1 << 30, NULL,
-     "tokens up to which the quadratic product is used in place of transforms; 0: those for which it takes less time"},
+     "tokens up to which, or band of tokens in which, the quadratic product is used in place of transforms; 0: where it takes "
+     "less "
+     "time"},
     FLTX_ATT_RPE_PARAM,
     {.name = NULL},
 };

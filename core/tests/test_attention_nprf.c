@@ -99,7 +99,7 @@ Test(attention_nprf, bands_agree_with_loops) {
         for (size_t r = 0; r < 6; r++)
             for (int causal = 0; causal < 2; causal++) {
                 const bool wild = r % 2;
-                const setting s = {lengths[n],    6, 8, 20, r % 3 ? 2 : 0, causal, !wild, wild ? 1 << 20 : 1, wild ? 4 : 1.5, 2,
+                const setting s = {lengths[n],    6, 8, 20, r % 3 ? 2 : 0, causal, !wild, wild ? 1 << 20 : 128, wild ? 4 : 1.5, 2,
                                    reaches[r] + 1};
                 cr_assert(eq(dbl, try_setting(&s, wild ? 100 * PASS : 3 * PASS), 0), "no row needs a repair");
             }

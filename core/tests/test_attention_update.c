@@ -235,7 +235,7 @@ Test(attention_update, nprf) {
 Test(attention_update, nprf_changes_its_way) {
     for (int k = 0; k < 8; k++) {
         enum { N = 300 };
-        problem p = start("nprf", k % 2 ? "crossover=1,m=5" : "m=5", N, k / 2 % 2);
+        problem p = start("nprf", k % 2 ? "crossover=16,m=5" : "m=5", N, k / 2 % 2);
         double *b = add_arg(&p, "lag_bias", 0, 1, (size_t[]){2 * N - 1}, -1, 1), other[2 * N - 1];
         const flt_attention_arg arg = {"lag_bias", 1, {2 * N - 1}, other};
         outputs got = make_outputs(&p), want = make_outputs(&p);

@@ -84,6 +84,7 @@ static double plain_time(const flt_att_lagged *a) {
 
 // Rows up to which pieces are direct, and whether there are larger ones.
 static bool choose_block(flt_att_lagged *a, size_t crossover) {
+    a->widest = crossover == FLTX_LAGGED_AUTO ? a->N : crossover;
     if (crossover != FLTX_LAGGED_AUTO) {
         a->block = flt_att_smaller(FLTX_LAGGED_BLOCK, crossover);
         a->block = a->block < TILE ? TILE : a->block - a->block % TILE;
@@ -161,7 +162,7 @@ void flt_att_lagged_load(flt_att_lagged *a, const double *lags) {
             a->lags[h * n_lags + i] = (flt_real)lags[h * n_lags + (i + FLTX_BUG(LAG_OFF_BY_ONE)) % n_lags];
     }
     a->reach = flt_att_lagged_reach(a);
-    if (band_time(a) >= plain_time(a)) a->reach = a->N;
+    if (a->reach > a->widest || band_time(a) >= plain_time(a)) a->reach = a->N;
     if (a->levels > 0 && (a->reach == a->N || a->backward)) flt_att_lagged_fft_load(a, lags);
 }
 

@@ -52,7 +52,7 @@ typedef struct flt_att_lagged_slot {  // one thread's
 
 typedef struct flt_att_lagged {
     size_t N, m, dv, heads, block, levels; // levels = 0: no transforms
-    size_t reach;                          // of the band; N: no band
+    size_t reach, widest;                  // of the band; N: no band; reach of the widest band that is allowed
     bool causal, backward;
     int threads;
     flt_real *lags; // [heads, 2N - 1]
@@ -62,7 +62,8 @@ typedef struct flt_att_lagged {
     flt_ws ws;
 } flt_att_lagged;
 
-// heads of the factors, 1: shared. Sequences longer than `crossover` go by fft; AUTO: those for which it is faster.
+// heads of the factors, 1: shared. Sequences longer than `crossover` go by fft, or by a band that reaches no further; AUTO: those
+// for which that is faster.
 flt_err flt_att_lagged_create(const flt_attention_desc *desc, size_t m, size_t heads, size_t crossover, flt_att_lagged **out);
 // The factors: lags [heads, 2N - 1] with b_{j-i} at (j - i) + N - 1; once before the first run, then as often as they change.
 void flt_att_lagged_load(flt_att_lagged *a, const double *lags);
