@@ -26,11 +26,12 @@ typedef struct flt_fidelity_config {
 // One recipe at one budget; means over the seeds.
 typedef struct flt_fidelity_row {
     const char *mechanism, *options;
-    size_t m, r;           // 0: the mechanism has none
-    double error, worst;   // relative Frobenius distance; the largest over the seeds
-    double seconds, bytes; // of one forward pass, least of several; all that the plan holds, tables included
-    bool published, best;  // best: no other row has less error in less time
-    size_t recipe;         // which of the group's recipes
+    size_t m, r;         // 0: the mechanism has none
+    double error, worst; // relative Frobenius distance; the largest over the seeds
+    double seconds,
+        bytes; // of one forward pass, least of several (one thread: its own clock); all that the plan holds, tables included
+    bool published, best; // best: no other row has less error in less time
+    size_t recipe;        // which of the group's recipes
 } flt_fidelity_row;
 
 // A recipe at its best budget, beside the published recipe (see flt_fidelity_group). NaN: none of its budgets qualifies.
