@@ -79,9 +79,10 @@ Test(transformers, learn_through_every_encoding) {
             const flt_encoding e = {.kind = (const flt_rpe_kind *)r->kinds[i], .heads = 2, .components = 2, .n = 8, .l = 1};
             char spec[256];
             if (flt_encoding_check("test", &e, k == 1) != FLTE_OK) continue;
-            snprintf(spec, sizeof spec,
-                     "bytes_transformer:width=12,depth=1,expansion=2,length=8,hessian=false,attention=%s,rpe=%s,absolute=false",
-                     mechanisms[k], r->kinds[i]->name);
+            snprintf(
+                spec, sizeof spec,
+                "bytes_transformer:width=8,depth=1,expansion=1,length=8,batch=8,hessian=false,attention=%s,rpe=%s,absolute=false",
+                mechanisms[k], r->kinds[i]->name);
             check_learns(spec);
             learned++;
         }
