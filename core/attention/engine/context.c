@@ -99,7 +99,9 @@ void flt_att_context_modulate(flt_att_context *c, size_t b, const flt_real *x) {
     memset(c->mean, 0, c->D * sizeof *c->mean);
     for (size_t h = 0; h < c->H; h++) {
         const flt_real *rows = x + (b * c->H + h) * c->N * c->d;
-        for (size_t i = 0; i < c->N * c->d; i++) c->mean[h * c->d + i % c->d] += (double)rows[i];
+        for (size_t n = 0; n < c->N; n++) {
+            for (size_t i = 0; i < c->d; i++) c->mean[h * c->d + i] += (double)rows[n * c->d + i];
+        }
     }
     for (size_t i = 0; i < c->D; i++) c->mean[i] /= (double)c->N;
     affine(&c->weight[W0], &c->weight[B0], c->mean, c->before);
@@ -115,7 +117,9 @@ void flt_att_context_modulate_back(flt_att_context *c, size_t b, const double *d
     affine_back(&c->weight[W0], c->mean, c->dhidden, c->sum[W0], c->sum[B0], c->dmean);
     for (size_t h = 0; h < c->H; h++) {
         flt_real *rows = dx + (b * c->H + h) * c->N * c->d;
-        for (size_t i = 0; i < c->N * c->d; i++) rows[i] += (flt_real)(c->dmean[h * c->d + i % c->d] / (double)c->N);
+        for (size_t n = 0; n < c->N; n++) {
+            for (size_t i = 0; i < c->d; i++) rows[n * c->d + i] += (flt_real)(c->dmean[h * c->d + i] / (double)c->N);
+        }
     }
 }
 

@@ -240,8 +240,9 @@ static double omega_terms(const flt_att_features_back *a, const room *w, flt_att
 // Rows of dx += dmid / N + 2 by (x + other mean, or x - its own mean) / N
 static void spread_rows(size_t n, size_t d, const flt_real *x, const double *dmid, double by, const double *mean, double sign,
                         flt_real *dx) {
-    for (size_t i = 0; i < n * d; i++)
-        dx[i] += (flt_real)((dmid[i % d] + 2.0 * by * ((double)x[i] + sign * mean[i % d])) / (double)n);
+    for (size_t i = 0; i < n; i++, x += d, dx += d) {
+        for (size_t c = 0; c < d; c++) dx[c] += (flt_real)((dmid[c] + 2.0 * by * ((double)x[c] + sign * mean[c])) / (double)n);
+    }
 }
 
 // The same for snippets, tile by tile, on to their frequencies and ratios.
