@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // flt eval: optimizers side by side on tasks, the hand-designed ones at their best learning rate.
 #include "engine/args.h"
+#include "engine/ranks.h"
 #include "engine/session.h"
 #include "engine/table.h"
 #include "engine/verb.h"
@@ -225,7 +226,8 @@ static flt_err eval_task(const input *in, const char *task, const flt_sink *sink
                                .first_seed = in->common.seed,
                                .tune_lr = in->tune,
                                .ema = 0.95,
-                               .threads = in->common.threads};
+                               .threads = in->common.threads,
+                               .ranks = flt_program_ranks()};
     FLTX_TRY(flt_alloc(in->n_optimizers, sizeof *results, &results));
     flt_err err = FLTE_OK;
     for (size_t i = 0; i < in->n_optimizers && err == FLTE_OK; i++) {
@@ -310,4 +312,4 @@ static int run(int argc, char **argv) {
 }
 
 const flt_verb_kind flt_verb_kind_eval = {
-    .kind = {.name = "eval", .summary = "compare optimizers on tasks, learning rates tuned"}, .run = run};
+    .kind = {.name = "eval", .summary = "compare optimizers on tasks, learning rates tuned"}, .run = run, .ranks = true};

@@ -45,6 +45,20 @@ expect 0 '^12' "$flt" results sql "SELECT count(*) FROM metrics WHERE metric = '
 expect 0 '^88\.0' "$flt" results sql "SELECT DISTINCT value FROM metrics WHERE metric = 'exchange_bytes'
     AND run = (SELECT min(run_id) FROM param WHERE name = 'ranks' AND number = 2)" --csv
 
+# ---- cells of an evaluation: the same table but for its times, from one run in the store
+compare=(eval --optimizers adam,sgd --tasks digits_mlp:width=8,batch=8,quadratic --steps 12 --seeds 3 --tune lr --json --quiet)
+numbers() { grep -E '"(task|optimizer|lr|final_loss|test_metric|steps_to_baseline)"' "$1" >"$1.numbers"; }
+"$flt" "${compare[@]}" >alone.json 2>said.txt || fail "eval: $(cat said.txt)"
+for n in 2 4; do
+    ranks $n "$flt" "${compare[@]}" >many.json 2>said.txt || fail "eval on $n ranks: $(cat said.txt)"
+    numbers alone.json
+    numbers many.json
+    [ -s alone.json.numbers ] || fail 'eval printed no numbers'
+    same alone.json.numbers many.json.numbers
+done
+expect 0 '^2' "$flt" results sql "SELECT count(*) FROM run WHERE kind = 'eval' AND run_id IN (SELECT run_id FROM param
+    WHERE name = 'ranks')" --csv
+
 # ---- what is wrong is said once
 export OMPI_MCA_odls_base_sigkill_timeout=0 # mpirun waits so long after each failure
 expect 2 '6 arms' ranks 7 "$flt" train "${small[@]}" --outer-steps 1 --out x

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Learning curves, tuning and the summary of one optimizer on one task.
 //
-// A cell is one run, (rate, seed). Cells are independent and go to threads in any order; sums over seeds run in their order.
-// Smoothing is the bias-corrected exponential mean, s_t = sum_i b^i x_(t-i) / sum_i b^i: the first value weighs no more than
-// others.
+// A cell is one run, (rate, seed). Cells are independent and go to ranks in turn and to threads in any order; sums over seeds run
+// in their order. Smoothing is the bias-corrected exponential mean, s_t = sum_i b^i x_(t-i) / sum_i b^i: the first value weighs
+// no more than others.
 #include "flt/evaluate.h"
 
 #include "engine/inner.h"
@@ -170,7 +170,7 @@ static flt_err run_cells(evaluation *e) {
         const unsigned saved = flt_num_ftz();
 #pragma omp for schedule(dynamic, 1)
         for (size_t i = 0; i < cells; i++) {
-            if (atomic_load(&e->stop)) continue;
+            if (atomic_load(&e->stop) || !flt_ranks_own(e->config->ranks, i)) continue;
             run_cell(e, i);
             report_cell(e, cells);
         }
@@ -187,6 +187,29 @@ static void smooth(const flt_eval_config *c, const double *loss, double *curve) 
         weight = c->ema * weight + 1.0;
         curve[t] = sum / weight;
     }
+}
+
+enum { NUMBERS = 3 }; // of a cell beside its curve
+
+// Cells of other ranks. `ran`: how it went here.
+static flt_err share_cells(evaluation *e, flt_err ran) {
+    const flt_eval_config *c = e->config;
+    const size_t cells = e->rates * c->seeds;
+    double *number = NULL;
+    if (flt_ranks_count(c->ranks) == 1) return ran;
+    if (ran == FLTE_OK) ran = flt_alloc(cells, NUMBERS * sizeof *number, &number);
+    for (size_t i = 0; ran == FLTE_OK && i < cells; i++)
+        memcpy(number + NUMBERS * i, (double[]){e->cell[i].test_loss, e->cell[i].test_metric, e->cell[i].seconds},
+               NUMBERS * sizeof *number);
+    flt_err err = flt_ranks_cells(c->ranks, cells, c->steps * sizeof *e->curves, e->curves, ran);
+    if (err == FLTE_OK) err = flt_ranks_cells(c->ranks, cells, NUMBERS * sizeof *number, number, FLTE_OK);
+    for (size_t i = 0; err == FLTE_OK && i < cells; i++) {
+        e->cell[i].test_loss = number[NUMBERS * i];
+        e->cell[i].test_metric = number[NUMBERS * i + 1];
+        e->cell[i].seconds = number[NUMBERS * i + 2];
+    }
+    flt_free(number);
+    return err;
 }
 
 // Mean over seeds, then smoothing, in place of the mean.
@@ -269,7 +292,7 @@ static flt_err summarise(const evaluation *e, flt_eval_result *out) {
     const size_t best = best_rate(e);
     const bench *b = &e->bench[0];
     *out = (flt_eval_result){.lr = rate_of(e, best),
-                             .ns_per_step = time_step(e, best),
+                             .ns_per_step = flt_ranks_me(c->ranks) == 0 ? time_step(e, best) : NAN,
                              .state_words = (double)b->inner.state / (double)b->inner.params};
     FLTX_TRY(flt_alloc(c->steps, sizeof *out->curve, &out->curve));
     memcpy(out->curve, e->mean + best * c->steps, c->steps * sizeof *out->curve);
@@ -336,8 +359,8 @@ flt_err flt_eval_optimizer(const flt_eval_config *c, const flt_weights *w, const
     const size_t cells = e.rates * c->seeds;
     const int wanted = flt_num_threads(c->threads > 0 ? c->threads : omp_get_max_threads());
     e.threads = (size_t)wanted < cells ? wanted : (int)cells;
-    flt_err err = allocate(&e);
-    if (err == FLTE_OK) err = run_cells(&e);
+    flt_err err = flt_ranks_agree(c->ranks, allocate(&e));
+    if (err == FLTE_OK) err = share_cells(&e, run_cells(&e));
     if (err == FLTE_OK) err = summarise(&e, out);
     if (err == FLTE_OK) err = record_curve(&e, out);
     if (err == FLTE_OK) err = record_seeds(&e, out);

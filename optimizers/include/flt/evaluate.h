@@ -5,6 +5,7 @@
 
 #include "flt/objective.h"
 #include "flt/optimizer.h"
+#include "flt/ranks.h"
 #include "flt/sink.h"
 
 // One run: `steps` training losses, each before its step's update, NaN and infinities included as they come. theta is left
@@ -20,6 +21,7 @@ typedef struct flt_eval_config {
     bool tune_lr;        // 15 rates 1e-7, 3e-7, .., 3e-1, 1 for kinds with "lr" that are not learned
     double ema;          // smoothing of the curve averaged over seeds, 0.95 (bias-corrected exponential mean)
     int threads;         // over (rate, seed) cells; 0: all; results do not depend on it
+    const flt_ranks *ranks; // NULL: alone; else cells go to all ranks, and all of them have the results (times are rank 0's)
 } flt_eval_config;
 
 typedef struct flt_eval_seed { // one run at the rate that was chosen
