@@ -124,12 +124,18 @@ static flt_err ready(world *s, const size_t *offset, size_t unit) {
     return FLTE_OK;
 }
 
+// Each byte comes from one rank, and is 0 on all others: a sum of bits is what each of them said, and takes log2(ranks) rounds.
+// The non-blocking gathers of today's libraries send from everyone to everyone.
 static flt_err exchange(void *self, void *table, const size_t *offset) {
     world *s = self;
+    const int me = s->ranks.me;
+    unsigned char *bytes = table;
+    const size_t end = offset[s->ranks.count];
     MPI_Request request;
     FLTX_TRY(ready(s, offset, 1));
-    const int begun =
-        MPI_Iallgatherv(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, table, s->counts, s->displaced, MPI_BYTE, s->comm, &request);
+    memset(bytes, 0, offset[me]);
+    memset(bytes + offset[me + 1], 0, end - offset[me + 1]);
+    const int begun = MPI_Iallreduce(MPI_IN_PLACE, bytes, (int)end, MPI_BYTE, MPI_BOR, s->comm, &request);
     return wait_for(s, begun, &request);
 }
 
