@@ -3,6 +3,7 @@
 #include "flt/verify.h"
 #include "engine/args.h"
 #include "engine/fidelity.h"
+#include "engine/ranks.h"
 #include "engine/session.h"
 #include "engine/summary.h"
 #include "engine/table.h"
@@ -313,7 +314,7 @@ static flt_err verify(input *in, flt_session **s) {
         if (printed != FLTE_OK) err = printed;
     }
     fflush(stdout); // the remark below comes after the table, also where both go to one file
-    if (err == FLTE_OK && !in->common.quiet)
+    if (err == FLTE_OK && !in->common.quiet && flt_program_first())
         fprintf(stderr, "flt verify: %zu cases passed, %zu marginal, 0 failed; run %lld\n", report.passed, report.marginal,
                 flt_session_run(*s));
     flt_table_destroy(w.failures);
@@ -375,6 +376,7 @@ static int run(int argc, char **argv) {
     in.config.r = in.r;
     in.config.seed = in.common.seed;
     in.config.threads = in.common.threads;
+    in.config.ranks = flt_program_ranks();
     in.config.encodings = in.encodings;
     if (in.n_scales > 0 && !in.fidelity)
         return flt_report("verify", flt_fail(FLTE_USAGE, "--scale", "belongs to --fidelity, which was not asked for"));
@@ -383,4 +385,6 @@ static int run(int argc, char **argv) {
 }
 
 const flt_verb_kind flt_verb_kind_verify = {
-    .kind = {.name = "verify", .summary = "hold linear attention against exact attention and oracles"}, .run = run};
+    .kind = {.name = "verify", .summary = "hold linear attention against exact attention and oracles"},
+    .run = run,
+    .ranks = true};

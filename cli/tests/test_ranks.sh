@@ -59,6 +59,19 @@ done
 expect 0 '^2' "$flt" results sql "SELECT count(*) FROM run WHERE kind = 'eval' AND run_id IN (SELECT run_id FROM param
     WHERE name = 'ranks')" --csv
 
+# ---- checks of a verification: the same table and the same rows, in the same order
+rows() {
+    "$flt" results sql "SELECT check_name, mechanism, label, ratio, verdict FROM check_result ORDER BY seq" --csv --db "$1" >"$1.csv"
+}
+checks=(verify --check encoding,permutation,fourier --quiet)
+"$flt" "${checks[@]}" --db alone.db >alone.txt 2>said.txt || fail "verify: $(cat said.txt)"
+ranks 3 "$flt" "${checks[@]}" --db many.db >many.txt 2>said.txt || fail "verify on 3 ranks: $(cat said.txt)"
+rows alone.db
+rows many.db
+[ "$(wc -l <alone.db.csv)" -gt 20 ] || fail 'verify left no rows'
+same alone.txt many.txt
+same alone.db.csv many.db.csv
+
 # ---- what is wrong is said once
 export OMPI_MCA_odls_base_sigkill_timeout=0 # mpirun waits so long after each failure
 expect 2 '6 arms' ranks 7 "$flt" train "${small[@]}" --outer-steps 1 --out x

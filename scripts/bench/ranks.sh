@@ -12,8 +12,8 @@
 #    c: an inner step. g: to draw a number of a perturbation and to add it to the gradient, which every rank does for all
 #    particles. a, b: latency and bandwidth of a round of messages. c is fitted to windows of 2, 20 and 60 steps on one rank, g is
 #    what remains of steps of many particles with small windows of a small task; a is fitted to runs on 2, 4 and 8 ranks, where
-#    R > cores shares the cores; b is assumed ($BANDWIDTH bytes/s, default 1e9). Predictions: P = $PARTICLES_PER_RANK R (default 8),
-#    so that a rank does what one does here; efficiency is T of one rank with its particles alone, over T.
+#    R > cores shares the cores; b is assumed ($BANDWIDTH bytes/s, default 1e9). Predictions: P = $PARTICLES_PER_RANK R (default
+#    8), so that a rank does what one does here; efficiency is T of one rank with its particles alone, over T.
 # A step's time is the first decile over the outer steps, for others were disturbed.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -52,7 +52,8 @@ echo "== 2 ranks x 1 thread against 1 rank x 2 threads: standard meta-training, 
 for round in $(seq "$rounds"); do
     threads=$(seconds 1 2 --outer-steps "$steps")
     ranks=$(seconds 2 1 --outer-steps "$steps")
-    awk -v r="$round" -v a="$threads" -v b="$ranks" 'BEGIN {printf "round %d   1x2 %.5f   2x1 %.5f   ratio %.3f\n", r, a, b, a / b}'
+    awk -v r="$round" -v a="$threads" -v b="$ranks" \
+        'BEGIN {printf "round %d   1x2 %.5f   2x1 %.5f   ratio %.3f\n", r, a, b, a / b}'
     awk -v a="$threads" -v b="$ranks" 'BEGIN {print a / b}' >>ratio.txt
 done
 echo "median of the ratios $(median <ratio.txt)"
@@ -102,7 +103,8 @@ awk -v n="$n" -v cores="$cores" -v b="${BANDWIDTH:-1e9}" -v per="${PARTICLES_PER
         printf "n = %d   c = %.3g s   g = %.3g s   a = %.3g s   b = %.3g bytes/s (assumed)\n", n, c, g, a, b
         printf "\nthis machine, %d cores, P = 8\nranks  window  measured s  model s\n", cores
         for (i = 1; i <= m; i++) printf "%5d  %6d  %10.6f  %.6f\n", R[i], W[i], t[i], here(R[i], W[i])
-        printf "\na core for each rank\nranks  particles  window   step s  inner  perturbations  latency  bytes  efficiency  table bytes\n"
+        printf "\na core for each rank\n"
+        printf "ranks  particles  window   step s  inner  perturbations  latency  bytes  efficiency  table bytes\n"
         split("2 10 100 1000 10000", r, " ")
         for (w = 20; w <= 200; w *= 10)
             for (i = 1; i <= 5; i++) {

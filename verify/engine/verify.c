@@ -2,6 +2,8 @@
 // Runs the selected checks and judges their cases.
 #include "flt/verify.h"
 
+#include "engine/spread.h"
+#include "flt/memory.h"
 #include "flt/rpe.h"
 
 #include <math.h>
@@ -90,22 +92,89 @@ static double weight_of(const flt_verify_config *c, const flt_kind *kind) {
     return c->full ? 3.0 : 0.3;
 }
 
-flt_err flt_verify_run(const flt_verify_config *c, const flt_sink *sink, flt_verify_report *out) {
+enum { MOST_CHECKS = 256 };
+
+// Each check goes to the rank with the least to do so far, the longest first. Everyone finds the same.
+static void deal(const flt_verify_config *c, const flt_registry *r, int *owner) {
+    const int ranks = flt_ranks_count(c->ranks);
+    double load[MOST_CHECKS] = {0}; // more ranks than checks have nothing to do
+    const int used = ranks < MOST_CHECKS ? ranks : MOST_CHECKS;
+    for (size_t i = 0; i < MOST_CHECKS; i++) owner[i] = -1;
+    for (;;) {
+        size_t longest = MOST_CHECKS;
+        for (size_t i = 0; i < MOST_CHECKS && r->kinds[i] != NULL; i++)
+            if (owner[i] < 0 && selected(c, r->kinds[i]) &&
+                (longest == MOST_CHECKS || weight_of(c, r->kinds[i]) > weight_of(c, r->kinds[longest])))
+                longest = i;
+        if (longest == MOST_CHECKS) break;
+        int least = 0;
+        for (int k = 1; k < used; k++)
+            if (load[k] < load[least]) least = k;
+        owner[longest] = least;
+        load[least] += weight_of(c, r->kinds[longest]);
+    }
+    for (size_t i = 0; i < MOST_CHECKS; i++)
+        if (owner[i] < 0) owner[i] = 0;
+}
+
+// The checks of this rank (all, alone). `spread` is NULL alone.
+static flt_err run_own(const flt_verify_config *c, const flt_sink *sink, const int *owner, flt_spread *spread,
+                       flt_verify_report *out) {
     const flt_registry *r = flt_check_registry();
-    *out = (flt_verify_report){0};
-    FLTX_TRY(check_names(c));
+    const int me = flt_ranks_me(c->ranks);
     double all = 0.0, done = 0.0;
-    for (size_t i = 0; r->kinds[i] != NULL; i++) all += selected(c, r->kinds[i]) ? weight_of(c, r->kinds[i]) : 0.0;
+    for (size_t i = 0; r->kinds[i] != NULL; i++)
+        all += selected(c, r->kinds[i]) && owner[i] == me ? weight_of(c, r->kinds[i]) : 0.0;
     for (size_t i = 0; r->kinds[i] != NULL; i++) {
         const flt_check_kind *kind = (const flt_check_kind *)r->kinds[i];
-        if (!selected(c, &kind->kind)) continue;
+        if (!selected(c, &kind->kind) || owner[i] != me) continue;
         const double part = weight_of(c, &kind->kind) / all;
         flt_check_context context = {
             .config = c, .sink = sink, .check = kind->kind.name, .report = out, .from = done, .part = part};
+        if (spread != NULL) spread->part = (uint32_t)i;
         flt_sink_progress(sink, done, kind->kind.name);
         FLTX_TRY(kind->run(&context));
         done += part;
     }
+    return FLTE_OK;
+}
+
+// Sums of the reports of all ranks, on all ranks.
+static flt_err add_reports(const flt_ranks *r, flt_verify_report *out) {
+    flt_verify_report *each = NULL;
+    flt_err err = flt_alloc((size_t)r->count, sizeof *each, &each);
+    if (err == FLTE_OK) each[r->me] = *out;
+    err = flt_ranks_cells(r, (size_t)r->count, sizeof *each, each, err);
+    if (err == FLTE_OK) *out = (flt_verify_report){0};
+    for (int k = 0; err == FLTE_OK && k < r->count; k++) {
+        out->passed += each[k].passed;
+        out->marginal += each[k].marginal;
+        out->failed += each[k].failed;
+        if (!isnan(out->worst_ratio) && !(each[k].worst_ratio <= out->worst_ratio)) out->worst_ratio = each[k].worst_ratio;
+    }
+    flt_free(each);
+    return err;
+}
+
+static flt_err run_ranks(const flt_verify_config *c, const flt_sink *sink, const int *owner, flt_verify_report *out) {
+    flt_spread spread;
+    flt_spread_begin(sink, &spread);
+    const flt_err ran = run_own(c, &spread.sink, owner, &spread, out);
+    flt_err err = flt_spread_say(&spread, c->ranks, MOST_CHECKS, owner, ran);
+    flt_spread_end(&spread);
+    if (err == FLTE_OK) err = add_reports(c->ranks, out);
+    return err;
+}
+
+flt_err flt_verify_run(const flt_verify_config *c, const flt_sink *sink, flt_verify_report *out) {
+    int owner[MOST_CHECKS];
+    *out = (flt_verify_report){0};
+    FLTX_TRY(check_names(c));
+    deal(c, flt_check_registry(), owner);
+    if (flt_ranks_count(c->ranks) == 1)
+        FLTX_TRY(run_own(c, sink, owner, NULL, out));
+    else
+        FLTX_TRY(run_ranks(c, sink, owner, out));
     if (out->failed == 0) return FLTE_OK;
     return flt_fail(FLTE_CHECK, "verify", "%zu of %zu cases failed", out->failed, out->passed + out->marginal + out->failed);
 }

@@ -4,6 +4,7 @@
 #define FLTX_VERIFY_H
 
 #include "flt/attention.h"
+#include "flt/ranks.h"
 #include "flt/registry.h"
 #include "flt/sink.h"
 
@@ -24,6 +25,7 @@ typedef struct flt_verify_config {
     size_t seeds;                        // 0: the level's own
     uint64_t seed;
     int threads;
+    const flt_ranks *ranks;              // NULL: alone; else checks go to all ranks, and rank 0's sink hears of every case
 } flt_verify_config;
 
 typedef struct flt_verify_report {
