@@ -40,7 +40,7 @@ typedef struct sines {
     flt_real *c, *s;                   // [freqs heads, tile, K d]: cosine and sine of 2 pi f (i steps)
     flt_real *gain;                    // [gains heads, K d]: gains / sqrt(2K)
     flt_real *w;                       // [z heads, 2 K d, R]: z
-    double *dfreqs, *dphases, *dgains; // [B H, d K]: sums of a backward pass, per turn, per radian, per table entry
+    double *dfreqs, *dphases, *dgains; // [B H, K d]: sums of a backward pass, per turn, per radian, per table entry
     int threads;
     room *rooms;
 } sines;
@@ -114,14 +114,22 @@ static void encode(const void *self, flt_att_rows rows, bool query, const flt_re
     flt_gemm(false, false, rows.count, p->R, 2 * waves, 1, w->x, 2 * waves, z, p->R, 0, hat, p->R);
 }
 
-// One wave of one row: x f (cos, sin) has the gradient (dc, ds).
-static void add_wave(const sines *p, size_t bh, size_t c, size_t k, double x, double pos, bool query, const double wave[5]) {
-    const double cosine = wave[0], sine = wave[1], dc = wave[2], ds = wave[3], gain = wave[4];
-    const size_t at = bh * p->waves + c * p->K + k;
-    const double turn = x * gain * (cosine * ds - sine * dc);
-    p->dgains[at] += x * (cosine * dc + sine * ds);
-    p->dfreqs[at] += turn * pos;
-    if (query) p->dphases[at] += turn;
+typedef struct wave { // of one row, d numbers each: x f (cos, sin) has the gradient (dc, ds)
+    const flt_real *x, *f, *c, *s, *dc, *ds;
+    flt_real *dx;
+    double pos, query;              // query: 1, or 0 for keys, whose phase is fixed
+    double *dfreq, *dphase, *dgain; // sums
+} wave;
+
+static void add_wave(size_t d, const wave *w) {
+    for (size_t i = 0; i < d; i++) {
+        const flt_real along = w->c[i] * w->dc[i] + w->s[i] * w->ds[i], across = w->c[i] * w->ds[i] - w->s[i] * w->dc[i];
+        const double turn = (double)(w->x[i] * w->f[i] * across);
+        w->dx[i] += w->f[i] * along;
+        w->dgain[i] += (double)(w->x[i] * along);
+        w->dfreq[i] += turn * w->pos;
+        w->dphase[i] += turn * w->query;
+    }
 }
 
 static void decode(void *self, flt_att_rows rows, size_t bh, bool query, const flt_real *x, const flt_real *dhat, flt_real *dx) {
@@ -133,17 +141,16 @@ static void decode(void *self, flt_att_rows rows, size_t bh, bool query, const f
     const bool turned = start_waves(p, w, rows, query);
     flt_gemm(false, true, rows.count, 2 * waves, p->R, 1, dhat, p->R, z, p->R, 0, w->x, 2 * waves);
     memset(dx, 0, rows.count * d * sizeof *dx);
-    for (size_t i = 0; i < rows.count; i++, x += d, dx += d) {
+    for (size_t i = 0; i < rows.count; i++) {
         const flt_real *dc = w->x + 2 * i * waves, *ds = dc + waves;
-        const double pos = position(p, rows.first + i);
+        wave one = {.x = x + i * d, .dx = dx + i * d, .pos = position(p, rows.first + i), .query = query};
         row_waves(p, w, rows, i, query, turned);
-        for (size_t k = 0; k < p->K; k++)
-            for (size_t c = 0; c < d; c++) {
-                const size_t j = k * d + c;
-                const double wave[5] = {(double)w->rc[j], (double)w->rs[j], (double)dc[j], (double)ds[j], (double)gain[j]};
-                dx[c] += gain[j] * (w->rc[j] * dc[j] + w->rs[j] * ds[j]);
-                add_wave(p, bh, c, k, (double)x[c], pos, query, wave);
-            }
+        for (size_t k = 0; k < waves; k += d) {
+            const size_t at = bh * waves + k;
+            one.f = gain + k, one.c = w->rc + k, one.s = w->rs + k, one.dc = dc + k, one.ds = ds + k;
+            one.dfreq = p->dfreqs + at, one.dphase = p->dphases + at, one.dgain = p->dgains + at;
+            add_wave(d, &one);
+        }
     }
 }
 
@@ -160,8 +167,14 @@ static void gather(const void *self, const flt_attention_gradient *to) {
     const bool freqs = strcmp(to->name, "freqs") == 0, phases = strcmp(to->name, "phases") == 0;
     const flt_att_array *shape = freqs ? &p->freqs : phases ? &p->phases : &p->gains;
     const double unit = freqs ? FLTX_TWO_PI : phases ? 1 : 1 / sqrt(2.0 * (double)p->K);
-    flt_att_gather(shape, p->BH, p->H, freqs ? p->dfreqs : phases ? p->dphases : p->dgains, to->data);
-    for (size_t i = 0; i < lead(shape) * shape->count; i++) to->data[i] *= unit;
+    const double *sums = freqs ? p->dfreqs : phases ? p->dphases : p->dgains;
+    memset(to->data, 0, lead(shape) * shape->count * sizeof *to->data);
+    for (size_t bh = 0; bh < p->BH; bh++, sums += p->waves) {
+        double *head = to->data + at_head(shape, bh % p->H, shape->count);
+        for (size_t k = 0; k < p->K; k++) {
+            for (size_t c = 0; c < p->d; c++) head[c * p->K + k] += unit * sums[k * p->d + c];
+        }
+    }
 }
 
 // ---- plan
