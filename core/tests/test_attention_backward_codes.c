@@ -29,6 +29,7 @@ Test(attention_backward_codes, linear) {
     for (size_t s = 0; s < SIZES; s++)
         for (int causal = 0; causal < 2; causal++)
             for (int relu = 0; relu < 2; relu++) {
+                if (sizes[s] > 64 && relu != causal) continue;
                 backward b =
                     start_with(linear_weights, "linear", relu ? "features=relu" : "", sizes[s], s + (size_t)relu, causal);
                 const size_t n = b.p.B * b.p.H * b.p.N * b.p.d;
@@ -172,10 +173,10 @@ static backward start_spe(const char *mechanism, size_t N, size_t s, bool causal
 }
 
 Test(attention_backward_codes, sines) {
-    static const size_t spe_sizes[] = {1, 2, 5, 33, 70};
+    static const size_t spe_sizes[] = {1, 2, 5, 33, 66};
     for (size_t n = 0; n < 5; n++)
         for (size_t s = 0; s < 12; s++) {
-            if (spe_sizes[n] > 30 && s % 6 != n % 6) continue;
+            if (spe_sizes[n] > 30 && s % 12 != n) continue;
             backward b = start_spe("spe_sine", spe_sizes[n], s, s % 2 != n % 2);
             const size_t H = b.p.H, d = b.p.d, h = s % 5 > 2 ? H : 0;
             add_arg(&b.p, "freqs", h, 2, (size_t[]){d, K}, 0, 0.5);
