@@ -10,10 +10,11 @@
 #    n meta-parameters:
 #        T = 2 P W c / R  +  P n g  +  2 ceil(log2 R) (a + B / b),    B = 16 R + 16 P (K + 1) bytes
 #    c: an inner step. g: to draw a number of a perturbation and to add it to the gradient, which every rank does for all
-#    particles. a, b: latency and bandwidth of a round of messages. c is fitted to windows of 2, 20 and 60 steps on one rank, g is
-#    what remains of steps of many particles with small windows of a small task; a is fitted to runs on 2, 4 and 8 ranks, where
-#    R > cores shares the cores; b is assumed ($BANDWIDTH bytes/s, default 1e9). Predictions: P = $PARTICLES_PER_RANK R (default
-#    8), so that a rank does what one does here; efficiency is T of one rank with its particles alone, over T.
+#    particles. a, b: latency and bandwidth of a round of messages. c and g are fitted to seconds of processor time, which others
+#    on the machine do not disturb: c of the standard run, g of what 1, 2, 4 and 8 ranks spend on the same many particles. a is
+#    what a step of a small problem takes longer on 2 ranks than half of one; $LATENCY overrides it, for a cluster's network. b is
+#    assumed ($BANDWIDTH bytes/s, default 1e9). Predictions: P = $PARTICLES_PER_RANK R (default 8), so that a rank does what one
+#    does here; efficiency is T of one rank with its particles alone, over T.
 # A step's time is the first decile over the outer steps, for others were disturbed.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -28,7 +29,6 @@ rm -f ./*.prof times.txt
 export FLT_DB=$PWD/ranks.db OMP_WAIT_POLICY=passive
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 export OMPI_MCA_rmaps_base_oversubscribe=1 OMPI_MCA_hwloc_base_binding_policy=none
-cores=$(nproc)
 standard=(train --optimizer flt --tasks digits_mlp --set lr=0.003 lr_time=true --quiet --out w)
 
 # seconds R THREADS OPTIONS..: of an outer step.
@@ -73,36 +73,42 @@ echo
 echo "== the model"
 n=$("$flt" results sql "SELECT value FROM param WHERE name = 'meta_parameters' ORDER BY run_id DESC LIMIT 1" --csv | tr -d '\r' |
     tail -n 1)
-small=(--tasks quadratic --particles 128)
+TIMEFORMAT='%U %S'
+# spent R STEPS OPTIONS..: processor seconds of a run
+spent() {
+    local ranks=$1 outer=$2
+    shift 2
+    { time mpirun -n "$ranks" "$flt" "${standard[@]}" --threads 1 --outer-steps "$outer" "$@" >/dev/null; } 2>&1 | tail -n 1 |
+        awk '{print $1 + $2}'
+}
+many=(--tasks quadratic --particles 2048 --window 1)
+tiny=(--tasks quadratic --particles 8 --window 1)
 for _ in $(seq "$rounds"); do
-    for window in 2 20 60; do echo "c 1 $window $(seconds 1 1 --window $window --outer-steps "$steps")"; done
-    for window in 1 3; do echo "g 1 $window $(seconds 1 1 "${small[@]}" --window $window --outer-steps "$steps")"; done
-    for ranks in 2 4 8; do echo "a $ranks 20 $(seconds $ranks 1 --outer-steps "$steps")"; done
-done >raw.txt
-for point in 'c 1 2' 'c 1 20' 'c 1 60' 'g 1 1' 'g 1 3' 'a 2 20' 'a 4 20' 'a 8 20'; do
-    echo "$point $(grep "^$point " raw.txt | cut -d' ' -f4 | median)"
+    echo "c 1 $(spent 1 5) $(spent 1 25)"
+    for ranks in 1 2 4 8; do echo "g $ranks $(spent $ranks 5 "${many[@]}") $(spent $ranks 25 "${many[@]}")"; done
+    for ranks in 1 2 4 8; do echo "a $ranks 0 $(seconds $ranks 1 "${tiny[@]}" --outer-steps 300)"; done
+done | awk '{print $1, $2, ($1 == "a") ? $4 : ($4 - $3) / 20}' >raw.txt
+for point in 'c 1' 'g 1' 'g 2' 'g 4' 'g 8' 'a 1' 'a 2' 'a 4' 'a 8'; do
+    echo "$point $(grep "^$point " raw.txt | cut -d' ' -f3 | median)"
 done >times.txt
-awk -v n="$n" -v cores="$cores" -v b="${BANDWIDTH:-1e9}" -v per="${PARTICLES_PER_RANK:-8}" '
+awk -v n="$n" -v b="${BANDWIDTH:-1e9}" -v per="${PARTICLES_PER_RANK:-8}" -v latency="${LATENCY:-}" '
     function rounds(R) { return R > 1 ? 2 * (int(log(R - 0.5) / log(2)) + 1) : 0 }
     function bytes(P, R) { return 16 * R + 16 * P * 2 }
     function T(P, W, R) { return 2 * P * W * c / R + P * n * g + rounds(R) * (a + bytes(P, R) / b) }
-    function shared(R) { return R > cores ? R / cores : 1 }
-    function here(R, W) { return (2 * 8 * W * c / R + 8 * n * g) * shared(R) + rounds(R) * shared(R) * a }
-    $1 == "c" { x = 2 * 8 * $3; sx += x; sy += $4; sxx += x * x; sxy += x * $4; k++ }
-    $1 == "g" { small[$3] = $4 }
-    $1 != "g" { R[++m] = $2; W[m] = $3; t[m] = $4 }
+    $1 == "c" { c = $3 / (2 * 8 * 20) }
+    $1 == "g" { x = $2; sx += x; sy += $3; sxx += x * x; sxy += x * $3; k++; spent[$2] = $3 }
+    $1 == "a" { tiny[$2] = $3 }
     END {
-        c = (k * sxy - sx * sy) / (k * sxx - sx * sx)
-        g = (3 * small[1] - small[3]) / 2 / 128 / n
-        a = 0
-        for (i = 1; i <= m; i++) if (R[i] > 1) {
-            f = rounds(R[i]) * shared(R[i])
-            top += f * (t[i] - here(R[i], W[i])); bottom += f * f
-        }
-        a = top > 0 ? top / bottom : 0
-        printf "n = %d   c = %.3g s   g = %.3g s   a = %.3g s   b = %.3g bytes/s (assumed)\n", n, c, g, a, b
-        printf "\nthis machine, %d cores, P = 8\nranks  window  measured s  model s\n", cores
-        for (i = 1; i <= m; i++) printf "%5d  %6d  %10.6f  %.6f\n", R[i], W[i], t[i], here(R[i], W[i])
+        slope = (k * sxy - sx * sy) / (k * sxx - sx * sx)
+        g = slope / 2048 / n
+        a = latency != "" ? latency : (tiny[2] - tiny[1] / 2) / 2
+        if (a < 0) a = 0
+        printf "n = %d   c = %.3g s   g = %.3g s   a = %.3g s%s   b = %.3g bytes/s (assumed)\n", n, c, g, a,
+            latency != "" ? " (given)" : "", b
+        printf "\nthis machine   processor seconds of a step, P = 2048, W = 1      seconds of a step, P = 8, W = 1\n"
+        printf "ranks                    measured      model                        measured\n"
+        for (R = 1; R <= 8; R *= 2)
+            printf "%5d          %14.5f  %9.5f                  %14.6f\n", R, spent[R], (sy - slope * sx) / k + slope * R, tiny[R]
         printf "\na core for each rank\n"
         printf "ranks  particles  window   step s  inner  perturbations  latency  bytes  efficiency  table bytes\n"
         split("2 10 100 1000 10000", r, " ")
