@@ -11,10 +11,7 @@
 #include "engine/images.h"
 #include "engine/layers.h"
 #include "engine/transformer.h"
-#include "flt/memory.h"
 #include "flt/tasks.h"
-
-#include <string.h>
 
 typedef struct digits_vit {
     flt_images images; // first
@@ -25,23 +22,10 @@ typedef struct digits_vit {
 static const flt_param_spec params[] = {
     FLTX_TRANSFORMER_PARAMS("32", "2", "flt"),
     {"patch", FLTX_INT, "2", 1, 64, NULL, "height and width of a token in pixels; 1: pixels are tokens"},
-    {"positions", FLTX_ENUM, "grid", 0, 0, "grid|sequence", "where tokens are: at (row, column), or one after the other"},
+    FLTX_GRID_PARAMS,
     FLTX_IMAGES_PARAMS,
     {0},
 };
-
-static flt_err place_tokens(const digits_vit *s, bool grid, flt_heads *h) {
-    const size_t down = s->images.data->height / s->patch, right = s->images.data->width / s->patch;
-    h->n = down * right;
-    h->l = grid ? 2 : 1;
-    if (!grid) return FLTE_OK;
-    FLTX_TRY(flt_alloc(h->n, 2 * sizeof *h->pos, &h->pos));
-    for (size_t i = 0; i < h->n; i++) {
-        h->pos[2 * i] = (double)(i / right);
-        h->pos[2 * i + 1] = (double)(i % right);
-    }
-    return FLTE_OK;
-}
 
 static flt_err open(void *self, const flt_params *p) {
     static const char who[] = "task digits_vit";
@@ -51,7 +35,7 @@ static flt_err open(void *self, const flt_params *p) {
     s->patch = flt_params_size(p, "patch");
     if (d->height % s->patch != 0 || d->width % s->patch != 0)
         return flt_fail(FLTE_RANGE, who, "patches of %zu pixels do not tile images of %zu x %zu", s->patch, d->height, d->width);
-    FLTX_TRY(place_tokens(s, strcmp(flt_params_text(p, "positions"), "grid") == 0, &s->body.heads));
+    FLTX_TRY(flt_heads_place_on_grid(p, d->height / s->patch, d->width / s->patch, &s->body.heads));
     return flt_transformer_open(who, p, &s->body);
 }
 

@@ -134,6 +134,19 @@ flt_err flt_heads_open(const char *who, const flt_params *p, flt_heads *a) {
     return write_settings(who, p, a);
 }
 
+flt_err flt_heads_place_on_grid(const flt_params *p, size_t down, size_t right, flt_heads *a) {
+    const bool grid = strcmp(flt_params_text(p, "positions"), "grid") == 0;
+    a->n = down * right;
+    a->l = grid ? 2 : 1;
+    if (!grid) return FLTE_OK;
+    FLTX_TRY(flt_alloc(a->n, 2 * sizeof *a->pos, &a->pos));
+    for (size_t i = 0; i < a->n; i++) {
+        a->pos[2 * i] = (double)(i / right);
+        a->pos[2 * i + 1] = (double)(i % right);
+    }
+    return FLTE_OK;
+}
+
 void flt_heads_close(flt_heads *a) {
     flt_free(a->pos);
     *a = (flt_heads){0};

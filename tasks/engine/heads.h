@@ -39,6 +39,11 @@ typedef struct flt_heads {
 flt_err flt_heads_open(const char *who, const flt_params *p, flt_heads *out);
 void flt_heads_close(flt_heads *a);
 
+// Tokens of a picture, row by row: sets n, l and pos of *out to [down, right] before flt_heads_open, as the parameter says.
+#define FLTX_GRID_PARAMS                                                                                                         \
+    { "positions", FLTX_ENUM, "grid", 0, 0, "grid|sequence", "where tokens are: at (row, column), or one after the other" }
+flt_err flt_heads_place_on_grid(const flt_params *p, size_t down, size_t right, flt_heads *out);
+
 // Points that are data: another set of positions in every row, some of which may be absent.
 typedef struct flt_points {
     flt_node pos;    // [rows, n, l]

@@ -20,6 +20,8 @@ typedef struct task_case {
 } task_case;
 
 #define BYTES "bytes_transformer:width=4,depth=1,expansion=2,length=5,batch=2,"
+#define LISTS "listops:width=4,depth=1,expansion=2,length=9,batch=2,examples=5,"
+#define PATHS "pathfinder:size=8,length=5,width=4,depth=1,expansion=2,batch=2,examples=5,"
 #define VIT   "digits_vit:width=4,depth=1,expansion=2,patch=4,batch=2,"
 
 static const task_case task_cases[] = {
@@ -67,6 +69,10 @@ static const task_case task_cases[] = {
     {VIT "attention=flt,rpe=gaussian_mixture,m=5,r=4", true},
     {VIT "attention=flt,rpe=ball,m=5,r=4", true},
     {VIT "attention=performer,m=4,absolute=false,positions=sequence", true},
+    {LISTS "attention=exact,rpe=gaussian_mixture", true},
+    {LISTS "attention=flt,rpe=gaussian_mixture,m=5,r=4,absolute=false", true},
+    {PATHS "attention=exact,rpe=gaussian,positions=grid", true},
+    {PATHS "attention=linear,positions=sequence", true},
     {"softmax_regression:batch=5", true},
     {"softmax_regression:batch=3,decay=0", true},
     {"digits_autoencoder:width=6,code=3,batch=4,activation=tanh", true},

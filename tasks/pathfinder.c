@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: MIT
+// Does a dashed path join the two dots of a picture? A transformer over all its pixels, with any attention mechanism and learned
+// encoding.
+//
+//   x = embed[paper, dash or dot] [+ absolute], blocks as in engine/transformer.h with positions (row, column), loss = mean_batch
+//   -log softmax(mean over pixels of x V + v)[joined]
+//
+// Pictures without end, engine/pathfinder.h: number k of a split follows (seed, split, k), minibatch s holds numbers s batch ..
+// s batch + batch - 1, evaluation those from 0; half of them are joined. Tensors embed [3, width] ~ N(0, 1), absolute [size^2,
+// width], blocks.I.{norm1,attention,norm2,up,down}, norm, head.w, head.b. Y. Tay et al., Long Range Arena, ICLR 2021; there
+// pictures are grey, here a pixel is one of three symbols. Cost of a step: 6 batch size^2 P flops beside the attention.
+#include "engine/pathfinder.h"
+#include "engine/layers.h"
+#include "engine/transformer.h"
+#include "flt/tasks.h"
+
+typedef struct pathfinder {
+    flt_transformer body;
+    flt_pathfinder pictures;
+    size_t examples;
+} pathfinder;
+
+static const flt_param_spec params[] = {
+    FLTX_TRANSFORMER_PARAMS("32", "2", "flt"),
+    {"size", FLTX_INT, "16", 8, 128, NULL, "pixels on a side; every pixel is a token"},
+    {"length", FLTX_INT, "12", 3, 128, NULL, "pixels of the two long paths, gaps included; at most size"},
+    {"distractors", FLTX_INT, "2", 0, 64, NULL, "other paths, half as long; those that find no place are left out"},
+    {"dash", FLTX_INT, "2", 1, 16, NULL, "pixels of a dash"},
+    {"gap", FLTX_INT, "1", 0, 16, NULL, "pixels between dashes; different paths are further apart"},
+    {"bend", FLTX_REAL, "0.5", 0, 3.2, NULL, "largest turn of a path from pixel to pixel, radians"},
+    FLTX_GRID_PARAMS,
+    {"batch", FLTX_INT, "4", 1, 4096, NULL, "pictures in a minibatch"},
+    {"examples", FLTX_INT, "32", 1, 1000000, NULL, "pictures that the evaluation of a split goes over"},
+    {0},
+};
+
+static flt_err open(void *self, const flt_params *p) {
+    static const char who[] = "task pathfinder";
+    pathfinder *s = self;
+    s->pictures = (flt_pathfinder){
+        .size = flt_params_size(p, "size"),
+        .length = flt_params_size(p, "length"),
+        .distractors = flt_params_size(p, "distractors"),
+        .dash = flt_params_size(p, "dash"),
+        .gap = flt_params_size(p, "gap"),
+        .bend = flt_params_real(p, "bend"),
+    };
+    s->examples = flt_params_size(p, "examples");
+    FLTX_TRY(flt_pathfinder_open(who, &s->pictures));
+    FLTX_TRY(flt_heads_place_on_grid(p, s->pictures.size, s->pictures.size, &s->body.heads));
+    return flt_transformer_open(who, p, &s->body);
+}
+
+static void close(void *self) {
+    pathfinder *s = self;
+    flt_pathfinder_close(&s->pictures);
+    flt_transformer_close(&s->body);
+}
+
+static void build(void *self, flt_task_model *m) {
+    const pathfinder *s = self;
+    const size_t n = s->body.heads.n, width = s->body.heads.width, count = m->rows * n;
+    flt_graph *g = m->graph;
+    const flt_node pixels = flt_task_input(m, "pixels", 1, &count), joined = flt_task_input(m, "joined", 1, &m->rows);
+    const flt_node embed =
+        flt_task_tensor(m, "embed", 2, (size_t[]){FLTX_PATHFINDER_SYMBOLS, width}, (flt_task_init){.std = 1.0});
+    const flt_node each = flt_transformer_apply(m, &s->body, flt_gather(g, embed, pixels), NULL);
+    const flt_node mean = flt_reduce_mean(g, flt_reshape(g, each, 3, (size_t[]){m->rows, n, width}), 1u << 1, false);
+    flt_classify(m, flt_dense(m, "head", mean, width, 2), joined, 2);
+}
+
+// Pictures first .. first + rows - 1 of a stream.
+static void put(pathfinder *s, flt_rng stream, uint64_t first, size_t rows, flt_real *const *in) {
+    for (size_t i = 0; i < rows; i++)
+        in[1][i] = (flt_real)flt_pathfinder_draw(&s->pictures, stream, first + i, in[0] + i * s->body.heads.n);
+}
+
+static void batch(void *self, flt_batch which, size_t rows, flt_real *const *in) {
+    put(self, flt_rng_make(which.seed, "pathfinder", (uint64_t)which.split), which.step * rows, rows, in);
+}
+
+static size_t split_rows(void *self, flt_split split) {
+    const pathfinder *s = self;
+    (void)split;
+    return s->examples;
+}
+
+static void examples(void *self, flt_task_rows which, flt_real *const *in) {
+    put(self, flt_rng_make(which.seed, "pathfinder", (uint64_t)which.split), which.first, which.rows, in);
+}
+
+static const flt_graph_task task = {
+    .size = sizeof(pathfinder),
+    .open = open,
+    .close = close,
+    .build = build,
+    .batch = batch,
+    .split_rows = split_rows,
+    .examples = examples,
+    .eval_rows = FLTX_TASK_EVAL_TOKEN_ROWS,
+};
+
+static flt_err create(const flt_params *p, flt_objective *out) {
+    return flt_graph_task_create(&task, p, out);
+}
+
+const flt_task_kind flt_task_kind_pathfinder = {
+    .kind = {.name = "pathfinder",
+             .summary = "transformer that sees whether a dashed path joins two dots, any attention and 2-D encoding",
+             .formula = "mean over the batch of -log softmax(transformer(pixels))[joined]",
+             .cost = "time O(batch size^2 P) and the attention's, memory O(P + batch size^2 width depth)",
+             .citation = "Y. Tay et al., Long Range Arena, ICLR 2021; D. Linsley et al., NeurIPS 2018",
+             .caps = FLTX_TASK_STOCHASTIC,
+             .params = params},
+    .create = create,
+};
