@@ -354,12 +354,10 @@ static flt_node outer(flt_graph *g, flt_node (*op)(flt_graph *, flt_node, flt_no
     return op(g, pairs(g, x, false), pairs(g, x, true));
 }
 
-// |r_i - r_j|^2 [rows, 1, n, n]; rounding does not make it negative.
+// |r_i - r_j|^2 [rows, 1, n, n], from differences: a point is at distance 0 from itself, not at the root of a rounding.
 static flt_node squared_distances(flt_graph *g, flt_node pos) {
-    const size_t *d = flt_node_dim(g, pos), rows = d[0], n = d[1];
-    const flt_node own = flt_reshape(g, flt_reduce_sum(g, flt_square(g, pos), 1u << 2, false), 3, (size_t[]){rows, 1, n});
-    const flt_node inner = flt_reshape(g, flt_matmul(g, pos, pos, false, true), 4, (size_t[]){rows, 1, n, n});
-    return flt_relu(g, flt_sub(g, outer(g, flt_add, own), flt_scale(g, inner, 2)));
+    const flt_node apart = outer(g, flt_sub, flt_transpose(g, pos, (size_t[]){0, 2, 1}));
+    return flt_reduce_sum(g, flt_square(g, apart), 1u << 1, true);
 }
 
 // sum over components of A exp(-r2 / (2 s^2)) cos(2 pi mu.(r_i - r_j))
