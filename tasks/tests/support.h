@@ -22,6 +22,7 @@ typedef struct task_case {
 #define BYTES "bytes_transformer:width=4,depth=1,expansion=2,length=5,batch=2,"
 #define LISTS "listops:width=4,depth=1,expansion=2,length=9,batch=2,examples=5,"
 #define PATHS "pathfinder:size=8,length=5,width=4,depth=1,expansion=2,batch=2,examples=5,"
+#define ATOMS "molecules:most=7,width=4,depth=1,expansion=2,batch=2,examples=5,"
 #define VIT   "digits_vit:width=4,depth=1,expansion=2,patch=4,batch=2,"
 
 static const task_case task_cases[] = {
@@ -73,6 +74,9 @@ static const task_case task_cases[] = {
     {LISTS "attention=flt,rpe=gaussian_mixture,m=5,r=4,absolute=false", true},
     {PATHS "attention=exact,rpe=gaussian,positions=grid", true},
     {PATHS "attention=linear,positions=sequence", true},
+    {ATOMS "attention=exact,rpe=gaussian", true},
+    {ATOMS "attention=flt,rpe=gaussian_mixture,m=5,r=4,coordinates=true", true},
+    {ATOMS "attention=linear", true},
     {"softmax_regression:batch=5", true},
     {"softmax_regression:batch=3,decay=0", true},
     {"digits_autoencoder:width=6,code=3,batch=4,activation=tanh", true},
