@@ -16,7 +16,7 @@ void flt_session_command(int argc, char **argv);
 // others have none, and their parameters, records and metrics go nowhere.
 flt_err flt_session_begin(const char *kind, const flt_common *c, flt_session **out);
 const flt_sink *flt_session_sink(flt_session *s); // records and metrics to the store, progress to the terminal
-flt_store *flt_session_store(flt_session *s); // NULL on ranks other than 0
+flt_store *flt_session_store(flt_session *s);     // NULL on ranks other than 0
 long long flt_session_run(const flt_session *s);
 // Stores a parameter of the run; failures are remembered and returned by flt_session_end.
 void flt_session_param(flt_session *s, const char *name, const char *format, ...) FLTX_PRINTF(3, 4);

@@ -18,8 +18,8 @@ void flt_table_destroy(flt_table *t);
 flt_err flt_table_row(flt_table *t, const char *const *cells);
 // AUTO: aligned on a terminal and in files (one reader for both), JSON only when asked for. An empty table prints its header.
 flt_err flt_table_print(const flt_table *t, flt_format format, FILE *to);
-// Makes a table of result rows readable: columns without any content go, numbers get at most 6 digits, and, when `width` is not 0,
-// the last text column is cut so that lines have at most `width` letters; columns that still do not fit go as well and are
+// Makes a table of result rows readable: columns without any content go, numbers get at most 6 digits, and, when `width` is not
+// 0, the last text column is cut so that lines have at most `width` letters; columns that still do not fit go as well and are
 // counted. For ALIGNED output alone.
 size_t flt_table_fit(flt_table *t, size_t width);
 size_t flt_table_rows(const flt_table *t);

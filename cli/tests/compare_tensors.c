@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// compare_tensors GOT WANT TOLERANCE: every tensor of WANT is in GOT, of the same shape, within TOLERANCE (relative Frobenius norm).
+// compare_tensors GOT WANT TOLERANCE: every tensor of WANT is in GOT, of the same shape, within TOLERANCE (relative Frobenius
+// norm).
 #include "flt/memory.h"
 #include "flt/tensorfile.h"
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// make_tensors OUT SEED NAME:DIMxDIM[:KIND] ..: a safetensors file of random tensors for the shell tests. KIND: n normal (default),
-// p positive, i 0 1 2 .., nan normal with one NaN. A scalar has no DIM: "NAME:".
+// make_tensors OUT SEED NAME:DIMxDIM[:KIND] ..: a safetensors file of random tensors for the shell tests. KIND: n normal
+// (default), p positive, i 0 1 2 .., nan normal with one NaN. A scalar has no DIM: "NAME:".
 #include "flt/memory.h"
 #include "flt/random.h"
 #include "flt/tensorfile.h"

@@ -77,8 +77,8 @@ static inline void drop_problem(problem *p) {
 static inline flt_err try_plan(const problem *p, flt_attention **out) {
     const flt_attention_kind *kind = NULL;
     flt_params *params = NULL;
-    flt_attention_desc desc = {p->mechanism, p->B,      p->H,    p->N, p->d,    p->dv,
-                               p->causal,    p->n_args, p->args, NULL, p->seed, p->threads, p->backward};
+    flt_attention_desc desc = {p->mechanism, p->B,    p->H, p->N,    p->d,       p->dv,      p->causal,
+                               p->n_args,    p->args, NULL, p->seed, p->threads, p->backward};
     flt_err err = flt_attention_find(p->mechanism, &kind);
     *out = NULL;
     if (err == FLTE_OK) err = flt_params_create(p->mechanism, kind->kind.params, &params);

@@ -117,7 +117,8 @@ Test(rpe_kernels, ball_has_the_published_values) {
         const flt_rpe_args a = {.l = known[i].l, .c = 1, .v = 0.8};
         double g = 0;
         kind_of("ball")->spectrum(&a, 1, (double[3]){known[i].k, 0, 0}, &g);
-        cr_assert(lt(dbl, fabs(g - known[i].g), 1.1e-6 /* published to six digits */), "l %zu k %g: %g", known[i].l, known[i].k, g);
+        cr_assert(lt(dbl, fabs(g - known[i].g), 1.1e-6 /* published to six digits */), "l %zu k %g: %g", known[i].l, known[i].k,
+                  g);
     }
 }
 

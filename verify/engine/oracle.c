@@ -298,12 +298,8 @@ static const struct {
     const char *name;
     flt_err (*run)(const flt_oracle_job *job);
     bool averages; // writes log weights; else the output itself
-} others[] = {{"nprf", flt_oracle_nprf, true},
-              {"spe_sine", flt_oracle_spe, true},
-              {"spe_conv", flt_oracle_spe, true},
-              {"fourier", flt_oracle_fourier, false},
-              {"fftnet", flt_oracle_fftnet, false},
-              {"taylor", flt_oracle_taylor, false}};
+} others[] = {{"nprf", flt_oracle_nprf, true},        {"spe_sine", flt_oracle_spe, true},   {"spe_conv", flt_oracle_spe, true},
+              {"fourier", flt_oracle_fourier, false}, {"fftnet", flt_oracle_fftnet, false}, {"taylor", flt_oracle_taylor, false}};
 
 static flt_err other_head(const char *name, const flt_oracle_job *job) {
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {

@@ -12,8 +12,8 @@ double flt_oracle_rows(const flt_problem *p, const long double *x, const flt_rea
 // x [N, N] = q k^T / sqrt(d) for one head.
 void flt_oracle_logits(const flt_problem *p, const flt_real *q, const flt_real *k, long double *x);
 
-// x [N, N] = log sum_f exp(lq[i, f] + lk[j, f]): the logarithm of an explicit feature kernel. lq, lk [N, m] are overwritten. Terms
-// e^-11000 below the product of their rows' tops are lost; where all are, x is -infinity.
+// x [N, N] = log sum_f exp(lq[i, f] + lk[j, f]): the logarithm of an explicit feature kernel. lq, lk [N, m] are overwritten.
+// Terms e^-11000 below the product of their rows' tops are lost; where all are, x is -infinity.
 void flt_oracle_kernel(const flt_problem *p, size_t m, long double *lq, long double *lk, long double *x);
 
 // out [n, m] = omega x - |x|^2 / 2: logarithms of FAVOR+ features without the common 1/sqrt(m); x [n, D], omega [m, D].

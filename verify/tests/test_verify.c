@@ -16,7 +16,8 @@ static flt_err count(void *self, const char *kind, size_t n, const flt_field *fi
     counts *c = self;
     if (strcmp(kind, "check") == 0) c->checks++;
     if (strcmp(kind, "ladder") == 0) c->ladder++;
-    for (size_t i = 0; i < n; i++) c->fields_ok = c->fields_ok && fields[i].name != NULL && (!fields[i].is_text || fields[i].text != NULL);
+    for (size_t i = 0; i < n; i++)
+        c->fields_ok = c->fields_ok && fields[i].name != NULL && (!fields[i].is_text || fields[i].text != NULL);
     return FLTE_OK;
 }
 
@@ -41,8 +42,18 @@ Test(verify, ladder_of_one_cell_is_recorded_per_seed) {
     const size_t n[] = {32}, m[] = {16}, r[] = {8};
     counts c = {.fields_ok = true};
     const flt_sink sink = {.self = &c, .record = count};
-    const flt_verify_config config = {.n_checks = 1, .checks = checks, .n_mechanisms = 1, .mechanisms = mechanisms, .n_n = 1, .n = n,
-                                      .n_m = 1, .m = m, .n_r = 1, .r = r, .seeds = 2, .threads = 1};
+    const flt_verify_config config = {.n_checks = 1,
+                                      .checks = checks,
+                                      .n_mechanisms = 1,
+                                      .mechanisms = mechanisms,
+                                      .n_n = 1,
+                                      .n = n,
+                                      .n_m = 1,
+                                      .m = m,
+                                      .n_r = 1,
+                                      .r = r,
+                                      .seeds = 2,
+                                      .threads = 1};
     flt_verify_report report;
     cr_assert(flt_verify_run(&config, &sink, &report) == FLTE_OK, "%s", flt_error());
     cr_assert(c.ladder == 2, "%zu rows", c.ladder);

@@ -8,20 +8,20 @@
 #include "flt/real.h"
 
 // X(name, exit status of the program, text)
-#define FLTX_ERRORS(X)                                                                             \
-    X(FLTE_OK, 0, "fine")                                                                          \
-    X(FLTE_CHECK, 1, "a check failed")                                                             \
-    X(FLTE_USAGE, 2, "bad usage")                                                                  \
-    X(FLTE_NAME, 2, "unknown name")                                                                \
-    X(FLTE_RANGE, 2, "value out of range")                                                         \
-    X(FLTE_UNSUPPORTED, 2, "not supported")                                                        \
-    X(FLTE_SHAPE, 3, "wrong shape")                                                                \
-    X(FLTE_FORMAT, 3, "malformed file")                                                            \
-    X(FLTE_IO, 3, "input or output failed")                                                        \
-    X(FLTE_NOMEM, 3, "out of memory")                                                              \
-    X(FLTE_DB, 3, "database failed")                                                               \
-    X(FLTE_INTERRUPTED, 3, "interrupted")                                                          \
-    X(FLTE_INTERNAL, 3, "internal error")                                                          \
+#define FLTX_ERRORS(X)                                                                                                           \
+    X(FLTE_OK, 0, "fine")                                                                                                        \
+    X(FLTE_CHECK, 1, "a check failed")                                                                                           \
+    X(FLTE_USAGE, 2, "bad usage")                                                                                                \
+    X(FLTE_NAME, 2, "unknown name")                                                                                              \
+    X(FLTE_RANGE, 2, "value out of range")                                                                                       \
+    X(FLTE_UNSUPPORTED, 2, "not supported")                                                                                      \
+    X(FLTE_SHAPE, 3, "wrong shape")                                                                                              \
+    X(FLTE_FORMAT, 3, "malformed file")                                                                                          \
+    X(FLTE_IO, 3, "input or output failed")                                                                                      \
+    X(FLTE_NOMEM, 3, "out of memory")                                                                                            \
+    X(FLTE_DB, 3, "database failed")                                                                                             \
+    X(FLTE_INTERRUPTED, 3, "interrupted")                                                                                        \
+    X(FLTE_INTERNAL, 3, "internal error")                                                                                        \
     X(FLTE_NUMERIC, 4, "numerical failure")
 
 #define FLTX_ENUM(name, status, text) name,
@@ -40,24 +40,24 @@ flt_err flt_context(flt_err code, const char *format, ...) FLTX_PRINTF(2, 3);
 // Records a sentence that was kept, word for word, and returns `code`.
 flt_err flt_error_restore(flt_err code, const char *sentence);
 
-const char *flt_error(void);             // the sentence of this thread's last failure, "" when there was none
-const char *flt_err_text(flt_err code);  // the code's text, "unknown error" outside the list
-const char *flt_err_name(flt_err code);  // "FLTE_SHAPE"
-int flt_err_status(flt_err code);        // exit status of the program, 3 outside the list
+const char *flt_error(void);            // the sentence of this thread's last failure, "" when there was none
+const char *flt_err_text(flt_err code); // the code's text, "unknown error" outside the list
+const char *flt_err_name(flt_err code); // "FLTE_SHAPE"
+int flt_err_status(flt_err code);       // exit status of the program, 3 outside the list
 void flt_error_clear(void);
 
 // Returns early with the code of a failing call.
-#define FLTX_TRY(call)                                                                             \
-    do {                                                                                           \
-        const flt_err fltx_err_ = (call);                                                          \
-        if (fltx_err_ != FLTE_OK) return fltx_err_;                                                \
+#define FLTX_TRY(call)                                                                                                           \
+    do {                                                                                                                         \
+        const flt_err fltx_err_ = (call);                                                                                        \
+        if (fltx_err_ != FLTE_OK) return fltx_err_;                                                                              \
     } while (0)
 
 // Jumps to `label` with `err` set, for constructors that have one failure exit.
-#define FLTX_GO(err, label, call)                                                                  \
-    do {                                                                                           \
-        (err) = (call);                                                                            \
-        if ((err) != FLTE_OK) goto label;                                                          \
+#define FLTX_GO(err, label, call)                                                                                                \
+    do {                                                                                                                         \
+        (err) = (call);                                                                                                          \
+        if ((err) != FLTE_OK) goto label;                                                                                        \
     } while (0)
 
 #endif

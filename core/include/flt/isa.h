@@ -19,18 +19,16 @@ flt_isa flt_isa_current(void);
 bool flt_isa_known(void);
 
 #define FLTX_ISA_PASTE2(base, isa) base##_##isa
-#define FLTX_ISA_PASTE(base, isa) FLTX_ISA_PASTE2(base, isa)
-#define FLTX_ISA_TABLE(base) FLTX_ISA_PASTE(base, FLTX_ISA)
+#define FLTX_ISA_PASTE(base, isa)  FLTX_ISA_PASTE2(base, isa)
+#define FLTX_ISA_TABLE(base)       FLTX_ISA_PASTE(base, FLTX_ISA)
 
 #if defined(FLTX_HAVE_X86_KERNELS)
 #define FLTX_ISA_DECLARE(base) extern const base base##_portable, base##_avx2, base##_avx512
-#define FLTX_ISA_PICK(base)                                                                        \
-    (flt_isa_current() == FLTX_ISA_AVX512 ? &base##_avx512                                         \
-     : flt_isa_current() == FLTX_ISA_AVX2 ? &base##_avx2                                           \
-                                          : &base##_portable)
+#define FLTX_ISA_PICK(base)                                                                                                      \
+    (flt_isa_current() == FLTX_ISA_AVX512 ? &base##_avx512 : flt_isa_current() == FLTX_ISA_AVX2 ? &base##_avx2 : &base##_portable)
 #else
 #define FLTX_ISA_DECLARE(base) extern const base base##_portable
-#define FLTX_ISA_PICK(base) (&base##_portable)
+#define FLTX_ISA_PICK(base)    (&base##_portable)
 #endif
 
 #endif

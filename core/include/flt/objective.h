@@ -15,14 +15,14 @@ typedef struct flt_tensor_spec {
 } flt_tensor_spec;
 
 typedef struct flt_layout {
-    size_t n;               // tensors
-    size_t total;           // P: sum of counts
+    size_t n;                // tensors
+    size_t total;            // P: sum of counts
     flt_tensor_spec *tensor; // [n]
 } flt_layout;
 
 flt_err flt_layout_add(flt_layout *l, const char *name, size_t rank, const size_t *dim); // appends; starts from {0}
 flt_err flt_layout_copy(const flt_layout *from, flt_layout *to);
-void flt_layout_free(flt_layout *l); // leaves {0}
+void flt_layout_free(flt_layout *l);                                           // leaves {0}
 const flt_tensor_spec *flt_layout_find(const flt_layout *l, const char *name); // NULL when absent
 
 typedef enum flt_split { FLTX_TRAIN, FLTX_VALID, FLTX_TEST } flt_split;
@@ -36,18 +36,19 @@ typedef struct flt_batch {
 typedef struct flt_objective flt_objective;
 struct flt_objective {
     void *self;
-    char spec[256];        // how to make it again: "digits_mlp:width=32,batch=64"
+    char spec[256]; // how to make it again: "digits_mlp:width=32,batch=64"
     flt_layout layout;
-    double clip_loss;      // losses above it count as this in meta-training; e.g. 1.5 log(classes)
-    double normaliser;     // typical loss at initialisation: divides losses so that tasks compare
-    bool has_minimum;      // `minimum` is the known least loss
+    double clip_loss;  // losses above it count as this in meta-training; e.g. 1.5 log(classes)
+    double normaliser; // typical loss at initialisation: divides losses so that tasks compare
+    bool has_minimum;  // `minimum` is the known least loss
     double minimum;
-    const char *metric;    // name of the second number of `evaluate` ("accuracy"), NULL: none
+    const char *metric;        // name of the second number of `evaluate` ("accuracy"), NULL: none
     const char *baseline_name; // what a simple method ("order-2 byte model") reaches in the metric on the test split; NULL: none
     double baseline;
     // Initial parameters from a seed. theta [P].
     void (*init)(void *self, uint64_t seed, flt_real *theta);
-    // Loss and gradient on one minibatch; grad may be NULL. Loss and gradient may be infinite or NaN where theta is: callers guard.
+    // Loss and gradient on one minibatch; grad may be NULL. Loss and gradient may be infinite or NaN where theta is: callers
+    // guard.
     flt_real (*gradient)(void *self, flt_batch batch, const flt_real *theta, flt_real *grad);
     // Hessian of the minibatch loss times v, both [P].  NULL when the task has none.
     void (*hessian_vector)(void *self, flt_batch batch, const flt_real *theta, const flt_real *v, flt_real *hv);

@@ -33,14 +33,15 @@ void flt_params_destroy(flt_params *p);
 // Errors: FLTE_NAME (with the valid names and the nearest), FLTE_USAGE (not a number), FLTE_RANGE (with the range or choices).
 flt_err flt_params_set(flt_params *p, const char *name, const char *text);
 // A failing call leaves the value as it was. The later of two settings counts; a value cannot hold a comma in a list.
-flt_err flt_params_parse(flt_params *p, const char *text); // "width=32,batch=64"; "" is fine; on failure the earlier ones stay set
+flt_err flt_params_parse(flt_params *p,
+                         const char *text); // "width=32,batch=64"; "" is fine; on failure the earlier ones stay set
 
 // Reading what has no value yet gives 0, false, "".
 bool flt_params_has(const flt_params *p, const char *name);
-bool flt_params_is_set(const flt_params *p, const char *name);      // false while the value is the table's default
-double flt_params_real(const flt_params *p, const char *name);      // asking for an undeclared name is a bug: aborts in debug
+bool flt_params_is_set(const flt_params *p, const char *name); // false while the value is the table's default
+double flt_params_real(const flt_params *p, const char *name); // asking for an undeclared name is a bug: aborts in debug
 long long flt_params_int(const flt_params *p, const char *name);
-size_t flt_params_size(const flt_params *p, const char *name);      // an FLTX_INT whose range is >= 0
+size_t flt_params_size(const flt_params *p, const char *name); // an FLTX_INT whose range is >= 0
 bool flt_params_bool(const flt_params *p, const char *name);
 const char *flt_params_text(const flt_params *p, const char *name); // the value as text, for every type; borrowed until set
 const flt_param_spec *flt_params_specs(const flt_params *p);

@@ -9,16 +9,16 @@
 
 #ifdef FLTX_DOUBLE
 typedef double flt_real;
-#define FLTX_EPS 2.2204460492503131e-16
+#define FLTX_EPS       2.2204460492503131e-16
 #define FLTX_REAL_NAME "double"
 #else
 typedef float flt_real;
-#define FLTX_EPS 1.1920928955078125e-07
+#define FLTX_EPS       1.1920928955078125e-07
 #define FLTX_REAL_NAME "float"
 #endif
 
 #define FLTX_VERSION "0.1.0"
-#define FLTX_TWO_PI 6.283185307179586476925286766559
+#define FLTX_TWO_PI  6.283185307179586476925286766559
 enum { FLTX_MAX_RANK = 8 };
 
 #endif

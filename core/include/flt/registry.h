@@ -17,10 +17,10 @@ typedef struct flt_kind {
 } flt_kind;
 
 typedef struct flt_registry {
-    const char *family;             // "attention"
-    const char *noun;               // "attention mechanism": used in sentences
-    const flt_kind *const *kinds;   // ends with NULL; alphabetical
-    const char *const *caps;        // names of the capability bits, lowest first, ends with NULL; may be NULL
+    const char *family;           // "attention"
+    const char *noun;             // "attention mechanism": used in sentences
+    const flt_kind *const *kinds; // ends with NULL; alphabetical
+    const char *const *caps;      // names of the capability bits, lowest first, ends with NULL; may be NULL
 } flt_registry;
 
 // Errors: FLTE_NAME, with the valid names and the nearest match.

@@ -14,8 +14,12 @@ typedef struct flt_field {
     const char *text;
 } flt_field;
 
-static inline flt_field flt_num_field(const char *name, double x) { return (flt_field){name, false, x, NULL}; }
-static inline flt_field flt_text_field(const char *name, const char *x) { return (flt_field){name, true, 0.0, x}; }
+static inline flt_field flt_num_field(const char *name, double x) {
+    return (flt_field){name, false, x, NULL};
+}
+static inline flt_field flt_text_field(const char *name, const char *x) {
+    return (flt_field){name, true, 0.0, x};
+}
 
 typedef struct flt_sink flt_sink;
 struct flt_sink {

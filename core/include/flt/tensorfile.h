@@ -15,10 +15,10 @@ typedef enum flt_dtype { FLTX_F32, FLTX_F64 } flt_dtype;
 typedef struct flt_tensor {
     const char *name;
     flt_dtype dtype;
-    size_t rank;                 // 0: a scalar
-    size_t dim[FLTX_MAX_RANK];   // slowest first
-    size_t count;                // product of dim, 1 for a scalar
-    const void *data;            // count values of dtype; aligned to 8 in files that we read
+    size_t rank;               // 0: a scalar
+    size_t dim[FLTX_MAX_RANK]; // slowest first
+    size_t count;              // product of dim, 1 for a scalar
+    const void *data;          // count values of dtype; aligned to 8 in files that we read
 } flt_tensor;
 
 // ---- reading: the whole file is held by the object; tensors and texts are borrowed from it
@@ -31,9 +31,9 @@ flt_err flt_tensors_read(const char *path, flt_tensors **out);
 flt_err flt_tensors_parse(const char *who, const void *bytes, size_t size, flt_tensors **out); // copies the bytes
 void flt_tensors_destroy(flt_tensors *t);
 size_t flt_tensors_count(const flt_tensors *t);
-const flt_tensor *flt_tensors_at(const flt_tensors *t, size_t i);               // file order of the data
-const flt_tensor *flt_tensors_find(const flt_tensors *t, const char *name);     // NULL when absent
-const char *flt_tensors_meta(const flt_tensors *t, const char *key);            // NULL when absent
+const flt_tensor *flt_tensors_at(const flt_tensors *t, size_t i);           // file order of the data
+const flt_tensor *flt_tensors_find(const flt_tensors *t, const char *name); // NULL when absent
+const char *flt_tensors_meta(const flt_tensors *t, const char *key);        // NULL when absent
 
 // Converts to the working precision or to double. *out has room for t->count.
 void flt_tensor_to_real(const flt_tensor *t, flt_real *out);
@@ -48,8 +48,8 @@ typedef struct flt_tensor_writer flt_tensor_writer;
 
 flt_err flt_tensor_writer_create(flt_tensor_writer **out);
 void flt_tensor_writer_destroy(flt_tensor_writer *w);
-// Data is borrowed until flt_tensor_writer_save; tensors lie in the file in the order of these calls. Errors: FLTE_USAGE (duplicate
-// or reserved name, not UTF-8), FLTE_RANGE (rank, or a size that overflows), FLTE_NOMEM.
+// Data is borrowed until flt_tensor_writer_save; tensors lie in the file in the order of these calls. Errors: FLTE_USAGE
+// (duplicate or reserved name, not UTF-8), FLTE_RANGE (rank, or a size that overflows), FLTE_NOMEM.
 flt_err flt_tensor_writer_add(flt_tensor_writer *w, const char *name, flt_dtype dtype, size_t rank, const size_t *dim,
                               const void *data);
 flt_err flt_tensor_writer_real(flt_tensor_writer *w, const char *name, size_t rank, const size_t *dim, const flt_real *data);
@@ -58,11 +58,11 @@ flt_err flt_tensor_writer_meta(flt_tensor_writer *w, const char *key, const char
 flt_err flt_tensor_writer_save(flt_tensor_writer *w, const char *path);
 
 // The same atomic replacement for any bytes. Links are followed, the mode of a file that was there is kept, and what is there but
-// is no regular file (a device, a folder) is refused: FLTE_IO. Temporary files beside it that a killed process of this machine left are
-// removed.
+// is no regular file (a device, a folder) is refused: FLTE_IO. Temporary files beside it that a killed process of this machine
+// left are removed.
 flt_err flt_write_atomic(const char *path, const void *bytes, size_t size);
-// Asks beforehand whether flt_write_atomic could start: tries a temporary file beside `path` and removes it. For programs that work
-// for an hour before they write. Errors: FLTE_IO.
+// Asks beforehand whether flt_write_atomic could start: tries a temporary file beside `path` and removes it. For programs that
+// work for an hour before they write. Errors: FLTE_IO.
 flt_err flt_write_possible(const char *path);
 // A whole regular file. *bytes is freed with flt_free. Errors: FLTE_IO, FLTE_NOMEM.
 flt_err flt_read_all(const char *path, unsigned char **bytes, size_t *size);

@@ -17,10 +17,10 @@ typedef struct flt_eval_config {
     const char *task;
     flt_objective_maker make;
     size_t steps, seeds;
-    uint64_t first_seed; // evaluation seeds live in a stream of their own: meta-training never sees them
-    bool tune_lr;        // 15 rates 1e-7, 3e-7, .., 3e-1, 1 for kinds with "lr" that are not learned
-    double ema;          // smoothing of the curve averaged over seeds, 0.95 (bias-corrected exponential mean)
-    int threads;         // over (rate, seed) cells; 0: all; results do not depend on it
+    uint64_t first_seed;    // evaluation seeds live in a stream of their own: meta-training never sees them
+    bool tune_lr;           // 15 rates 1e-7, 3e-7, .., 3e-1, 1 for kinds with "lr" that are not learned
+    double ema;             // smoothing of the curve averaged over seeds, 0.95 (bias-corrected exponential mean)
+    int threads;            // over (rate, seed) cells; 0: all; results do not depend on it
     const flt_ranks *ranks; // NULL: alone; else cells go to all ranks, and all of them have the results (times are rank 0's)
 } flt_eval_config;
 

@@ -21,9 +21,9 @@ typedef struct flt_fit_config {
 
 typedef struct flt_fit_report {
     flt_layout layout;
-    flt_real *param;      // [layout.total], after the last step
-    uint64_t first, step; // where this call began (0, or the checkpoint's step) and ended
-    double train_loss;    // mean since the log before the last
+    flt_real *param;                                         // [layout.total], after the last step
+    uint64_t first, step;                                    // where this call began (0, or the checkpoint's step) and ended
+    double train_loss;                                       // mean since the log before the last
     double valid_loss, valid_metric, test_loss, test_metric; // metrics: NaN where the task has none
     double best_valid;                                       // least validation loss of all evaluations
     double seconds, steps_per_s;                             // of the steps alone
@@ -33,10 +33,10 @@ typedef struct flt_fit_report {
     double baseline;
 } flt_fit_report;
 
-// Metrics by step: train_loss; valid_loss, test_loss, and with a metric valid_METRIC and test_METRIC; steps_per_s. Errors: those of
-// the task, the optimizer and the sink; FLTE_NUMERIC when the training loss is not finite; FLTE_FORMAT (damaged checkpoint);
-// FLTE_INTERRUPTED after a clean stop, with the checkpoint written. After FLTE_INTERRUPTED, FLTE_NUMERIC and errors of the sink *out
-// holds what there is; free it in every case.
+// Metrics by step: train_loss; valid_loss, test_loss, and with a metric valid_METRIC and test_METRIC; steps_per_s. Errors: those
+// of the task, the optimizer and the sink; FLTE_NUMERIC when the training loss is not finite; FLTE_FORMAT (damaged checkpoint);
+// FLTE_INTERRUPTED after a clean stop, with the checkpoint written. After FLTE_INTERRUPTED, FLTE_NUMERIC and errors of the sink
+// *out holds what there is; free it in every case.
 flt_err flt_fit(const flt_fit_config *c, const flt_weights *w, const flt_sink *sink, flt_fit_report *out);
 void flt_fit_free(flt_fit_report *r); // leaves {0}
 

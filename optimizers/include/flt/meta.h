@@ -25,26 +25,26 @@ flt_err flt_estimator_find(const char *name, const flt_estimator_kind **out);
 typedef struct flt_meta_config {
     const char *estimator;
     size_t n_tasks;
-    const char *const *tasks;      // specs; particle i runs tasks[i % n_tasks]
+    const char *const *tasks; // specs; particle i runs tasks[i % n_tasks]
     flt_objective_maker make;
-    uint64_t outer_steps;          // total, a resumed run included
+    uint64_t outer_steps; // total, a resumed run included
     size_t particles, window;
     size_t unroll_min, unroll_max; // episode length: log-uniform, redrawn at each reset; the first is cut at random (phases)
     double outer_lr, sigma, clip;  // Adam's rate; perturbation scale; global-norm clip of the meta-gradient, 0: none
     bool log_loss;                 // meta-loss log(1e-6 + (loss - known minimum) / normaliser) instead of loss / normaliser
     uint64_t seed;
-    int threads;                   // 0: OMP_NUM_THREADS, else all cores
-    const flt_ranks *ranks;        // NULL: alone. All ranks train with the same configuration; files are rank 0's
-    const char *checkpoint;        // NULL: none
-    uint64_t checkpoint_every;     // outer steps; 0: only at the start, at the end and when stopped
-    bool resume;                   // FLTE_IO when the checkpoint is missing; FLTE_USAGE when it is of another configuration
+    int threads;               // 0: OMP_NUM_THREADS, else all cores
+    const flt_ranks *ranks;    // NULL: alone. All ranks train with the same configuration; files are rank 0's
+    const char *checkpoint;    // NULL: none
+    uint64_t checkpoint_every; // outer steps; 0: only at the start, at the end and when stopped
+    bool resume;               // FLTE_IO when the checkpoint is missing; FLTE_USAGE when it is of another configuration
 } flt_meta_config;
 
 typedef struct flt_meta_report {
     uint64_t outer_steps, inner_steps;
-    uint64_t clipped;   // inner steps whose loss was clipped (not finite, or above clip_loss)
-    uint64_t skipped;   // outer steps without an update because the gradient was not finite
-    double last_loss;   // mean meta-loss of the last window
+    uint64_t clipped; // inner steps whose loss was clipped (not finite, or above clip_loss)
+    uint64_t skipped; // outer steps without an update because the gradient was not finite
+    double last_loss; // mean meta-loss of the last window
     double seconds;
 } flt_meta_report;
 

@@ -24,12 +24,12 @@ typedef struct flt_particles {
     size_t count, window, n, most_parts; // P, W, n, K
     size_t unroll_min, unroll_max;
     double sigma;
-    size_t slots;     // perturbations held per particle: 1, or K when a reset draws another
-    flt_place *place; // [P], where the next window begins
-    size_t *parts;    // [P], of the window in progress
-    flt_part *part;   // [P, K]
-    flt_real *eps;    // [P, slots, n], scaled by sigma
-    flt_real *sum;    // [P, n], perturbations of the episode so far; NULL unless the estimator accumulates
+    size_t slots;            // perturbations held per particle: 1, or K when a reset draws another
+    flt_place *place;        // [P], where the next window begins
+    size_t *parts;           // [P], of the window in progress
+    flt_part *part;          // [P, K]
+    flt_real *eps;           // [P, slots, n], scaled by sigma
+    flt_real *sum;           // [P, n], perturbations of the episode so far; NULL unless the estimator accumulates
     flt_place *place_before; // `place` and `sum` where the window began
     flt_real *sum_before;    // NULL unless both are needed: sums, and a checkpoint to stop into
 } flt_particles;

@@ -14,18 +14,18 @@ typedef enum flt_verdict { FLTX_PASS, FLTX_MARGINAL, FLTX_FAIL } flt_verdict;
 
 typedef struct flt_verify_config {
     bool full;
-    size_t n_mechanisms;                 // 0: all
+    size_t n_mechanisms; // 0: all
     const char *const *mechanisms;
-    size_t n_checks;                     // 0: all
+    size_t n_checks; // 0: all
     const char *const *checks;
-    size_t n_encodings;                  // of the ladder; 0: a Gaussian mixture on random positions
+    size_t n_encodings; // of the ladder; 0: a Gaussian mixture on random positions
     const char *const *encodings;
-    size_t n_n, n_m, n_r;                // sizes of the ladder; 0: the level's own
+    size_t n_n, n_m, n_r; // sizes of the ladder; 0: the level's own
     const size_t *n, *m, *r;
-    size_t seeds;                        // 0: the level's own
+    size_t seeds; // 0: the level's own
     uint64_t seed;
     int threads;
-    const flt_ranks *ranks;              // NULL: alone; else checks go to all ranks, and rank 0's sink hears of every case
+    const flt_ranks *ranks; // NULL: alone; else checks go to all ranks, and rank 0's sink hears of every case
 } flt_verify_config;
 
 typedef struct flt_verify_report {
