@@ -140,14 +140,15 @@ static tally *tally_of(watcher *w, const char *check) {
 static flt_err on_check(watcher *w, size_t n, const flt_field *fields) {
     tally *t = tally_of(w, flt_field_find(n, fields, "check")->text);
     const char *verdict = flt_field_find(n, fields, "verdict")->text;
-    const double ratio = flt_field_find(n, fields, "ratio")->number;
     t->cases++;
-    const bool judged = flt_field_find(n, fields, "value")->name[0] == '\0';  // by its ratio, not as a yes or no or a statistic
-    if (judged && !isnan(t->worst) && !(ratio <= t->worst)) t->worst = ratio; // a NaN stays
+    const flt_field *ratio = flt_field_find(n, fields, "ratio");
+    const bool judged = ratio->name[0] != '\0'; // by its ratio, not as a yes or no or a statistic
+    const double number = judged ? ratio->number : flt_field_find(n, fields, "value")->number;
+    if (judged && !isnan(t->worst) && !(number <= t->worst)) t->worst = number; // a NaN stays
     if (strcmp(verdict, "pass") == 0) return FLTE_OK;
     *(strcmp(verdict, "marginal") == 0 ? &t->marginal : &t->failed) += 1;
     const char *cells[] = {verdict, t->check, flt_field_find(n, fields, "mechanism")->text,
-                           flt_field_find(n, fields, "label")->text, flt_number(ratio)};
+                           flt_field_find(n, fields, "label")->text, flt_number(number)};
     return flt_table_row(w->failures, cells);
 }
 
@@ -238,7 +239,7 @@ static bool on_stopped(void *self) {
 }
 
 static flt_err make_tables(watcher *w) {
-    static const char *const failure_names[] = {"verdict", "check", "mechanism", "case", "ratio"};
+    static const char *const failure_names[] = {"verdict", "check", "mechanism", "case", "ratio or value"};
     static const char *const ladder_names[] = {"mechanism",  "encoding",     "N",  "m",        "r",        "error_total",
                                                "error_mask", "error_kernel", "us", "exact_us", "work_KiB", "exact_KiB"};
     FLTX_TRY(flt_summary_create(&w->summary));

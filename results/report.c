@@ -43,8 +43,9 @@ static const part overview[] = {
     {NULL}};
 static const part checks[] = {
     {"Not passed",
-     "SELECT mechanism, check_name AS \"check\", label, ratio, verdict, detail, run_id AS run FROM check_result WHERE verdict <> "
-     "'pass' ORDER BY verdict, ratio DESC LIMIT 500",
+     "SELECT mechanism, check_name AS \"check\", label, ratio, value, verdict, detail, run_id AS run FROM check_result WHERE "
+     "verdict "
+     "<> 'pass' ORDER BY verdict, ratio DESC LIMIT 500",
      {NULL}},
     {"The latest verdict of each mechanism and check",
      "SELECT mechanism, check_name AS \"check\", cases, passed, marginal, failed, worst_ratio, iif(failed > 0, 'fail', "

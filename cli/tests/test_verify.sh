@@ -55,6 +55,7 @@ diff "$golden" summary.txt || fail "the summary is not as expected"
 
 # ---- growth: exponents are stored as rows with their bounds
 expect 0 "N_star" "$flt" verify --level full --check scaling --mechanism performer "${threads[@]}"
+expect 0 "^ *0$" "$flt" results sql "SELECT count(*) FROM check_result WHERE ratio IS NOT NULL AND value IS NOT NULL" # one or other
 expect 0 "workspace exponent" "$flt" results sql "SELECT label FROM check_result WHERE check_name = 'scaling' AND threshold < 2"
 
 # ---- fidelity

@@ -31,30 +31,26 @@ static const char *count_verdict(flt_check_context *c, flt_verdict verdict) {
     return names[verdict];
 }
 
-// A claim has its number as `value` besides, which tells it from a ratio.
+// A claim's number is a `value`, a case's a `ratio`.
 static flt_err report(flt_check_context *c, const char *mechanism, const char *label, double value, flt_verdict verdict,
                       bool claim) {
-    const flt_field fields[] = {flt_text_field("mechanism", mechanism),
-                                flt_text_field("check", c->check),
-                                flt_text_field("label", label),
-                                flt_num_field("ratio", value),
-                                flt_text_field("verdict", count_verdict(c, verdict)),
-                                flt_num_field("value", value)};
-    return flt_sink_record(c->sink, "check", claim ? 6 : 5, fields);
+    const flt_field fields[] = {flt_text_field("mechanism", mechanism), flt_text_field("check", c->check),
+                                flt_text_field("label", label), flt_num_field(claim ? "value" : "ratio", value),
+                                flt_text_field("verdict", count_verdict(c, verdict))};
+    return flt_sink_record(c->sink, "check", sizeof fields / sizeof *fields, fields);
 }
 
 flt_err flt_check_statistic(flt_check_context *c, const char *mechanism, const char *label, const flt_statistic *s) {
     const flt_field fields[] = {flt_text_field("mechanism", mechanism),
                                 flt_text_field("check", c->check),
                                 flt_text_field("label", label),
-                                flt_num_field("ratio", s->value),
                                 flt_text_field("verdict", count_verdict(c, s->holds     ? FLTX_PASS
                                                                            : s->lenient ? FLTX_MARGINAL
                                                                                         : FLTX_FAIL)),
                                 flt_num_field("value", s->value),
                                 flt_num_field("threshold", s->threshold),
                                 flt_text_field("detail", s->detail)};
-    return flt_sink_record(c->sink, "check", (s->detail == NULL ? 7 : 8), fields);
+    return flt_sink_record(c->sink, "check", (s->detail == NULL ? 6 : 7), fields);
 }
 
 flt_err flt_check_case(flt_check_context *c, const char *mechanism, const char *label, double ratio) {
