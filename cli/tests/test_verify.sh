@@ -65,4 +65,5 @@ expect 0 "taylor" "${table[@]}" --encoding t5_buckets # no spectrum: without the
 ! grep -q "beside the published" out.txt || fail "flt ran on an encoding without a spectrum"
 expect 0 '"versus_published"' "${table[@]}" --encoding gaussian --mechanism flt,taylor --json
 expect 0 "draw=iid,sampling=mc,sd=0.5" "$flt" results sql "SELECT DISTINCT options FROM ladder WHERE detail = 'fidelity'"
+expect 0 "| gaussian | 0.5 | .* | 1/" env FLT="$flt" DB=table.db N=96 "$FLT_SOURCE_DIR/scripts/experiments/fidelity.sh" gaussian 0.5
 finish
