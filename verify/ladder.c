@@ -28,7 +28,7 @@ typedef struct cell {
 
 // Arrays of one case, [N, N] and [N, dv].
 typedef struct scratch {
-    long double *logits, *bias, *mask, *want, *got, *lq, *lk, *x, *top;
+    long double *logits, *bias, *mask, *want, *got, *lq, *lk, *x;
 } scratch;
 
 static double now(void) {
@@ -66,7 +66,6 @@ static flt_err allocate(const flt_problem *p, scratch *s) {
     FLTX_TRY(flt_alloc(p->N * p->dv, sizeof *s->got, &s->got));
     FLTX_TRY(flt_alloc(p->N * p->m, sizeof *s->lq, &s->lq));
     FLTX_TRY(flt_alloc(p->N * p->m, sizeof *s->lk, &s->lk));
-    FLTX_TRY(flt_alloc(2 * p->N, sizeof *s->top, &s->top));
     return flt_alloc(p->N * p->d, sizeof *s->x, &s->x);
 }
 
@@ -79,7 +78,6 @@ static void release(scratch *s) {
     flt_free(s->lq);
     flt_free(s->lk);
     flt_free(s->x);
-    flt_free(s->top);
 }
 
 static void head_features(const flt_problem *p, const flt_real *x, const double *omega, size_t width, scratch *s,
@@ -87,29 +85,6 @@ static void head_features(const flt_problem *p, const flt_real *x, const double 
     const long double shrink = powl((long double)p->d, -0.25L);
     for (size_t i = 0; i < p->N * p->d; i++) s->x[i] = (long double)x[i] * shrink;
     flt_oracle_log_features(p->N, p->d, p->m, s->x, omega, width, out);
-}
-
-// Rows of logarithms become exponentials relative to the row's top [N].
-static void exponentiate_rows(size_t n, size_t m, long double *x, long double *top) {
-    for (size_t i = 0; i < n; i++) {
-        top[i] = x[i * m];
-        for (size_t f = 1; f < m; f++) top[i] = fmaxl(top[i], x[i * m + f]);
-        for (size_t f = 0; f < m; f++) x[i * m + f] = expl(x[i * m + f] - top[i]);
-    }
-}
-
-// x [N, N] = log sum_f exp(lq + lk), as flt_oracle_kernel but with N m exponentials instead of N^2 m; overwrites lq and lk. What
-// is lost to underflow lies e^-11000 below the row's top.
-static void kernel_logits(const flt_problem *p, scratch *s, long double *x) {
-    exponentiate_rows(p->N, p->m, s->lq, s->top);
-    exponentiate_rows(p->N, p->m, s->lk, s->top + p->N);
-    for (size_t i = 0; i < p->N; i++) {
-        for (size_t j = 0; j < p->N; j++) {
-            long double sum = 0.0L;
-            for (size_t f = 0; f < p->m; f++) sum += s->lq[i * p->m + f] * s->lk[j * p->m + f];
-            x[i * p->N + j] = logl(sum) + s->top[i] + s->top[p->N + j];
-        }
-    }
 }
 
 // bias [N, N] += f of the problem's encoding.
@@ -146,7 +121,7 @@ static flt_err errors(const flt_problem *p, const flt_attention *plan, bool enco
     }
     head_features(p, p->q, omega, dim[1], s, s->lq);
     head_features(p, p->k, omega, dim[1], s, s->lk);
-    kernel_logits(p, s, s->mask);
+    flt_oracle_kernel(p, p->m, s->lq, s->lk, s->mask);
     for (size_t i = 0; i < nn; i++) s->mask[i] += s->bias[i];
     flt_oracle_rows(p, s->mask, p->v, s->got);
     c->kernel = relative_error(out, s->got, s->want);
