@@ -146,6 +146,10 @@ static target prefix_of(const char **setting) {
     return BOTH;
 }
 
+static bool task_has(const flt_task_kind *task, const char *setting) {
+    return flt_setting_of(task->kind.params, setting) != NULL || flt_setting_of(flt_task_common_params(), setting) != NULL;
+}
+
 static void list_names(const flt_param_spec *table, char *text, size_t size) {
     size_t used = 0;
     snprintf(text, size, "none");
@@ -163,7 +167,7 @@ static flt_err unknown(const flt_task_kind *task, const flt_optimizer_kind *opt,
 
 static flt_err route(const flt_task_kind *task, const flt_optimizer_kind *opt, const char **setting, target *out) {
     const target allowed = prefix_of(setting);
-    const bool to_task = (allowed & TASK) != 0 && flt_setting_of(task->kind.params, *setting) != NULL;
+    const bool to_task = (allowed & TASK) != 0 && task_has(task, *setting);
     const bool to_opt = (allowed & OPTIMIZER) != 0 && flt_setting_of(opt->kind.params, *setting) != NULL;
     const int n = (int)strcspn(*setting, "=");
     if (!to_task && !to_opt) return unknown(task, opt, *setting);

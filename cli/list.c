@@ -79,6 +79,14 @@ static void range_text(const flt_param_spec *p, char *out, size_t room) {
     snprintf(out, room, "text");
 }
 
+static void print_params(const flt_param_spec *p) {
+    char text[512];
+    for (; p != NULL && p->name != NULL; p++) {
+        range_text(p, text, sizeof text);
+        printf("  %-24s   %-10s %s (%s; default %s)\n", "", p->name, p->help, text, p->initial == NULL ? "none" : p->initial);
+    }
+}
+
 static void print_kind(const flt_registry *r, const flt_kind *k, bool details) {
     char text[512];
     printf("  %-24s %s\n", k->name, k->summary);
@@ -88,14 +96,26 @@ static void print_kind(const flt_registry *r, const flt_kind *k, bool details) {
     caps_text(r, k->caps, text, sizeof text);
     if (text[0] != '\0') printf("  %-24s   supports   %s\n", "", text);
     if (k->citation != NULL) printf("  %-24s   reference  %s\n", "", k->citation);
-    for (const flt_param_spec *p = k->params; p != NULL && p->name != NULL; p++) {
+    print_params(k->params);
+}
+
+static cJSON *params_json(const flt_param_spec *p) {
+    cJSON *list = cJSON_CreateArray();
+    for (; p != NULL && p->name != NULL; p++) {
+        char text[512];
+        cJSON *row = cJSON_CreateObject();
         range_text(p, text, sizeof text);
-        printf("  %-24s   %-10s %s (%s; default %s)\n", "", p->name, p->help, text, p->initial == NULL ? "none" : p->initial);
+        cJSON_AddStringToObject(row, "name", p->name);
+        if (p->initial != NULL) cJSON_AddStringToObject(row, "default", p->initial);
+        cJSON_AddStringToObject(row, "range", text);
+        cJSON_AddStringToObject(row, "help", p->help);
+        cJSON_AddItemToArray(list, row);
     }
+    return list;
 }
 
 static cJSON *kind_json(const flt_registry *r, const flt_kind *k) {
-    cJSON *o = cJSON_CreateObject(), *params = cJSON_CreateArray(), *caps = cJSON_CreateArray();
+    cJSON *o = cJSON_CreateObject(), *caps = cJSON_CreateArray();
     cJSON_AddStringToObject(o, "name", k->name);
     cJSON_AddStringToObject(o, "summary", k->summary);
     if (k->formula != NULL) cJSON_AddStringToObject(o, "formula", k->formula);
@@ -104,18 +124,17 @@ static cJSON *kind_json(const flt_registry *r, const flt_kind *k) {
     for (size_t i = 0; r->caps != NULL && r->caps[i] != NULL; i++)
         if (k->caps >> i & 1u) cJSON_AddItemToArray(caps, cJSON_CreateString(r->caps[i]));
     cJSON_AddItemToObject(o, "supports", caps);
-    for (const flt_param_spec *p = k->params; p != NULL && p->name != NULL; p++) {
-        char text[512];
-        cJSON *row = cJSON_CreateObject();
-        range_text(p, text, sizeof text);
-        cJSON_AddStringToObject(row, "name", p->name);
-        if (p->initial != NULL) cJSON_AddStringToObject(row, "default", p->initial);
-        cJSON_AddStringToObject(row, "range", text);
-        cJSON_AddStringToObject(row, "help", p->help);
-        cJSON_AddItemToArray(params, row);
-    }
-    cJSON_AddItemToObject(o, "parameters", params);
+    cJSON_AddItemToObject(o, "parameters", params_json(k->params));
     return o;
+}
+static const flt_param_spec *common_params(const flt_registry *r) {
+    return r == flt_task_registry() ? flt_task_common_params() : NULL;
+}
+
+static void print_common(const flt_registry *r) {
+    if (common_params(r) == NULL) return;
+    printf("\n  %-24s parameters of each of them: re-parametrisation, theta = s theta' element by element\n", "every task");
+    print_params(common_params(r));
 }
 
 static int print_json(size_t first, size_t last, const char *kind) {
@@ -125,6 +144,7 @@ static int print_json(size_t first, size_t last, const char *kind) {
         cJSON *list = cJSON_AddArrayToObject(all, families[i].name);
         for (size_t k = 0; r->kinds[k] != NULL; k++)
             if (kind == NULL || strcmp(kind, r->kinds[k]->name) == 0) cJSON_AddItemToArray(list, kind_json(r, r->kinds[k]));
+        if (common_params(r) != NULL) cJSON_AddItemToObject(all, "task_parameters", params_json(common_params(r)));
     }
     char *text = cJSON_Print(all);
     cJSON_Delete(all);
@@ -141,6 +161,7 @@ static void print_text(size_t first, size_t last, const char *kind) {
         printf("%s%s\n", i > first ? "\n" : "", families[i].name);
         for (size_t k = 0; r->kinds[k] != NULL; k++)
             if (kind == NULL || strcmp(kind, r->kinds[k]->name) == 0) print_kind(r, r->kinds[k], details);
+        if (details) print_common(r);
     }
     if (!details) printf("\n`flt list FAMILY` shows formula, cost, reference and parameters; `flt list FAMILY NAME` one kind.\n");
 }

@@ -44,6 +44,15 @@ expect 0 '' "$flt" "${wide[@]}" --threads 2 --out wide.2
 same wide.1 wide.2
 expect_sentence 2 'width' "$flt" train --tasks 'digits_mlp:width=8..1000000' --out x
 
+# re-parametrised tasks: each episode has scales of its own, the same for any number of threads; evaluated on such tasks as well
+scaled=(train --tasks 'digits_mlp:width=4..8,batch=4,reparam=none|global|tensor|parameter,reparam_scale=2..1000;quadratic:reparam=global'
+    --particles 4 --window 3 --unroll 5,9 --outer-steps 4 --quiet)
+expect 0 '' "$flt" "${scaled[@]}" --threads 1 --out scaled.1
+expect 0 '' "$flt" "${scaled[@]}" --threads 2 --out scaled.2
+same scaled.1 scaled.2
+expect 0 'reparam=tensor' "$flt" eval --optimizers adam --tasks quadratic:reparam=tensor --steps 5 --seeds 2 --quiet
+expect_sentence 2 'none|global|tensor|parameter' "$flt" train --tasks 'quadratic:reparam=global|all' --out x
+
 # refusals
 expect_sentence 3 'nosuch.ckpt' "$flt" "${long[@]}" --checkpoint nosuch.ckpt --resume --out x
 cp killed.ckpt cut.ckpt && truncate -s -5 cut.ckpt

@@ -96,13 +96,11 @@ static flt_err draw_all(flt_params *p, const char *text, flt_rng root) {
 }
 
 static flt_err draw_spec(const char *spec, flt_rng root, char *concrete) {
-    const flt_task_kind *kind = NULL;
-    flt_params *p = NULL;
-    const char *text = NULL;
-    FLTX_TRY(flt_spec_open(spec, &kind, &p, &text));
-    flt_err err = draw_all(p, text, root);
-    if (err == FLTE_OK) err = flt_spec_print(kind, p, concrete, FLTX_TASK_SPEC_SIZE);
-    flt_params_destroy(p);
+    flt_spec s;
+    FLTX_TRY(flt_spec_open(spec, &s));
+    flt_err err = draw_all(s.params, s.text, root);
+    if (err == FLTE_OK) err = flt_spec_print(&s, concrete, FLTX_TASK_SPEC_SIZE);
+    flt_spec_close(&s);
     return err;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Reading and printing spec strings.
 #include "engine/spec.h"
+#include "flt/memory.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -15,20 +16,44 @@ static flt_err split(const char *spec, char *name, size_t size, const char **par
     return FLTE_OK;
 }
 
-flt_err flt_spec_open(const char *spec, const flt_task_kind **kind, flt_params **p, const char **text) {
-    char name[64], who[80];
-    *p = NULL;
-    FLTX_TRY(split(spec, name, sizeof name, text));
-    FLTX_TRY(flt_task_find(name, kind));
-    snprintf(who, sizeof who, "task %s", name);
-    return flt_params_create(who, (*kind)->kind.params, p);
+static size_t rows_of(const flt_param_spec *table) {
+    size_t n = 0;
+    while (table != NULL && table[n].name != NULL) n++;
+    return n;
 }
 
-flt_err flt_spec_print(const flt_task_kind *kind, const flt_params *p, char *out, size_t size) {
-    const flt_param_spec *s = kind->kind.params;
-    size_t used = (size_t)snprintf(out, size, "%s", kind->kind.name);
-    for (char before = ':'; s != NULL && s->name != NULL && used < size; s++) {
-        const char *value = flt_params_text(p, s->name);
+static flt_err make_table(const flt_param_spec *own, flt_param_spec **out) {
+    const flt_param_spec *common = flt_task_common_params();
+    const size_t n = rows_of(own), more = rows_of(common);
+    FLTX_TRY(flt_alloc(n + more + 1, sizeof **out, out)); // zeroed: it ends
+    if (n > 0) memcpy(*out, own, n * sizeof **out);
+    memcpy(*out + n, common, more * sizeof **out);
+    return FLTE_OK;
+}
+
+flt_err flt_spec_open(const char *spec, flt_spec *out) {
+    char name[64], who[80];
+    *out = (flt_spec){0};
+    FLTX_TRY(split(spec, name, sizeof name, &out->text));
+    FLTX_TRY(flt_task_find(name, &out->kind));
+    snprintf(who, sizeof who, "task %s", name);
+    FLTX_TRY(make_table(out->kind->kind.params, &out->table));
+    const flt_err err = flt_params_create(who, out->table, &out->params);
+    if (err != FLTE_OK) flt_spec_close(out);
+    return err;
+}
+
+void flt_spec_close(flt_spec *s) {
+    flt_params_destroy(s->params);
+    flt_free(s->table);
+    *s = (flt_spec){0};
+}
+
+flt_err flt_spec_print(const flt_spec *spec, char *out, size_t size) {
+    size_t used = (size_t)snprintf(out, size, "%s", spec->kind->kind.name);
+    char before = ':';
+    for (const flt_param_spec *s = spec->table; s->name != NULL && used < size; s++) {
+        const char *value = flt_params_text(spec->params, s->name);
         if (strcmp(value, s->initial == NULL ? "" : s->initial) == 0) continue;
         used += (size_t)snprintf(out + used, size - used, "%c%s=%s", before, s->name, value);
         before = ',';

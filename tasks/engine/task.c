@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: MIT
 // Tasks from spec strings; the objective's spec is the canonical one and gives the same task again.
+#include "engine/reparam.h"
 #include "engine/spec.h"
 #include "flt/memory.h"
 
-static flt_err create(const flt_task_kind *kind, const flt_params *p, flt_objective **out) {
+static flt_err create(const flt_spec *s, flt_objective **out) {
     flt_objective *o = NULL;
     FLTX_TRY(flt_alloc(1, sizeof *o, &o));
-    flt_err err = flt_spec_print(kind, p, o->spec, sizeof o->spec);
-    if (err == FLTE_OK) err = kind->create(p, o);
+    flt_err err = flt_spec_print(s, o->spec, sizeof o->spec);
+    if (err == FLTE_OK) err = s->kind->create(s->params, o);
+    if (err == FLTE_OK) err = flt_reparam_wrap(s->params, o);
     if (err != FLTE_OK) {
         flt_objective_destroy(o);
         return err;
@@ -17,13 +19,11 @@ static flt_err create(const flt_task_kind *kind, const flt_params *p, flt_object
 }
 
 flt_err flt_task_create(const char *spec, flt_objective **out) {
-    const char *text = NULL;
-    const flt_task_kind *kind = NULL;
-    flt_params *p = NULL;
+    flt_spec s;
     *out = NULL;
-    FLTX_TRY(flt_spec_open(spec, &kind, &p, &text));
-    flt_err err = flt_params_parse(p, text);
-    if (err == FLTE_OK) err = create(kind, p, out);
-    flt_params_destroy(p);
+    FLTX_TRY(flt_spec_open(spec, &s));
+    flt_err err = flt_params_parse(s.params, s.text);
+    if (err == FLTE_OK) err = create(&s, out);
+    flt_spec_close(&s);
     return err;
 }

@@ -20,6 +20,8 @@ typedef struct flt_task_kind {
 
 const flt_registry *flt_task_registry(void);
 flt_err flt_task_find(const char *name, const flt_task_kind **out);
+// Parameters that every task takes beside its own: the augmentation by re-parametrisation (tasks/engine/reparam.c).
+const flt_param_spec *flt_task_common_params(void);
 
 // "digits_mlp", "digits_mlp:width=32,batch=64". A flt_objective_maker. Errors: FLTE_NAME, FLTE_USAGE, FLTE_RANGE, FLTE_IO
 // (data files), FLTE_NOMEM.
