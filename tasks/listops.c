@@ -15,10 +15,13 @@
 #include "engine/transformer.h"
 #include "flt/tasks.h"
 
+#include <string.h>
+
 typedef struct listops {
     flt_transformer body;
     flt_listops lists;
     size_t examples;
+    bool levels, first; // first: the root's token is read
 } listops;
 
 static const flt_param_spec params[] = {
@@ -27,6 +30,8 @@ static const flt_param_spec params[] = {
     {"shortest", FLTX_INT, "0", 0, 16384, NULL, "tokens of the shortest, 4 or more; 0: half of length, at least 4"},
     {"nesting", FLTX_INT, "10", 1, 64, NULL, "lists within lists at most"},
     {"arguments", FLTX_INT, "10", 4, FLTX_LISTOPS_ARGUMENTS, NULL, "members of a list at most"},
+    {"pool", FLTX_ENUM, "mean", 0, 0, "mean|first", "what the head reads: the mean over tokens, or the first token"},
+    {"levels", FLTX_BOOL, "false", 0, 0, NULL, "a learned vector for the number of lists around a token is added to it"},
     {"batch", FLTX_INT, "8", 1, 4096, NULL, "expressions in a minibatch"},
     {"examples", FLTX_INT, "64", 1, 1000000, NULL, "expressions that the evaluation of a split goes over"},
     {0},
@@ -42,6 +47,8 @@ static flt_err open(void *self, const flt_params *p) {
     l->nesting = flt_params_size(p, "nesting");
     l->arguments = flt_params_size(p, "arguments");
     s->examples = flt_params_size(p, "examples");
+    s->first = strcmp(flt_params_text(p, "pool"), "first") == 0;
+    s->levels = flt_params_bool(p, "levels");
     s->body.heads.n = l->longest;
     s->body.heads.l = 1;
     FLTX_TRY(flt_listops_open(who, l));
@@ -54,6 +61,10 @@ static void close(void *self) {
     flt_transformer_close(&s->body);
 }
 
+static flt_node level_table(flt_task_model *m, const listops *s) {
+    return flt_task_tensor(m, "levels", 2, (size_t[]){s->lists.nesting + 1, s->body.heads.width}, (flt_task_init){.std = 1.0});
+}
+
 static void build(void *self, flt_task_model *m) {
     const listops *s = self;
     const size_t n = s->body.heads.n, width = s->body.heads.width, count = m->rows * n;
@@ -62,10 +73,18 @@ static void build(void *self, flt_task_model *m) {
     const flt_node share = flt_task_input(m, "share", 3, (size_t[]){m->rows, n, 1});
     const flt_node values = flt_task_input(m, "values", 1, &m->rows);
     const flt_node embed = flt_task_tensor(m, "embed", 2, (size_t[]){FLTX_LISTOPS_SYMBOLS, width}, (flt_task_init){.std = 1.0});
-    const flt_node each = flt_transformer_apply(m, &s->body, flt_gather(g, embed, tokens), NULL);
+    flt_node x = flt_gather(g, embed, tokens);
+    if (s->levels) x = flt_add(g, x, flt_gather(g, level_table(m, s), flt_task_input(m, "levels", 1, &count)));
+    const flt_node each = flt_transformer_apply(m, &s->body, x, NULL);
     const flt_node shared = flt_mul(g, flt_reshape(g, each, 3, (size_t[]){m->rows, n, width}), share);
     const flt_node mean = flt_reduce_sum(g, shared, 1u << 1, false);
     flt_classify(m, flt_dense(m, "head", mean, width, FLTX_LISTOPS_CLASSES), values, FLTX_LISTOPS_CLASSES);
+}
+
+// How much of each token the head reads.
+static flt_real share(const listops *s, size_t token, size_t length) {
+    if (s->first) return token == 0;
+    return token < length ? (flt_real)(1.0 / (double)length) : 0;
 }
 
 // Expressions first .. first + rows - 1 of a stream.
@@ -74,7 +93,8 @@ static void put(listops *s, flt_rng stream, uint64_t first, size_t rows, flt_rea
     for (size_t i = 0; i < rows; i++) {
         const flt_rng r = flt_rng_child(stream, "expression", first + i);
         const flt_expression e = flt_listops_draw(&s->lists, r, in[0] + i * n);
-        for (size_t t = 0; t < n; t++) in[1][i * n + t] = t < e.length ? (flt_real)(1.0 / (double)e.length) : 0;
+        for (size_t t = 0; t < n; t++) in[1][i * n + t] = share(s, t, e.length);
+        if (s->levels) flt_listops_levels(n, in[0] + i * n, in[3] + i * n);
         in[2][i] = (flt_real)e.value;
     }
 }

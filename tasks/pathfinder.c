@@ -12,17 +12,20 @@
 #include "engine/pathfinder.h"
 #include "engine/layers.h"
 #include "engine/transformer.h"
+#include "flt/memory.h"
 #include "flt/tasks.h"
 
 typedef struct pathfinder {
     flt_transformer body;
     flt_pathfinder pictures;
-    size_t examples;
+    size_t patch, examples;
+    flt_real *drawn; // [size, size]
 } pathfinder;
 
 static const flt_param_spec params[] = {
     FLTX_TRANSFORMER_PARAMS("32", "2", "flt"),
-    {"size", FLTX_INT, "16", 8, 128, NULL, "pixels on a side; every pixel is a token"},
+    {"size", FLTX_INT, "16", 8, 128, NULL, "pixels on a side"},
+    {"patch", FLTX_INT, "1", 1, 16, NULL, "height and width of a token in pixels; 1: pixels are tokens"},
     {"length", FLTX_INT, "12", 3, 128, NULL, "pixels of the two long paths, gaps included; at most size"},
     {"distractors", FLTX_INT, "2", 0, 64, NULL, "other paths, half as long; those that find no place are left out"},
     {"dash", FLTX_INT, "2", 1, 16, NULL, "pixels of a dash"},
@@ -47,32 +50,48 @@ static flt_err open(void *self, const flt_params *p) {
     };
     s->examples = flt_params_size(p, "examples");
     FLTX_TRY(flt_pathfinder_open(who, &s->pictures));
-    FLTX_TRY(flt_heads_place_on_grid(p, s->pictures.size, s->pictures.size, &s->body.heads));
+    FLTX_TRY(flt_alloc(s->pictures.size * s->pictures.size, sizeof *s->drawn, &s->drawn));
+    s->patch = flt_params_size(p, "patch");
+    if (s->pictures.size % s->patch != 0)
+        return flt_fail(FLTE_RANGE, who, "patches of %zu pixels do not tile a side of %zu", s->patch, s->pictures.size);
+    FLTX_TRY(flt_heads_place_on_grid(p, s->pictures.size / s->patch, s->pictures.size / s->patch, &s->body.heads));
     return flt_transformer_open(who, p, &s->body);
 }
 
 static void close(void *self) {
     pathfinder *s = self;
     flt_pathfinder_close(&s->pictures);
+    flt_free(s->drawn);
     flt_transformer_close(&s->body);
+}
+
+// Tokens: sums over a patch of a vector for each place and symbol.
+static flt_node embed(flt_task_model *m, const pathfinder *s, flt_node pixels) {
+    flt_graph *g = m->graph;
+    const size_t area = s->patch * s->patch, width = s->body.heads.width, n = s->body.heads.n, count = m->rows * n;
+    const flt_node table = flt_task_tensor(m, "embed", 2, (size_t[]){FLTX_PATHFINDER_SYMBOLS * area, width},
+                                           (flt_task_init){.std = 1.0 / (double)s->patch});
+    const flt_node x = flt_gather(g, table, pixels);
+    return area == 1 ? x : flt_reduce_sum(g, flt_reshape(g, x, 3, (size_t[]){count, area, width}), 1u << 1, false);
 }
 
 static void build(void *self, flt_task_model *m) {
     const pathfinder *s = self;
-    const size_t n = s->body.heads.n, width = s->body.heads.width, count = m->rows * n;
+    const size_t n = s->body.heads.n, width = s->body.heads.width, count = m->rows * n * s->patch * s->patch;
     flt_graph *g = m->graph;
     const flt_node pixels = flt_task_input(m, "pixels", 1, &count), joined = flt_task_input(m, "joined", 1, &m->rows);
-    const flt_node embed =
-        flt_task_tensor(m, "embed", 2, (size_t[]){FLTX_PATHFINDER_SYMBOLS, width}, (flt_task_init){.std = 1.0});
-    const flt_node each = flt_transformer_apply(m, &s->body, flt_gather(g, embed, pixels), NULL);
+    const flt_node each = flt_transformer_apply(m, &s->body, embed(m, s, pixels), NULL);
     const flt_node mean = flt_reduce_mean(g, flt_reshape(g, each, 3, (size_t[]){m->rows, n, width}), 1u << 1, false);
     flt_classify(m, flt_dense(m, "head", mean, width, 2), joined, 2);
 }
 
 // Pictures first .. first + rows - 1 of a stream.
 static void put(pathfinder *s, flt_rng stream, uint64_t first, size_t rows, flt_real *const *in) {
-    for (size_t i = 0; i < rows; i++)
-        in[1][i] = (flt_real)flt_pathfinder_draw(&s->pictures, stream, first + i, in[0] + i * s->body.heads.n);
+    const size_t pixels = s->pictures.size * s->pictures.size;
+    for (size_t i = 0; i < rows; i++) {
+        in[1][i] = (flt_real)flt_pathfinder_draw(&s->pictures, stream, first + i, s->drawn);
+        flt_pathfinder_cut(&s->pictures, s->patch, s->drawn, in[0] + i * pixels);
+    }
 }
 
 static void batch(void *self, flt_batch which, size_t rows, flt_real *const *in) {

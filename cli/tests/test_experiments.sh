@@ -13,5 +13,13 @@ table() {
 table bytes_lm 9
 grep -q 'order-2 byte model on the same split: 2\.[0-9]* bits per byte' out.txt || fail "no baseline: $(tail -n 1 out.txt)"
 table digits_vit 9
+table molecules 11
+grep -q 'error of predicting the mean: [0-9.]*$' out.txt || fail "no baseline: $(tail -n 1 out.txt)"
+table listops 12
+table pathfinder 12
+
+expect 0 '' bash "$FLT_SOURCE_DIR/scripts/experiments/lengths.sh" --quick
+head -n 1 out.txt | grep -q '^model  *us@64  *MiB@64  *us@128  *MiB@128' || fail "lengths prints no header: $(head -n 1 out.txt)"
+[ "$(grep -c -E '( +[0-9.]+ +[0-9]+){2} *$' out.txt)" -eq 12 ] || fail "lengths has not 12 rows: $(cat out.txt)"
 expect 2 "no program 'nosuch'" env FLT=nosuch bash "$FLT_SOURCE_DIR/scripts/experiments/bytes_lm.sh" --quick
 finish

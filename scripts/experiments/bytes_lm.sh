@@ -24,6 +24,4 @@ linear|attention=linear
 "
 . "$(dirname "$0")/lib.sh"
 run_experiment
-echo
-"$flt" results sql "SELECT 'order-2 byte model on the same split: ' || round(max(number), 4) || ' bits per byte' AS baseline FROM param
-    WHERE name = 'order-2 byte model'" --csv | tail -n +2 | tr -d '"\r'
+print_baseline 'order-2 byte model on the same split' 'order-2 byte model' ' bits per byte'

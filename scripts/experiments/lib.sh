@@ -66,6 +66,13 @@ print_table() {
     done <<<"$MODELS" | if command -v column >/dev/null; then column -s, -t; else cat; fi
 }
 
+# "$1: NUMBER$3" for a baseline that the store has as the parameter $2.
+print_baseline() {
+    echo
+    "$flt" results sql "SELECT '$1: ' || round(max(number), 4) || '$3' AS line FROM param WHERE name = '$2'" --csv |
+        tail -n +2 | tr -d '"\r'
+}
+
 run_experiment() {
     scratch=$(mktemp -d)
     trap 'rm -rf "$scratch"' EXIT

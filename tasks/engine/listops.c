@@ -156,6 +156,16 @@ flt_expression flt_listops_draw(flt_listops *s, flt_rng r, flt_real *token) {
     return (flt_expression){.length = w.n, .value = value};
 }
 
+void flt_listops_levels(size_t n, const flt_real *token, flt_real *level) {
+    size_t open = 0;
+    for (size_t t = 0; t < n; t++) {
+        const size_t symbol = (size_t)token[t];
+        open -= symbol == FLTX_LISTOPS_END;
+        level[t] = (flt_real)open;
+        open += symbol >= FLTX_LISTOPS_MIN && symbol < FLTX_LISTOPS_END;
+    }
+}
+
 const char *flt_listops_symbol(size_t token) {
     static const char *const symbol[FLTX_LISTOPS_SYMBOLS] = {"0", "1", "2",    "3",    "4",    "5",   "6", "7",
                                                              "8", "9", "[MIN", "[MAX", "[MED", "[SM", "]", "_"};

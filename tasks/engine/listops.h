@@ -34,6 +34,10 @@ typedef struct flt_expression {
 // token [longest], padded; the length is uniform in shortest .. longest.
 flt_expression flt_listops_draw(flt_listops *s, flt_rng r, flt_real *token);
 
+// Lists around each token, 0 .. nesting: members of the root are at 1, an operator and its end where the list is a member; 0 for
+// padding.
+void flt_listops_levels(size_t n, const flt_real *token, flt_real *level);
+
 const char *flt_listops_symbol(size_t token); // "7", "[MED", "]", "_"
 
 #endif

@@ -138,3 +138,12 @@ size_t flt_pathfinder_draw(flt_pathfinder *s, flt_rng stream, uint64_t number, f
         if (find(&p, half, s->path)) ink(s, half, s->path, pixel);
     return joined;
 }
+
+void flt_pathfinder_cut(const flt_pathfinder *s, size_t patch, const flt_real *pixel, flt_real *entry) {
+    const size_t area = patch * patch, right = s->size / patch;
+    for (size_t i = 0; i < s->size * s->size; i++) {
+        const size_t token = i / area, place = i % area;
+        const size_t row = token / right * patch + place / patch, column = token % right * patch + place % patch;
+        entry[i] = (flt_real)(FLTX_PATHFINDER_SYMBOLS * place) + pixel[row * s->size + column];
+    }
+}

@@ -31,4 +31,7 @@ void flt_pathfinder_close(flt_pathfinder *s);
 // pixel [size, size] of the symbols above; 1 where the dots are joined, else 0.
 size_t flt_pathfinder_draw(flt_pathfinder *s, flt_rng stream, uint64_t number, flt_real *pixel);
 
+// Pixels patch by patch, rows of patches and rows in them: entry [size^2] of a table [patch^2, symbols]. patch divides size.
+void flt_pathfinder_cut(const flt_pathfinder *s, size_t patch, const flt_real *pixel, flt_real *entry);
+
 #endif

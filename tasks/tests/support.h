@@ -72,6 +72,8 @@ static const task_case task_cases[] = {
     {VIT "attention=performer,m=4,absolute=false,positions=sequence", true},
     {LISTS "attention=exact,rpe=gaussian_mixture", true},
     {LISTS "attention=flt,rpe=gaussian_mixture,m=5,r=4,absolute=false", true},
+    {LISTS "attention=exact,rpe=t5_buckets,levels=true,pool=first", true},
+    {PATHS "attention=exact,rpe=gaussian_mixture,patch=2", true},
     {PATHS "attention=exact,rpe=gaussian,positions=grid", true},
     {PATHS "attention=linear,positions=sequence", true},
     {ATOMS "attention=exact,rpe=gaussian", true},

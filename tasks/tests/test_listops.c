@@ -143,6 +143,15 @@ Test(listops, are_pure_functions_of_the_stream) {
     flt_listops_close(&s);
 }
 
+Test(listops, levels_count_the_lists_around) { // [MAX 2 [MIN 4 [SM 1 7 ] ] 0 ] _
+    static const flt_real token[] = {11, 2, 10, 4, 13, 1, 7, 14, 14, 0, 14, 15}, want[] = {0, 1, 1, 2, 2, 3, 3, 2, 1, 1, 0, 0};
+    enum { N = sizeof token / sizeof *token };
+    flt_real level[N];
+    flt_listops_levels(N, token, level);
+    for (size_t i = 0; i < N; i++)
+        cr_assert(level[i] == want[i], "token %zu: level %g, not %g", i, (double)level[i], (double)want[i]);
+}
+
 // ---- the task
 
 Test(listops, say_what_is_wrong) {
@@ -168,18 +177,26 @@ Test(listops, say_what_is_wrong) {
 }
 
 // Short expressions are learned well beyond the most frequent value.
-Test(listops, learns_short_lists) {
-    flt_objective *o =
-        make("listops:length=6,shortest=4,width=16,depth=1,expansion=2,batch=32,attention=exact,rpe=none,examples=256,"
-             "hessian=false");
+static void learns(const char *more) {
+    char spec[256];
+    snprintf(spec, sizeof spec, "%s%s",
+             "listops:length=6,shortest=4,width=16,depth=1,expansion=2,batch=32,attention=exact,rpe=none,examples=256,"
+             "hessian=false,",
+             more);
+    flt_objective *o = make(spec);
     flt_real *theta = initial(o, 2);
     double first, accuracy;
     cr_assert_str_eq(o->metric, "accuracy");
     evaluate(o, 2, FLTX_TEST, theta, &first);
     adam(o, 2, 300, 1e-2, theta);
     evaluate(o, 2, FLTX_TEST, theta, &accuracy);
-    cr_log_info("listops: %.3f, after 300 steps %.3f", first, accuracy);
+    cr_log_info("listops %s: %.3f, after 300 steps %.3f", more, first, accuracy);
     cr_assert(first < 0.3 && accuracy > 0.5, "%.3f to %.3f", first, accuracy);
     free(theta);
     flt_objective_destroy(o);
+}
+
+Test(listops, learns_short_lists) {
+    learns("pool=mean");
+    learns("pool=first,levels=true");
 }

@@ -134,6 +134,24 @@ Test(pathfinder, are_pure_functions_of_stream_and_number) {
     }
 }
 
+// Patch (r, c) holds the pixels of rows patch r .. and columns patch c ..; one patch of one pixel each is the picture.
+Test(pathfinder, patches_tile_the_picture) {
+    flt_real pixel[64], entry[64];
+    const flt_pathfinder s = {.size = 8};
+    for (size_t i = 0; i < 64; i++) pixel[i] = (flt_real)(i % 3);
+    for (size_t patch = 1; patch <= 8; patch *= 2) {
+        const flt_real *at = entry;
+        flt_pathfinder_cut(&s, patch, pixel, entry);
+        for (size_t down = 0; down < 8; down += patch)
+            for (size_t right = 0; right < 8; right += patch)
+                for (size_t r = 0; r < patch; r++)
+                    for (size_t c = 0; c < patch; c++, at++) {
+                        const size_t want = 3 * (r * patch + c) + (8 * (down + r) + right + c) % 3;
+                        cr_assert_eq((size_t)*at, want, "patch %zu, entry %zu", patch, (size_t)(at - entry));
+                    }
+    }
+}
+
 Test(pathfinder, say_what_is_wrong) {
     static const struct {
         const char *spec;
@@ -142,6 +160,7 @@ Test(pathfinder, say_what_is_wrong) {
     } cases[] = {
         {"pathfinder:size=16,length=17", FLTE_RANGE, "a path of 17 pixels; at most the 16"},
         {"pathfinder:size=8,length=8,gap=6", FLTE_RANGE, "8 rows apart; there are 8"},
+        {"pathfinder:size=16,patch=3", FLTE_RANGE, "patches of 3 pixels do not tile a side of 16"},
         {"pathfinder:size=7", FLTE_RANGE, "8 .. 128"},
         {"pathfinder:attention=nprf,rpe=gaussian", FLTE_UNSUPPORTED, "exact and flt take any"},
     };
