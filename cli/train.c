@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // flt train: meta-trains a learned optimizer and writes its weights.
 #include "engine/args.h"
+#include "engine/meta_options.h"
 #include "engine/ranks.h"
 #include "engine/session.h"
 #include "engine/verb.h"
@@ -13,24 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum {
-    KEY_OPTIMIZER = FLTX_KEY_VERB,
-    KEY_TASKS,
-    KEY_ESTIMATOR,
-    KEY_OUTER_STEPS,
-    KEY_PARTICLES,
-    KEY_WINDOW,
-    KEY_UNROLL,
-    KEY_OUTER_LR,
-    KEY_SIGMA,
-    KEY_CLIP,
-    KEY_LOSS,
-    KEY_CHECKPOINT,
-    KEY_EVERY,
-    KEY_RESUME,
-    KEY_WEIGHTS,
-    KEY_OUT
-};
+enum { KEY_OPTIMIZER = FLTX_KEY_VERB, KEY_TASKS, KEY_CHECKPOINT, KEY_EVERY, KEY_RESUME, KEY_WEIGHTS, KEY_OUT };
 
 typedef struct input {
     flt_common common;
@@ -42,78 +26,35 @@ typedef struct input {
 } input;
 
 static const struct argp_option options[] = {
+    {NULL, 0, NULL, 0, "What is trained, and on what:", 1},
     {"optimizer", KEY_OPTIMIZER, "NAME", 0, "the learned optimizer (default flt)", 1},
     {"tasks", KEY_TASKS, "SPEC,..", 0,
      "task specs, or distributions of them: digits_mlp:width=8..128,activation=relu|gelu (default digits_mlp)", 1},
-    {"estimator", KEY_ESTIMATOR, "NAME", 0, "meta-gradient estimator: see `flt list estimators`", 2},
-    {"outer-steps", KEY_OUTER_STEPS, "N", 0, "meta-updates in all, those before --resume included", 2},
-    {"particles", KEY_PARTICLES, "P", 0, "antithetic pairs of inner problems", 2},
-    {"window", KEY_WINDOW, "W", 0, "inner steps between meta-updates", 2},
-    {"unroll", KEY_UNROLL, "MIN,MAX", 0, "episode lengths, log-uniform", 2},
-    {"outer-lr", KEY_OUTER_LR, "X", 0, "rate of the outer Adam", 2},
-    {"sigma", KEY_SIGMA, "X", 0, "standard deviation of the perturbations", 2},
-    {"clip", KEY_CLIP, "X", 0, "largest norm of a meta-gradient", 2},
-    {"meta-loss", KEY_LOSS, "log|plain", 0, "logarithm of the normalised loss, or the loss itself", 2},
-    {"weights", KEY_WEIGHTS, "FILE", 0, "start from these weights (default: the optimizer's own initialisation)", 3},
-    {"out", KEY_OUT, "FILE", 0, "where the trained weights go", 3},
-    {"checkpoint", KEY_CHECKPOINT, "FILE", 0, "complete state, replaced atomically", 3},
-    {"checkpoint-every", KEY_EVERY, "N", 0, "meta-updates between checkpoints (default 50)", 3},
-    {"resume", KEY_RESUME, NULL, 0, "go on from --checkpoint: ends in the same bits as a run that was never stopped", 3},
+    {NULL, 0, NULL, 0, "Files:", 5},
+    {"weights", KEY_WEIGHTS, "FILE", 0, "start from these weights (default: the optimizer's own initialisation)", 5},
+    {"out", KEY_OUT, "FILE", 0, "where the trained weights go", 5},
+    {"checkpoint", KEY_CHECKPOINT, "FILE", 0, "complete state, replaced atomically", 5},
+    {"checkpoint-every", KEY_EVERY, "N", 0, "meta-updates between checkpoints (default 50)", 5},
+    {"resume", KEY_RESUME, NULL, 0, "go on from --checkpoint: ends in the same bits as a run that was never stopped", 5},
     {0},
 };
 
-static void parse_unroll(struct argp_state *state, const char *arg, flt_meta_config *c) {
-    char low[32];
-    const char *comma = strchr(arg, ',');
-    if (comma == NULL || (size_t)(comma - arg) >= sizeof low)
-        argp_error(state, "--unroll: '%s' is not MIN,MAX; allowed: two whole numbers from 1 to 100000000", arg);
-    snprintf(low, sizeof low, "%.*s", (int)(comma - arg), arg);
-    c->unroll_min = (size_t)flt_arg_int(state, "unroll", low, 1, 100000000);
-    c->unroll_max = (size_t)flt_arg_int(state, "unroll", comma + 1, 1, 100000000);
-    if (c->unroll_min > c->unroll_max)
-        argp_error(state, "--unroll: the least length %zu exceeds the largest %zu", c->unroll_min, c->unroll_max);
-}
-
-static error_t parse_config(int key, char *arg, struct argp_state *state, input *in) {
-    flt_meta_config *c = &in->config;
+static error_t parse_files(int key, char *arg, struct argp_state *state, input *in) {
     switch (key) {
-    case KEY_ESTIMATOR:
-        c->estimator = arg;
-        return 0;
-    case KEY_OUTER_STEPS:
-        c->outer_steps = (uint64_t)flt_arg_int(state, "outer-steps", arg, 0, 1000000000);
-        return 0;
-    case KEY_PARTICLES:
-        c->particles = (size_t)flt_arg_int(state, "particles", arg, 1, 1000000);
-        return 0;
-    case KEY_WINDOW:
-        c->window = (size_t)flt_arg_int(state, "window", arg, 1, 1000000);
-        return 0;
-    case KEY_UNROLL:
-        parse_unroll(state, arg, c);
-        return 0;
-    case KEY_OUTER_LR:
-        c->outer_lr = flt_arg_real(state, "outer-lr", arg, 0.0, 1e3);
-        return 0;
-    case KEY_SIGMA:
-        c->sigma = flt_arg_real(state, "sigma", arg, 1e-12, 1e3);
-        return 0;
-    case KEY_CLIP:
-        c->clip = flt_arg_real(state, "clip", arg, 1e-12, 1e12);
-        return 0;
-    case KEY_LOSS:
-        if (strcmp(arg, "log") != 0 && strcmp(arg, "plain") != 0)
-            argp_error(state, "--meta-loss: '%s'; allowed: log, plain", arg);
-        c->log_loss = strcmp(arg, "log") == 0;
-        return 0;
     case KEY_CHECKPOINT:
-        c->checkpoint = arg;
+        in->config.checkpoint = arg;
         return 0;
     case KEY_EVERY:
-        c->checkpoint_every = (uint64_t)flt_arg_int(state, "checkpoint-every", arg, 1, 1000000000);
+        in->config.checkpoint_every = (uint64_t)flt_arg_int(state, "checkpoint-every", arg, 1, 1000000000);
         return 0;
     case KEY_RESUME:
-        c->resume = true;
+        in->config.resume = true;
+        return 0;
+    case KEY_WEIGHTS:
+        in->weights = arg;
+        return 0;
+    case KEY_OUT:
+        in->out = arg;
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -124,19 +65,14 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
     input *in = state->input;
     switch (key) {
     case ARGP_KEY_INIT:
-        state->child_inputs[0] = &in->common;
+        state->child_inputs[0] = &in->config;
+        state->child_inputs[1] = &in->common;
         return 0;
     case KEY_OPTIMIZER:
         in->optimizer = arg;
         return 0;
     case KEY_TASKS:
         in->config.n_tasks = flt_arg_list(state, "tasks", arg, in->tasks);
-        return 0;
-    case KEY_WEIGHTS:
-        in->weights = arg;
-        return 0;
-    case KEY_OUT:
-        in->out = arg;
         return 0;
     case ARGP_KEY_ARG:
         if (flt_common_take(&in->common, arg)) return 0;
@@ -149,7 +85,7 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
             argp_error(state, "--checkpoint and --out are the same file '%s'; allowed: two files", in->out);
         return 0;
     default:
-        return parse_config(key, arg, state, in);
+        return parse_files(key, arg, state, in);
     }
 }
 
@@ -177,16 +113,7 @@ static void describe(const input *in, const flt_weights *w, flt_session *s) {
         snprintf(name, sizeof name, "task.%zu", i);
         flt_session_param(s, name, "%s", c->tasks[i]);
     }
-    flt_session_param(s, "estimator", "%s", c->estimator);
-    flt_session_param(s, "outer_steps", "%llu", (unsigned long long)c->outer_steps);
-    flt_session_param(s, "particles", "%zu", c->particles);
-    flt_session_param(s, "window", "%zu", c->window);
-    flt_session_param(s, "unroll_min", "%zu", c->unroll_min);
-    flt_session_param(s, "unroll_max", "%zu", c->unroll_max);
-    flt_session_param(s, "outer_lr", "%.9g", c->outer_lr);
-    flt_session_param(s, "sigma", "%.9g", c->sigma);
-    flt_session_param(s, "clip", "%.9g", c->clip);
-    flt_session_param(s, "meta_loss", "%s", c->log_loss ? "log" : "plain");
+    flt_meta_describe(c, s);
     flt_session_param(s, "meta_parameters", "%zu", w->layout.total);
     for (const flt_param_spec *p = w->kind->kind.params; p != NULL && p->name != NULL; p++) {
         char name[96];
@@ -261,7 +188,7 @@ static flt_err train(input *in, flt_session **s) {
 }
 
 static int run(int argc, char **argv) {
-    static const struct argp_child children[] = {{&flt_common_argp, 0, "Common options", 9}, {0}};
+    static const struct argp_child children[] = {{&flt_meta_argp, 0, NULL, 2}, {&flt_common_argp, 0, "Common options", 9}, {0}};
     static const struct argp argp = {
         options,
         parse,
@@ -279,6 +206,7 @@ static int run(int argc, char **argv) {
     input in = {.common = flt_common_defaults(), .optimizer = "flt", .tasks = {"digits_mlp"}};
     flt_session *s = NULL;
     flt_meta_defaults(&in.config);
+    in.config.checkpoint_every = 50;
     in.config.n_tasks = 1;
     flt_parse(&argp, argc, argv, &in);
     const flt_err err = train(&in, &s);

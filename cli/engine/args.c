@@ -117,6 +117,16 @@ double flt_arg_real(const struct argp_state *state, const char *option, const ch
     return value;
 }
 
+const char *flt_arg_choice(const struct argp_state *state, const char *option, const char *text, const char *allowed) {
+    for (const char *at = allowed; *at != '\0'; at += strspn(at, ", ")) {
+        const size_t n = strcspn(at, ",");
+        if (strlen(text) == n && strncmp(text, at, n) == 0) return text;
+        at += n;
+    }
+    argp_error(state, "--%s: '%s' is unknown; allowed: %s", option, text, allowed);
+    return text;
+}
+
 // "batch=64" continues the spec before it; "digits_mlp:batch=64" starts one.
 static bool continues_spec(const char *item) {
     const size_t head = strcspn(item, ":=,");

@@ -13,7 +13,7 @@
 enum { FLTX_MAX_SET = 64, FLTX_MAX_LIST = 64 };
 
 // Keys of long options start here so that they never meet a character.
-enum { FLTX_KEY_COMMON = 256, FLTX_KEY_VERB = 512 };
+enum { FLTX_KEY_COMMON = 256, FLTX_KEY_VERB = 512, FLTX_KEY_META = 1024 };
 
 typedef struct flt_common {
     const char *db; // --db, else $FLT_DB, else flt.db
@@ -40,6 +40,9 @@ bool flt_common_take(flt_common *c, const char *arg);
 // Numbers of options: on bad input prints "flt VERB: --NAME: .." with what is allowed, and exits with status 2.
 long long flt_arg_int(const struct argp_state *state, const char *option, const char *text, long long min, long long max);
 double flt_arg_real(const struct argp_state *state, const char *option, const char *text, double min, double max);
+
+// `text` where it is one of `allowed`, "first, second, .."; otherwise prints it with what is allowed, and exits with status 2.
+const char *flt_arg_choice(const struct argp_state *state, const char *option, const char *text, const char *allowed);
 
 // A comma-separated list, cut in place (`text` is copied into storage that lives as long as the program). Items that continue a
 // spec string ("digits_mlp:width=8,batch=4") stay with it. Exits with status 2 beyond FLTX_MAX_LIST items or on an empty item.

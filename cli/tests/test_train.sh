@@ -53,6 +53,25 @@ same scaled.1 scaled.2
 expect 0 'reparam=tensor' "$flt" eval --optimizers adam --tasks quadratic:reparam=tensor --steps 5 --seeds 2 --quiet
 expect_sentence 2 'none|global|tensor|parameter' "$flt" train --tasks 'quadratic:reparam=global|all' --out x
 
+# options of the outer loop: recorded, the same bits for any number of threads and across a stop, refused by name when they change
+options=("${common[@]}" --outer-steps 12 --truncation curriculum --loss-of last --loss-on valid --difference rms --difference-clip 2
+    --outer-optimizer adamw --outer-weight-decay 0.1 --outer-schedule cosine --outer-warmup 3 --outer-final 0.1 --clip-by element)
+expect 0 '' "$flt" train "${options[@]}" --threads 1 --out options.1
+expect 0 '' "$flt" train "${options[@]}" --threads 2 --out options.2
+same options.1 options.2
+cmp -s options.1 nres.1 && fail 'the options changed nothing'
+expect 0 '' "$flt" train "${options[@]}" --outer-steps 5 --outer-schedule-steps 12 --curriculum-steps 12 --checkpoint options.ckpt --out x
+expect 0 '' "$flt" train "${options[@]}" --checkpoint options.ckpt --resume --out options.3
+same options.1 options.3
+expect_sentence 2 'outer schedule=cosine, this run has outer schedule=linear' "$flt" train "${options[@]}" --outer-schedule linear \
+    --checkpoint options.ckpt --resume --out x
+expect 0 '^cosine' "$flt" results sql "SELECT DISTINCT value FROM param WHERE name = 'outer_schedule' AND value <> 'constant'
+    AND value <> 'linear'" --csv
+rm -f x
+expect 2 "allowed: constant, cosine, linear" "$flt" train "${common[@]}" --outer-schedule step --out x
+expect_sentence 2 'decay needs adamw' "$flt" train "${common[@]}" --outer-weight-decay 0.1 --out x
+expect_sentence 2 'give one length' "$flt" train "${common[@]}" --truncation constant --out x
+
 # refusals
 expect_sentence 3 'nosuch.ckpt' "$flt" "${long[@]}" --checkpoint nosuch.ckpt --resume --out x
 cp killed.ckpt cut.ckpt && truncate -s -5 cut.ckpt

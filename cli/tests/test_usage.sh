@@ -22,7 +22,7 @@ expect 0 '"precision"' "$flt" info --json
 
 expect 2 'allowed' "$flt" train --particles 0 --out w.safetensors
 expect 2 "'x' is not" "$flt" train --particles x --out w.safetensors
-expect 2 'not MIN,MAX' "$flt" train --unroll 7 --out w.safetensors
+expect 2 'not MIN,MAX' "$flt" train --unroll 7, --out w.safetensors
 expect 2 'needed' "$flt" train
 expect_sentence 2 'valid names' "$flt" train --tasks nosuch --out w.safetensors
 expect_sentence 2 'did you mean' "$flt" train --estimator pess --out w.safetensors

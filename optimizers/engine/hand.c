@@ -3,7 +3,6 @@
 #include "engine/hand.h"
 #include "flt/memory.h"
 
-#include <math.h>
 #include <string.h>
 
 static bool has(const flt_params *p, const char *name) {
@@ -58,10 +57,5 @@ void flt_hand_init(void *self, flt_real *state) {
 }
 
 double flt_hand_rate(const flt_hand *s, uint64_t t) {
-    const double now = (double)t;
-    if (now < s->warmup) return s->lr * (now + 1) / s->warmup;
-    if (s->schedule == FLTX_CONSTANT) return s->lr;
-    const double x = (now - s->warmup) / (s->total - s->warmup);
-    if (x >= 1) return 0;
-    return s->lr * (s->schedule == FLTX_COSINE ? 0.5 * (1 + cos(3.14159265358979323846 * x)) : 1 - x);
+    return flt_rate_at(&(flt_rate){.peak = s->lr, .schedule = s->schedule, .warmup = s->warmup, .total = s->total}, t);
 }

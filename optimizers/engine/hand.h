@@ -5,10 +5,9 @@
 #ifndef FLTX_OPTIMIZERS_HAND_H
 #define FLTX_OPTIMIZERS_HAND_H
 
+#include "engine/schedule.h"
 #include "flt/optimizer.h"
 #include "kernels/elementwise.h"
-
-typedef enum flt_schedule { FLTX_CONSTANT, FLTX_COSINE, FLTX_LINEAR } flt_schedule;
 
 typedef struct flt_hand {
     size_t P, words;   // parameters, words of state
@@ -33,8 +32,7 @@ void flt_hand_destroy(void *self); // NULL is fine
 size_t flt_hand_words(const void *self);
 void flt_hand_init(void *self, flt_real *state); // zeros
 
-// The rate of step t, 0 at the first: lr min(1, (t + 1) / warmup), and behind the warm-up with x = (t - warmup) / (total -
-// warmup) lr (1 + cos(pi x)) / 2 or lr (1 - x), 0 from `total` on.
+// The rate of step t, 0 at the first: the course of schedule.h with lr for its peak and 0 for its end.
 double flt_hand_rate(const flt_hand *s, uint64_t t);
 
 #endif

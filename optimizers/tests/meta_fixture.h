@@ -90,6 +90,7 @@ typedef struct fake_objective {
     uint64_t nan_from; // the step from which the loss is NaN
     uint64_t nan_at;   // the only step at which it is
     double cliff;      // the loss is infinite where x_0 is above
+    double held_out;   // added to losses on the validation split
 } fake_objective;
 
 static void fake_start(void *self, uint64_t seed, flt_real *theta) {
@@ -110,6 +111,7 @@ static flt_real fake_gradient(void *self, flt_batch batch, const flt_real *theta
     }
     if (batch.step >= s->nan_from || batch.step == s->nan_at) loss = NAN;
     if (theta[0] > s->cliff) loss = INFINITY;
+    if (batch.split == FLTX_VALID) loss += s->held_out;
     return (flt_real)loss;
 }
 
@@ -138,6 +140,7 @@ static flt_err fake_fill(const char *spec, flt_objective *o) {
     if (strcmp(spec, "bomb") == 0) s->nan_from = 7;
     if (strcmp(spec, "glitch") == 0) s->nan_at = 3;
     if (strcmp(spec, "cliff") == 0) s->cliff = 0.8;
+    if (strcmp(spec, "held") == 0) s->held_out = 1.0;
     if (strcmp(spec, "low") == 0) o->clip_loss = 0.5;
     if (strcmp(spec, "unbounded") == 0) s->nan_from = 3, o->clip_loss = INFINITY;
     if (strcmp(spec, "floor") == 0) o->has_minimum = true, o->minimum = 0.25;

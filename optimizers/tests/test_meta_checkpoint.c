@@ -212,12 +212,27 @@ Test(meta_checkpoint, other_configurations_are_refused_by_name) {
                       {.says = "outer learning rate="},
                       {.says = "clip=1, this run has clip=2"},
                       {.says = "log loss=true, this run has log loss=false"},
-                      {.says = "seed=1, this run has seed=2"}};
+                      {.says = "seed=1, this run has seed=2"},
+                      {.says = "truncation=log-uniform, this run has truncation=curriculum"},
+                      {.says = "in phase=false, this run has in phase=true"},
+                      {.says = "difference=plain, this run has difference=rms"},
+                      {.says = "clip of differences=0, this run has clip of differences=3"},
+                      {.says = "reduction=mean, this run has reduction=last"},
+                      {.says = "held out=false, this run has held out=true"},
+                      {.says = "outer optimizer=adam, this run has outer optimizer=adamw"},
+                      {.says = "outer schedule=constant, this run has outer schedule=cosine"},
+                      {.says = "outer warm-up=0, this run has outer warm-up=5"},
+                      {.says = "last share of the outer rate=0, this run has last share of the outer rate=1"},
+                      {.says = "outer optimizer=adam, this run has outer optimizer=adamw"},
+                      {.says = "clip by=norm, this run has clip by=element"}};
     const size_t n = sizeof d / sizeof *d;
     for (size_t i = 0; i < n; i++) d[i].c = c;
     d[0].c.estimator = "nres", d[1].c.tasks = other_tasks, d[2].c.n_tasks = 1, d[3].c.particles = 6, d[4].c.window = 7;
     d[5].c.unroll_min = 5, d[6].c.unroll_max = 31, d[7].c.sigma = 0.02, d[8].c.outer_lr = 0.5, d[9].c.clip = 2;
-    d[10].c.log_loss = false, d[11].c.seed = 2;
+    d[10].c.log_loss = false, d[11].c.seed = 2, d[12].c.truncation = "curriculum", d[13].c.in_phase = true;
+    d[14].c.difference = "rms", d[15].c.difference_clip = 3, d[16].c.reduction = "last", d[17].c.held_out = true;
+    d[18].c.outer_optimizer = "adamw", d[19].c.outer_schedule = "cosine", d[20].c.outer_warmup = 5, d[21].c.outer_final = 1;
+    d[22].c.outer_optimizer = "adamw", d[22].c.outer_weight_decay = 0.25, d[23].c.clip_by = "element";
     for (size_t i = 0; i < n; i++) {
         cr_assert(eq(int, train(&d[i].c, NULL, theta, NULL), FLTE_USAGE), "%s: %s", d[i].says, flt_error());
         cr_assert(ne(ptr, strstr(flt_error(), d[i].says), NULL), "want '%s' in: %s", d[i].says, flt_error());

@@ -211,18 +211,34 @@ Test(meta_ranks, traffic_is_a_few_numbers_per_particle) {
     unlink(path);
 }
 
+static flt_meta_config variant(int which, const char *path) {
+    flt_meta_config c = config(which == 0 ? "pes" : "nres", path);
+    if (which < 2) return c;
+    c.truncation = "curriculum";
+    c.reduction = "last";
+    c.held_out = true;
+    c.difference = "rms";
+    c.difference_clip = 2;
+    c.outer_optimizer = "adamw";
+    c.outer_weight_decay = 0.1;
+    c.outer_schedule = "cosine";
+    c.outer_warmup = 2;
+    c.clip_by = "element";
+    return c;
+}
+
 // Stopped on some number of ranks, resumed on another, to the file that one process leaves.
 Test(meta_ranks, checkpoints_go_on_with_other_ranks) {
-    static const char *const names[] = {"pes", "nres"};
+    static const char *const names[] = {"pes", "nres", "nres with options"};
     static const int counts[][2] = {{3, 1}, {1, 4}, {4, 2}, {2, 5}};
-    for (int e = 0; e < 2; e++) {
+    for (int e = 0; e < 3; e++) {
         const char *one = scratch("one.safetensors"), *many = scratch("many.safetensors");
-        job *want = make(1, config(names[e], one));
+        job *want = make(1, variant(e, one));
         together(want, 1);
         for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
             char label[64];
             snprintf(label, sizeof label, "%s on %d, then %d ranks", names[e], counts[i][0], counts[i][1]);
-            flt_meta_config c = config(names[e], many);
+            flt_meta_config c = variant(e, many);
             job *j = make(counts[i][0], c);
             j[counts[i][0] - 1].stop_after = 5; // the wish of the last rank alone stops all
             together(j, counts[i][0]);

@@ -22,6 +22,8 @@ typedef struct flt_estimator_kind {
 const flt_registry *flt_estimator_registry(void);
 flt_err flt_estimator_find(const char *name, const flt_estimator_kind **out);
 
+// Choices are names; NULL is the first of those listed. All but outer_steps, threads, ranks and what concerns files decides the
+// bits, and a resumed run must agree in it.
 typedef struct flt_meta_config {
     const char *estimator;
     size_t n_tasks;
@@ -29,10 +31,39 @@ typedef struct flt_meta_config {
     flt_objective_maker make;
     uint64_t outer_steps; // total, a resumed run included
     size_t particles, window;
-    size_t unroll_min, unroll_max; // episode length: log-uniform, redrawn at each reset; the first is cut at random (phases)
-    double outer_lr, sigma, clip;  // Adam's rate; perturbation scale; global-norm clip of the meta-gradient, 0: none
-    bool log_loss;                 // meta-loss log(1e-6 + (loss - known minimum) / normaliser) instead of loss / normaliser
+    double sigma; // scale of perturbations
     uint64_t seed;
+    // ---- episodes: a length is drawn at each reset
+    size_t unroll_min, unroll_max;
+    // "log-uniform"; "constant", which needs unroll_min = unroll_max; "curriculum": log-uniform, its upper end growing
+    // geometrically from unroll_min to unroll_max over the first `curriculum_steps` outer steps (0: outer_steps)
+    const char *truncation;
+    uint64_t curriculum_steps;
+    bool in_phase; // first episodes have their whole length; else they are cut at random, so that particles are out of phase
+    // ---- meta-loss. A window is cut by resets into parts. Losses are taken before each update; those that are not finite or
+    // above clip_loss count as clip_loss.
+    bool log_loss; // log(1e-6 + (loss - known minimum) / normaliser) instead of loss / normaliser
+    // What a part of s steps adds to the window's loss, which is then divided by the window's steps: "mean", the sum over its
+    // steps; "last", s times the loss of its last step; "min", s times its least loss, clip_loss when the run diverged in it. So
+    // where a window is a whole episode these are the episode's mean, last and least loss; where episodes span several windows,
+    // the mean of the windows' last or least losses.
+    const char *reduction;
+    bool held_out; // on validation minibatch t in place of training minibatch t: a pass more for each loss that counts
+    // ---- gradient: what a difference of the antithetic pair's losses counts for. "plain", itself; "sign", 1 or -1 an inner
+    // step; "rms", divided by the root of its mean square over particles. The gradient is about 1 / (2 sigma) then, whatever the
+    // loss.
+    const char *difference;
+    double difference_clip; // bound on it, an inner step; 0: none; not with "sign"
+    // ---- meta-optimizer
+    const char *outer_optimizer; // "adam", "adamw"
+    double outer_lr;
+    const char *outer_schedule;    // "constant", "cosine", "linear"; behind a linear warm-up of outer_warmup steps
+    uint64_t outer_schedule_steps; // where cosine and linear end; 0: outer_steps
+    uint64_t outer_warmup;
+    double outer_final;        // share of outer_lr that cosine and linear end at
+    double outer_weight_decay; // adamw: theta shrinks by rate outer_weight_decay theta
+    double clip;               // of the meta-gradient; 0: none
+    const char *clip_by;       // "norm", its global norm; "element", each element
     int threads;               // 0: OMP_NUM_THREADS, else all cores
     const flt_ranks *ranks;    // NULL: alone. All ranks train with the same configuration; files are rank 0's
     const char *checkpoint;    // NULL: none

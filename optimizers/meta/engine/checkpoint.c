@@ -63,8 +63,8 @@ static flt_err table_create(const flt_outer *o, const flt_arms *arms, table *t) 
     const flt_err err = table_allocate(o, t);
     if (err != FLTE_OK) return err;
     add(t, "theta", FLTX_DTYPE, o->weights->theta, 1, (size_t[]){o->n});
-    add(t, "adam.m", FLTX_F64, o->m, 1, (size_t[]){o->n});
-    add(t, "adam.v", FLTX_F64, o->v, 1, (size_t[]){o->n});
+    add(t, "adam.m", FLTX_F64, o->optimizer.m, 1, (size_t[]){o->n});
+    add(t, "adam.v", FLTX_F64, o->optimizer.v, 1, (size_t[]){o->n});
     add(t, "schedule", FLTX_F64, t->schedule, 2, (size_t[]){P, SCHEDULE_FIELDS});
     if (o->particles.sum != NULL) add(t, "perturbation_sum", FLTX_DTYPE, o->particles.sum, 2, (size_t[]){P, o->n});
     for (size_t k = 0; k < arms->tasks; k++) {
@@ -207,8 +207,8 @@ static flt_err spread(flt_outer *o, const flt_arms *whole) {
     const flt_ranks *r = o->config->ranks;
     const size_t P = o->particles.count;
     FLTX_TRY(r->broadcast(r->self, 0, o->weights->theta, o->n * sizeof *o->weights->theta));
-    FLTX_TRY(r->broadcast(r->self, 0, o->m, o->n * sizeof *o->m));
-    FLTX_TRY(r->broadcast(r->self, 0, o->v, o->n * sizeof *o->v));
+    FLTX_TRY(r->broadcast(r->self, 0, o->optimizer.m, o->n * sizeof *o->optimizer.m));
+    FLTX_TRY(r->broadcast(r->self, 0, o->optimizer.v, o->n * sizeof *o->optimizer.v));
     FLTX_TRY(r->broadcast(r->self, 0, &o->counts, sizeof o->counts));
     FLTX_TRY(r->broadcast(r->self, 0, o->particles.place, P * sizeof *o->particles.place));
     if (o->particles.sum != NULL) FLTX_TRY(r->broadcast(r->self, 0, o->particles.sum, P * o->n * sizeof *o->particles.sum));

@@ -3,6 +3,9 @@
 #include "meta/engine/fingerprint.h"
 
 #include "flt/memory.h"
+#include "meta/engine/choice.h"
+#include "meta/engine/meta_optimizer.h"
+#include "meta/engine/truncation.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -31,6 +34,18 @@ static void optimizer(const flt_weights *w, text *t) {
     line(t, "meta-parameters=%zu\n", w->layout.total);
 }
 
+static void describe_optimizer(const flt_meta_config *c, text *t) {
+    line(t, "outer optimizer=%s\n", flt_choice_name(c->outer_optimizer, "adam"));
+    line(t, "outer learning rate=%.17g\n", c->outer_lr);
+    line(t, "outer schedule=%s\n", flt_choice_name(c->outer_schedule, "constant"));
+    line(t, "end of the outer schedule=%llu\n", (unsigned long long)flt_meta_optimizer_end(c));
+    line(t, "outer warm-up=%llu\n", (unsigned long long)c->outer_warmup);
+    line(t, "last share of the outer rate=%.17g\n", c->outer_final);
+    line(t, "outer weight decay=%.17g\n", c->outer_weight_decay);
+    line(t, "clip=%.17g\n", c->clip);
+    line(t, "clip by=%s\n", flt_choice_name(c->clip_by, "norm"));
+}
+
 static void describe(const flt_meta_config *c, const flt_weights *w, text *t) {
     line(t, "precision=%s\n", FLTX_REAL_NAME);
     optimizer(w, t);
@@ -40,10 +55,16 @@ static void describe(const flt_meta_config *c, const flt_weights *w, text *t) {
     line(t, "particles=%zu\n", c->particles);
     line(t, "window=%zu\n", c->window);
     line(t, "shortest unroll=%zu\nlongest unroll=%zu\n", c->unroll_min, c->unroll_max);
-    line(t, "outer learning rate=%.17g\n", c->outer_lr);
+    line(t, "truncation=%s\n", flt_choice_name(c->truncation, "log-uniform"));
+    line(t, "curriculum=%llu steps\n", (unsigned long long)flt_truncation_growth(c));
+    line(t, "in phase=%s\n", c->in_phase ? "true" : "false");
     line(t, "sigma=%.17g\n", c->sigma);
-    line(t, "clip=%.17g\n", c->clip);
+    line(t, "difference=%s\n", flt_choice_name(c->difference, "plain"));
+    line(t, "clip of differences=%.17g\n", c->difference_clip);
     line(t, "log loss=%s\n", c->log_loss ? "true" : "false");
+    line(t, "reduction=%s\n", flt_choice_name(c->reduction, "mean"));
+    line(t, "held out=%s\n", c->held_out ? "true" : "false");
+    describe_optimizer(c, t);
     line(t, "seed=%llu\n", (unsigned long long)c->seed);
 }
 

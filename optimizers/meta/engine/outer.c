@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 // From outcomes to a gradient,
-//   g = 1 / (2 sigma^2 P W) sum_i sum_k factor_ik (L+_ik - L-_ik),
-// summed over particles in their order, and from the gradient to theta. P particles, W window, k parts of the window.
+//   g = 1 / (2 sigma^2 P W) sum_i sum_k factor_ik w_ik,
+// summed over particles in their order, and from the gradient to theta. P particles, W window, k parts of the window, w_ik the
+// weights of difference.h: L+_ik - L-_ik unless the configuration treats them.
 #include "meta/engine/outer.h"
 
 #include "flt/memory.h"
 
-#include <math.h>
 #include <string.h>
 
 static flt_err allocate(flt_outer *o) {
@@ -14,8 +14,8 @@ static flt_err allocate(flt_outer *o) {
     FLTX_TRY(flt_alloc(2 * p->count, p->most_parts * sizeof *o->outcome.loss, &o->outcome.loss));
     FLTX_TRY(flt_alloc(2 * p->count, sizeof *o->outcome.clipped, &o->outcome.clipped));
     FLTX_TRY(flt_alloc(o->n, sizeof *o->gradient, &o->gradient));
-    FLTX_TRY(flt_alloc(o->n, sizeof *o->m, &o->m));
-    FLTX_TRY(flt_alloc(o->n, sizeof *o->v, &o->v));
+    FLTX_TRY(flt_alloc(p->count, p->most_parts * sizeof *o->weight, &o->weight));
+    FLTX_TRY(flt_meta_optimizer_create(o->config, o->n, &o->optimizer));
     return flt_alloc(o->config->n_tasks, sizeof *o->task_loss, &o->task_loss);
 }
 
@@ -34,6 +34,7 @@ static flt_err create_workers(flt_outer *o) {
 
 flt_err flt_outer_create(const flt_meta_config *c, const flt_estimator_kind *kind, flt_weights *w, flt_outer *out) {
     *out = (flt_outer){.config = c, .weights = w, .n = w->layout.total};
+    FLTX_TRY(flt_difference_make(c, &out->difference));
     FLTX_TRY(flt_particles_create(c, kind, out->n, &out->particles));
     FLTX_TRY(create_workers(out));
     return allocate(out);
@@ -46,25 +47,20 @@ void flt_outer_destroy(flt_outer *o) {
     flt_free(o->outcome.loss);
     flt_free(o->outcome.clipped);
     flt_free(o->gradient);
-    flt_free(o->m);
-    flt_free(o->v);
+    flt_free(o->weight);
+    flt_meta_optimizer_destroy(&o->optimizer);
     flt_free(o->task_loss);
     *o = (flt_outer){0};
 }
 
-// L+ - L- of a part, summed over its steps.
-static double difference(const flt_outer *o, size_t i, size_t k) {
-    const size_t K = o->particles.most_parts;
-    return o->outcome.loss[2 * i * K + k] - o->outcome.loss[(2 * i + 1) * K + k];
-}
-
 static void combine(flt_outer *o) {
     const flt_particles *p = &o->particles;
+    flt_difference_weigh(&o->difference, p, o->outcome.loss, o->weight);
     memset(o->gradient, 0, o->n * sizeof *o->gradient);
     for (size_t i = 0; i < p->count; i++) {
         for (size_t k = 0; k < p->parts[i]; k++) {
             const flt_real *factor = flt_particles_factor(p, i, k);
-            const double d = difference(o, i, k);
+            const double d = o->weight[i * p->most_parts + k];
             for (size_t j = 0; j < o->n; j++) o->gradient[j] += (double)factor[j] * d;
         }
     }
@@ -117,35 +113,8 @@ flt_err flt_outer_gradient(flt_outer *o) {
     return FLTE_OK;
 }
 
-static double norm(size_t n, const double *x) {
-    double sum = 0.0;
-    for (size_t j = 0; j < n; j++) sum += x[j] * x[j];
-    return sqrt(sum);
-}
-
-// Adam as in optimizers/adam.c at its default decays, in double: theta's own rounding is the only one that stays.
-static void adam(flt_outer *o, double shrink) {
-    const double b1 = 0.9, b2 = 0.999, eps = 1e-8, t = (double)(o->counts.steps - o->counts.skipped) + 1.0;
-    const double step = o->config->outer_lr / (1.0 - pow(b1, t)), root = 1.0 / sqrt(1.0 - pow(b2, t));
-    double moved = 0.0;
-    for (size_t j = 0; j < o->n; j++) {
-        const double g = o->gradient[j] * shrink;
-        o->m[j] = b1 * o->m[j] + (1.0 - b1) * g;
-        o->v[j] = b2 * o->v[j] + (1.0 - b2) * g * g;
-        const double update = step * o->m[j] / (sqrt(o->v[j]) * root + eps);
-        moved += update * update;
-        o->weights->theta[j] = (flt_real)((double)o->weights->theta[j] - update);
-    }
-    o->update_norm = sqrt(moved);
-}
-
 void flt_outer_update(flt_outer *o) {
-    const double clip = o->config->clip;
-    o->grad_norm = norm(o->n, o->gradient);
-    o->update_norm = 0.0;
-    if (isfinite(o->grad_norm))
-        adam(o, clip > 0.0 && o->grad_norm > clip ? clip / o->grad_norm : 1.0);
-    else
-        o->counts.skipped++;
+    const uint64_t updates = o->counts.steps - o->counts.skipped;
+    if (!flt_meta_optimizer_step(&o->optimizer, o->counts.steps, updates, o->gradient, o->weights->theta)) o->counts.skipped++;
     o->counts.steps++;
 }

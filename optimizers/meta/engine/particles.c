@@ -1,28 +1,13 @@
 // SPDX-License-Identifier: MIT
-// Cutting windows at resets, episode lengths, perturbations and their sums.
+// Cutting windows at resets, perturbations and their sums.
 #include "meta/engine/particles.h"
 
 #include "flt/memory.h"
 #include "flt/random.h"
 
-#include <math.h>
 #include <string.h>
 
 enum { ALIGNED_DRAWS = 64, PIECE = 512 }; // flt_rng_normal_fast starts at multiples of 64
-
-// Log-uniform over the whole numbers min .. max, redrawn for each episode of each particle.
-static uint64_t episode_length(const flt_particles *p, size_t i, uint64_t episode) {
-    const double low = log((double)p->unroll_min), high = log((double)p->unroll_max + 1.0);
-    const double u = flt_rng_uniform_at(flt_rng_make(p->seed, "meta/unroll", i), episode);
-    const double x = floor(exp(low + u * (high - low)));
-    return (uint64_t)fmin(fmax(x, (double)p->unroll_min), (double)p->unroll_max);
-}
-
-// The first episode is cut at random, so that the particles are out of phase from the start.
-static flt_place first_place(const flt_particles *p, size_t i) {
-    const uint64_t length = episode_length(p, i, 0);
-    return (flt_place){.length = 1 + flt_rng_below(flt_rng_make(p->seed, "meta/phase", i), 0, length)};
-}
 
 static flt_err allocate(flt_particles *p, bool rewinds) {
     FLTX_TRY(flt_alloc(p->count, sizeof *p->place, &p->place));
@@ -38,14 +23,8 @@ static flt_err allocate(flt_particles *p, bool rewinds) {
 }
 
 flt_err flt_particles_create(const flt_meta_config *c, const flt_estimator_kind *kind, size_t n, flt_particles *out) {
-    *out = (flt_particles){.kind = kind,
-                           .seed = c->seed,
-                           .count = c->particles,
-                           .window = c->window,
-                           .n = n,
-                           .unroll_min = c->unroll_min,
-                           .unroll_max = c->unroll_max,
-                           .sigma = c->sigma};
+    *out = (flt_particles){.kind = kind, .seed = c->seed, .count = c->particles, .window = c->window, .n = n, .sigma = c->sigma};
+    FLTX_TRY(flt_truncation_make(c, &out->truncation));
     // one episode under way, then new ones of at least unroll_min steps each
     out->most_parts = 1 + (c->window - 1 + c->unroll_min - 1) / c->unroll_min;
     out->slots = kind->fresh_per_window ? 1 : out->most_parts;
@@ -54,7 +33,7 @@ flt_err flt_particles_create(const flt_meta_config *c, const flt_estimator_kind 
         flt_particles_destroy(out);
         return err;
     }
-    for (size_t i = 0; i < out->count; i++) out->place[i] = first_place(out, i);
+    for (size_t i = 0; i < out->count; i++) out->place[i] = (flt_place){.length = flt_truncation_first(&out->truncation, i)};
     return FLTE_OK;
 }
 
@@ -69,7 +48,7 @@ void flt_particles_destroy(flt_particles *p) {
     *p = (flt_particles){0};
 }
 
-static void cut(flt_particles *p, size_t i) {
+static void cut(flt_particles *p, size_t i, uint64_t window) {
     flt_place *at = &p->place[i];
     size_t left = p->window, n = 0;
     while (left > 0) {
@@ -78,7 +57,9 @@ static void cut(flt_particles *p, size_t i) {
         p->part[i * p->most_parts + n++] = (flt_part){.steps = steps, .episode = at->episode, .t = at->t};
         left -= steps;
         at->t += steps;
-        if (at->t == at->length) *at = (flt_place){.episode = at->episode + 1, .length = episode_length(p, i, at->episode + 1)};
+        if (at->t < at->length) continue;
+        const uint64_t next = at->episode + 1;
+        *at = (flt_place){.episode = next, .length = flt_truncation_length(&p->truncation, i, next, window)};
     }
     p->parts[i] = n;
 }
@@ -102,7 +83,7 @@ static flt_real *slot(const flt_particles *p, size_t i, size_t k) {
 void flt_particles_window(flt_particles *p, size_t i, uint64_t window) {
     p->place_before[i] = p->place[i];
     if (p->sum_before != NULL) memcpy(p->sum_before + i * p->n, p->sum + i * p->n, p->n * sizeof *p->sum);
-    cut(p, i);
+    cut(p, i, window);
     const flt_part *part = p->part + i * p->most_parts;
     const size_t draws = p->kind->fresh_per_window ? 1 : p->parts[i];
     for (size_t k = 0; k < draws; k++) draw_eps(p, i, p->kind->fresh_per_window ? window : part[k].episode, slot(p, i, k));

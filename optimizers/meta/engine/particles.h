@@ -8,6 +8,7 @@
 #define FLTX_PARTICLES_H
 
 #include "flt/meta.h"
+#include "truncation.h"
 
 typedef struct flt_place { // of the next inner step
     uint64_t episode, t, length;
@@ -22,7 +23,7 @@ typedef struct flt_particles {
     const flt_estimator_kind *kind;
     uint64_t seed;
     size_t count, window, n, most_parts; // P, W, n, K
-    size_t unroll_min, unroll_max;
+    flt_truncation truncation;
     double sigma;
     size_t slots;            // perturbations held per particle: 1, or K when a reset draws another
     flt_place *place;        // [P], where the next window begins

@@ -3,6 +3,7 @@
 // perturb; results go to places of their own, so that who ran what leaves no trace in the bits.
 #include "flt/memory.h"
 #include "flt/num.h"
+#include "meta/engine/loss.h"
 #include "meta/engine/workers.h"
 
 #include "engine/inner.h"
@@ -15,7 +16,7 @@ typedef struct threads {
     int count;
     size_t tasks, n; // n meta-parameters
     uint64_t seed;
-    bool log_loss;
+    flt_meta_loss loss;
     flt_arms *arms;
     flt_arms before;  // the arms at the window's beginning, where they may be needed
     bool *kept;       // [arms here]: `before` holds it; NULL where nothing is kept
@@ -26,13 +27,6 @@ typedef struct threads {
 int flt_threads_wanted(const flt_meta_config *c) {
     const int all = c->threads > 0 ? c->threads : omp_get_max_threads();
     return all > 1 ? all : 1;
-}
-
-// Losses of different tasks and scales on one footing. Known minima are subtracted under the logarithm.
-static double meta_loss(const flt_objective *o, bool log_loss, double loss) {
-    if (!log_loss) return loss / o->normaliser;
-    const double excess = o->has_minimum ? loss - o->minimum : loss;
-    return log(1e-6 + fmax(excess, 0.0) / o->normaliser);
 }
 
 static bool stopping(flt_watch *watch) {
@@ -48,19 +42,31 @@ typedef struct task { // what all arms of a window share
     flt_outcome *out;
 } task;
 
+// The loss that step t of a part is judged by: before its update, so that held-out and training losses differ in the batch alone.
+static double judge(const threads *s, flt_inner *inner, flt_arm arm, flt_batch batch, bool counts) {
+    const flt_objective *o = inner->objective;
+    double held = NAN;
+    if (*arm.dead) return NAN;
+    if (s->loss.held_out && counts) held = o->gradient(o->self, (flt_batch){batch.seed, FLTX_VALID, batch.step}, arm.param, NULL);
+    const double loss = flt_inner_step(inner, batch.seed, batch.step, false, arm.param, arm.state);
+    if (!isfinite(loss)) *arm.dead = true;
+    return s->loss.held_out && counts ? held : loss;
+}
+
 // Runs one part; a loss that is not finite freezes the arm until its next reset, and counts as clip_loss as larger ones do.
 static double run_part(const threads *s, flt_inner *inner, flt_arm arm, uint64_t seed, const flt_part *part, flt_watch *watch,
                        uint64_t *clipped) {
     const flt_objective *o = inner->objective;
-    double sum = 0.0;
+    double sum = 0.0, x = 0.0;
     for (size_t i = 0; i < part->steps && !stopping(watch); i++) {
-        const double loss = *arm.dead ? NAN : flt_inner_step(inner, seed, part->t + i, false, arm.param, arm.state);
-        if (!isfinite(loss)) *arm.dead = true;
-        const bool clip = *arm.dead || loss > o->clip_loss;
-        sum += meta_loss(o, s->log_loss, clip ? o->clip_loss : loss);
+        const bool counts = s->loss.reduction != FLTX_LAST || i + 1 == part->steps;
+        const double loss = judge(s, inner, arm, (flt_batch){.seed = seed, .step = part->t + i}, counts);
+        const bool clip = *arm.dead || !(loss <= o->clip_loss);
+        x = flt_meta_loss_of(&s->loss, o, clip ? o->clip_loss : loss);
+        sum = flt_meta_loss_add(&s->loss, sum, x, i);
         *clipped += clip;
     }
-    return sum;
+    return flt_meta_loss_part(&s->loss, sum, x, *arm.dead, part->steps);
 }
 
 static void perturb(size_t n, flt_real sign, const flt_real *theta, const flt_real *eps, flt_real *out) {
@@ -170,9 +176,9 @@ flt_err flt_threads_create(const flt_meta_config *c, const flt_weights *w, flt_a
     s->tasks = c->n_tasks;
     s->n = w->layout.total;
     s->seed = c->seed;
-    s->log_loss = c->log_loss;
     s->arms = arms;
-    flt_err err = allocate(s);
+    flt_err err = flt_meta_loss_make(c, &s->loss);
+    if (err == FLTE_OK) err = allocate(s);
     if (err == FLTE_OK) err = make_inner(s, c, w);
     if (err == FLTE_OK && c->checkpoint != NULL) err = keep(s);
     if (err != FLTE_OK) {

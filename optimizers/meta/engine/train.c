@@ -3,6 +3,7 @@
 #include "flt/meta.h"
 
 #include "meta/engine/checkpoint.h"
+#include "meta/engine/loss.h"
 #include "meta/engine/outer.h"
 
 #include <inttypes.h>
@@ -20,13 +21,19 @@ void flt_meta_defaults(flt_meta_config *c) {
         .outer_steps = 1000,
         .particles = 8,
         .window = 20,
+        .sigma = 0.03,
+        .seed = 1,
         .unroll_min = 100,
         .unroll_max = 1000,
-        .outer_lr = 3e-3,
-        .sigma = 0.03,
-        .clip = 1.0,
+        .truncation = "log-uniform",
         .log_loss = true,
-        .seed = 1,
+        .reduction = "mean",
+        .difference = "plain",
+        .outer_optimizer = "adam",
+        .outer_lr = 3e-3,
+        .outer_schedule = "constant",
+        .clip = 1.0,
+        .clip_by = "norm",
     };
 }
 
@@ -36,9 +43,6 @@ static flt_err check_sizes(const flt_meta_config *c) {
         return flt_fail(FLTE_RANGE, who, "%zu particles cannot cover %zu tasks; give at least one particle a task", c->particles,
                         c->n_tasks);
     if (c->window == 0) return flt_fail(FLTE_RANGE, who, "the window has 0 steps; at least 1 is needed");
-    if (c->unroll_min == 0 || c->unroll_min > c->unroll_max)
-        return flt_fail(FLTE_RANGE, who, "unrolls of %zu to %zu steps; allowed: 1 <= shortest <= longest", c->unroll_min,
-                        c->unroll_max);
     if ((size_t)flt_ranks_count(c->ranks) > 2 * c->particles)
         return flt_fail(FLTE_RANGE, who, "%d ranks for the %zu arms of %zu particles; start fewer, or give more particles",
                         flt_ranks_count(c->ranks), 2 * c->particles, c->particles);
@@ -47,12 +51,15 @@ static flt_err check_sizes(const flt_meta_config *c) {
     return FLTE_OK;
 }
 
-static flt_err check_scales(const flt_meta_config *c) {
+static flt_err check_choices(const flt_meta_config *c) {
     if (!(c->sigma > 0.0) || !isfinite(c->sigma)) return flt_fail(FLTE_RANGE, who, "sigma is %g; it must be above 0", c->sigma);
-    if (!(c->outer_lr >= 0.0) || !isfinite(c->outer_lr))
-        return flt_fail(FLTE_RANGE, who, "the outer learning rate is %g; it must not be negative", c->outer_lr);
-    if (!(c->clip >= 0.0)) return flt_fail(FLTE_RANGE, who, "clip is %g; it must not be negative (0: no clipping)", c->clip);
-    return FLTE_OK;
+    flt_truncation truncation;
+    flt_meta_loss loss;
+    flt_difference difference;
+    FLTX_TRY(flt_truncation_make(c, &truncation));
+    FLTX_TRY(flt_meta_loss_make(c, &loss));
+    FLTX_TRY(flt_difference_make(c, &difference));
+    return flt_meta_optimizer_check(c);
 }
 
 static flt_err check(const flt_meta_config *c, const flt_weights *w) {
@@ -60,7 +67,7 @@ static flt_err check(const flt_meta_config *c, const flt_weights *w) {
         return flt_fail(FLTE_UNSUPPORTED, who, "optimizer %s has no meta-parameters to train; choose a learned one",
                         w->kind->kind.name);
     FLTX_TRY(check_sizes(c));
-    FLTX_TRY(check_scales(c));
+    FLTX_TRY(check_choices(c));
     if (c->resume && c->checkpoint == NULL)
         return flt_fail(FLTE_USAGE, who, "asked to resume without a checkpoint file to resume from");
     return FLTE_OK;
@@ -95,8 +102,8 @@ static flt_err report_step(const flt_outer *o, const flt_sink *sink, double seco
     char status[96];
     FLTX_TRY(flt_sink_metric(sink, "meta_loss", step, o->loss));
     FLTX_TRY(report_tasks(o, sink));
-    FLTX_TRY(flt_sink_metric(sink, "grad_norm", step, o->grad_norm));
-    FLTX_TRY(flt_sink_metric(sink, "update_norm", step, o->update_norm));
+    FLTX_TRY(flt_sink_metric(sink, "grad_norm", step, o->optimizer.grad_norm));
+    FLTX_TRY(flt_sink_metric(sink, "update_norm", step, o->optimizer.update_norm));
     FLTX_TRY(flt_sink_metric(sink, "clipped", step, (double)o->clipped));
     FLTX_TRY(flt_sink_metric(sink, "inner_steps_per_s", step, inner / seconds));
     FLTX_TRY(report_traffic(o, sink));

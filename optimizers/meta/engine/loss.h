@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: MIT
+// The meta-loss: losses of different tasks and scales on one footing, and what a part of a window is judged by.
+#ifndef FLTX_META_LOSS_H
+#define FLTX_META_LOSS_H
+
+#include "flt/meta.h"
+
+typedef enum flt_reduction { FLTX_MEAN, FLTX_LAST, FLTX_LEAST } flt_reduction;
+
+typedef struct flt_meta_loss {
+    flt_reduction reduction;
+    bool logarithm, held_out;
+} flt_meta_loss;
+
+// Errors: FLTE_USAGE (unknown name).
+flt_err flt_meta_loss_make(const flt_meta_config *c, flt_meta_loss *out);
+// Of one loss. Known minima are subtracted under the logarithm.
+double flt_meta_loss_of(const flt_meta_loss *m, const flt_objective *o, double loss);
+// `so_far` with the meta-loss x of the part's step i.
+double flt_meta_loss_add(const flt_meta_loss *m, double so_far, double x, size_t i);
+// What the part counts for: `so_far` times its steps unless it is their sum. dead: x of its last step takes the place of a least.
+double flt_meta_loss_part(const flt_meta_loss *m, double so_far, double last, bool dead, size_t steps);
+
+#endif
