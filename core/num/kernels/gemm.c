@@ -14,12 +14,17 @@
 #include "flt/simd.h"
 
 enum {
-    ROWS = FLTX_VBYTES == 64 ? 8 : 4,
+    // their sums, a row of B and a number of A fill the registers
+    ROWS = FLTX_VBYTES == 64   ? 8
+           : FLTX_VBYTES == 32 ? 6
+                               : 4,
     TALL_ROWS = 2 * ROWS, // of tiles that are one vector wide
     PANEL = 2 * FLTX_LANES,
-    HEIGHT = 128,
+    HEIGHT = ROWS == 6 ? 132 : 128,
     DEPTH = 256,
-    NEAR = 256 // rows closer than this many elements are read where they lie
+    NEAR = 256,                              // rows closer than this many elements are read where they lie
+    SPREAD = HEIGHT + 64 / sizeof(flt_real), // distance of rows in the copy of A: no power of two
+    CACHE = 32768,                           // bytes of the first-level cache
 };
 
 FLTX_INLINE flt_vreal load_up_to(const flt_real *x, size_t n) {
@@ -71,7 +76,9 @@ FLTX_INLINE void multiply_rows(const num_product *p, int vectors, bool ta) {
     size_t i = 0;
     if (vectors == 1 && ta)
         for (; i + TALL_ROWS <= p->m; i += TALL_ROWS) multiply_tile(p, i, TALL_ROWS, 1, ta);
-    for (; i + ROWS <= p->m; i += ROWS) multiply_tile(p, i, ROWS, vectors, ta);
+    // eight rows are two tiles of four rather than one of six and a small one
+    for (; i + ROWS <= p->m && (ROWS != 6 || p->m - i != 8); i += ROWS) multiply_tile(p, i, ROWS, vectors, ta);
+    for (; ROWS > 4 && i + 4 <= p->m; i += 4) multiply_tile(p, i, 4, vectors, ta);
     for (; i + 2 <= p->m; i += 2) multiply_tile(p, i, 2, vectors, ta);
     if (i < p->m) multiply_tile(p, i, 1, vectors, ta);
 }
@@ -152,17 +159,24 @@ static void pack_rows(size_t width, size_t k, const flt_real *b, size_t ldb, flt
 // ---- large products in blocks
 
 typedef struct buffers {
-    _Alignas(64) flt_real a[DEPTH * HEIGHT], b[DEPTH * PANEL];
+    _Alignas(64) flt_real a[DEPTH * SPREAD], b[DEPTH * PANEL];
 } buffers;
+
+// Whether pieces of k rows, each `stride` elements behind the other, are better read from a copy: they lie far apart, or would
+// push each other out of the cache, of which a large power of two between them leaves a part alone.
+static bool scattered(size_t k, size_t stride) {
+    const size_t bytes = stride * sizeof(flt_real), power = bytes & (~bytes + 1);
+    return stride > NEAR || k * power > CACHE;
+}
 
 // Rows i .. and terms l .. of p, not more than HEIGHT and DEPTH of them, over all panels.
 static void multiply_block(const num_product *p, size_t i, size_t l, buffers *copy) {
     const size_t m = p->m - i < HEIGHT ? p->m - i : HEIGHT, k = p->k - l < DEPTH ? p->k - l : DEPTH;
     const flt_real *a = p->a + (p->ta ? l * p->lda + i : i * p->lda + l), *b = p->b + (p->tb ? l : l * p->ldb);
-    const bool far_a = p->ta && p->lda > NEAR && p->n > PANEL; // to be read again for each panel
-    const bool far_b = p->ldb > NEAR && m >= 2 * ROWS;
+    const bool far_a = p->ta && p->n > PANEL && scattered(k, p->lda); // to be read again for each panel
+    const bool far_b = m >= 2 * ROWS && scattered(k, p->ldb);
     if (far_a)
-        for (size_t r = 0; r < k; r++) memcpy(copy->a + r * HEIGHT, a + r * p->lda, m * sizeof *a);
+        for (size_t r = 0; r < k; r++) memcpy(copy->a + r * SPREAD, a + r * p->lda, m * sizeof *a);
     for (size_t j = 0; j < p->n; j += PANEL) {
         const size_t n = p->n - j < PANEL ? p->n - j : PANEL;
         const bool packed = p->tb || far_b || n % FLTX_LANES != 0;
@@ -176,7 +190,7 @@ static void multiply_block(const num_product *p, size_t i, size_t l, buffers *co
                                       .k = k,
                                       .alpha = p->alpha,
                                       .a = far_a ? copy->a : a,
-                                      .lda = far_a ? HEIGHT : p->lda,
+                                      .lda = far_a ? SPREAD : p->lda,
                                       .b = packed ? copy->b : b + j,
                                       .ldb = packed ? PANEL : p->ldb,
                                       .beta = l > 0 ? 1 : p->beta,
