@@ -8,6 +8,7 @@
 // published code: normalised over the whole tensor, no Newton-Schulz iteration, no weight decay, vectors are no exception.
 // Untrained it moves along m rs of decay 0.9.
 #include "engine/lopt.h"
+#include "engine/lopt_graph.h"
 #include "flt/num.h"
 
 #include <math.h>
@@ -41,6 +42,17 @@ static void step(void *self, uint64_t t, flt_real loss, const flt_real *grad, fl
     }
 }
 
+static flt_err graph(const flt_params *p, flt_graph_step *s) {
+    flt_graph *g = s->graph;
+    for (size_t i = 0; i < s->layout.n; i++) {
+        if (s->layout.tensor[i].count == 0) continue;
+        const flt_node d = flt_slice(g, flt_lopt_graph_outputs(&form, p, s, i), 1, 0, 1);
+        const flt_node inverse = flt_graph_rsqrt(g, flt_mean_all(g, flt_square(g, d)), 1e-9);
+        s->next[i] = flt_lopt_graph_subtract(s, i, flt_scale(g, flt_mul(g, d, inverse), flt_params_real(p, "lr")));
+    }
+    return FLTE_OK;
+}
+
 static const flt_param_spec params[] = {
     FLTX_MLP_PARAMS("8"),
     {"lr", FLTX_REAL, "0.001", 0.0, 1e6, NULL, "rate that multiplies the rms-normalised direction"},
@@ -58,6 +70,7 @@ const flt_optimizer_kind flt_optimizer_kind_celo2 = {
     .meta = meta,
     .meta_init = meta_init,
     .infer = infer,
+    .graph = graph,
     .create = create,
     .destroy = flt_lopt_destroy,
     .state_words = flt_lopt_words,

@@ -19,6 +19,7 @@
 // 1 + m (1 + dv). The relative encoding costs nothing per coordinate. Limits: the largest axis of each tensor is padded to a
 // multiple of 16 (8 in double). A negative tau counts as 0. Kernel features below e^-80 of the largest key's (e^-600 in double)
 // are held there.
+#include "engine/flt_graph.h"
 #include "engine/flt_shared.h"
 #include "engine/mlp.h"
 #include "flt/optimizer.h"
@@ -378,6 +379,7 @@ const flt_optimizer_kind flt_optimizer_kind_flt = {
     .meta = flt_net_layout,
     .meta_init = flt_net_init,
     .infer = flt_net_infer,
+    .graph = flt_net_graph,
     .create = create,
     .destroy = destroy,
     .state_words = state_words,

@@ -9,6 +9,7 @@
 // 1606.04474; k = 5 and the form of x are those of the published code, not of the paper's appendix. Cost: O(8 layers hidden^2)
 // per coordinate. Limits: hidden at most 64, 4 cells. Untrained it follows a running mean of the clipped gradient.
 #include "kernels/lstm.h"
+#include "engine/lstm_graph.h"
 #include "engine/mlp.h"
 #include "flt/memory.h"
 #include "flt/optimizer.h"
@@ -175,6 +176,7 @@ const flt_optimizer_kind flt_optimizer_kind_lstm = {
     .meta = meta,
     .meta_init = meta_init,
     .infer = infer,
+    .graph = flt_lstm_graph,
     .create = create,
     .destroy = destroy,
     .state_words = state_words,

@@ -7,6 +7,7 @@
 // Maheswaranathan, Nixon, Freeman, Sohl-Dickstein, arXiv 1810.10180, in the form of the learned_optimization library.
 // Cost: O(8 hidden + hidden^2) per coordinate. Untrained it moves along the mean of decay 0.9, rms-normalised.
 #include "engine/lopt.h"
+#include "engine/lopt_graph.h"
 
 static const flt_lopt_form form = {
     .features = FLTX_MEANS, .count = 8, .shared = FLTX_TIMES, .outputs = 2, .pass = 4, .eps = 1e-5};
@@ -15,6 +16,10 @@ FLTX_LOPT_META("mlp_lopt", form)
 
 static flt_err create(const flt_params *p, const flt_layout *layout, void **self) {
     return flt_lopt_classic_create(&form, p, layout, self);
+}
+
+static flt_err graph(const flt_params *p, flt_graph_step *s) {
+    return flt_lopt_classic_graph(&form, p, s);
 }
 
 static const flt_param_spec params[] = {FLTX_LOPT_CLASSIC_PARAMS, {0}};
@@ -30,6 +35,7 @@ const flt_optimizer_kind flt_optimizer_kind_mlp_lopt = {
     .meta = meta,
     .meta_init = meta_init,
     .infer = infer,
+    .graph = graph,
     .create = create,
     .destroy = flt_lopt_destroy,
     .state_words = flt_lopt_words,

@@ -10,6 +10,7 @@
 // Reference: Metz, Freeman, Harrison, Maheswaranathan, Sohl-Dickstein, arXiv 2203.11860. Cost: O(28 hidden + hidden^2) per
 // coordinate. Differs from the published code: decays are fixed, not meta-learned. Untrained it moves along m rs of decay 0.9.
 #include "engine/lopt.h"
+#include "engine/lopt_graph.h"
 
 static const flt_lopt_form form = {
     .features = FLTX_ADAFAC, .count = 28, .shared = FLTX_TIMES, .outputs = 2, .pass = 6, .eps = 1e-5};
@@ -18,6 +19,10 @@ FLTX_LOPT_META("small_fc_lopt", form)
 
 static flt_err create(const flt_params *p, const flt_layout *layout, void **self) {
     return flt_lopt_classic_create(&form, p, layout, self);
+}
+
+static flt_err graph(const flt_params *p, flt_graph_step *s) {
+    return flt_lopt_classic_graph(&form, p, s);
 }
 
 static const flt_param_spec params[] = {FLTX_LOPT_CLASSIC_PARAMS, {0}};
@@ -33,6 +38,7 @@ const flt_optimizer_kind flt_optimizer_kind_small_fc_lopt = {
     .meta = meta,
     .meta_init = meta_init,
     .infer = infer,
+    .graph = graph,
     .create = create,
     .destroy = flt_lopt_destroy,
     .state_words = flt_lopt_words,

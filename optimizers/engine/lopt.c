@@ -32,8 +32,7 @@ void flt_lopt_meta_init(const flt_lopt_form *form, const flt_params *p, uint64_t
 
 // ---- planning
 
-// The two largest axes: a[0] the largest.
-static void largest_axes(const flt_tensor_spec *t, size_t a[2]) {
+void flt_lopt_largest_axes(const flt_tensor_spec *t, size_t a[2]) {
     a[0] = t->rank - 1;
     for (size_t i = t->rank - 1; i-- > 0;)
         if (t->dim[i] > t->dim[a[0]]) a[0] = i;
@@ -56,7 +55,7 @@ static size_t without(const flt_tensor_spec *t, size_t i, size_t a, size_t b) {
 static size_t *plan_factored(const flt_tensor_spec *t, flt_lopt_plan *p, size_t *index) {
     size_t a[2], *row_at = index, *col_at;
     flt_lopt_shape *s = &p->shape;
-    largest_axes(t, a);
+    flt_lopt_largest_axes(t, a);
     s->run = t->dim[t->rank - 1];
     s->runs = t->count / s->run;
     s->row_step = a[0] != t->rank - 1;

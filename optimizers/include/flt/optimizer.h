@@ -13,12 +13,15 @@
 
 enum { FLTX_OPT_LEARNED = 1u << 0, FLTX_OPT_LR = 1u << 1 /* has the parameter "lr" */ };
 
+struct flt_graph_step; // engine/graph_step.h
+
 typedef struct flt_optimizer_kind {
     flt_kind kind;
     // ---- learned optimizers only, else NULL
     flt_err (*meta)(const flt_params *p, flt_layout *theta);                // names and shapes of the meta-parameters
     void (*meta_init)(const flt_params *p, uint64_t seed, flt_real *theta); // near a sane optimizer
     flt_err (*infer)(const flt_tensors *weights, flt_params *p);            // sets sizes (heads, m, ..) from a weight file
+    flt_err (*graph)(const flt_params *p, struct flt_graph_step *s);        // one step as a graph; NULL: no gradient through it
     // ---- all
     flt_err (*create)(const flt_params *p, const flt_layout *layout, void **self); // layout is copied
     void (*destroy)(void *self);
