@@ -2,8 +2,10 @@
 // flt list [FAMILY]: what is registered, straight from the descriptors.
 #include "engine/args.h"
 #include "engine/session.h"
+#include "engine/table.h"
 #include "engine/verb.h"
 #include "flt/attention.h"
+#include "flt/evaluate.h"
 #include "flt/graph.h"
 #include "flt/meta.h"
 #include "flt/tasks.h"
@@ -166,8 +168,68 @@ static void print_text(size_t first, size_t last, const char *kind) {
     if (!details) printf("\n`flt list FAMILY` shows formula, cost, reference and parameters; `flt list FAMILY NAME` one kind.\n");
 }
 
+// ---- tables that are no families: sets of tasks, and what is tuned
+static flt_err add_set(flt_table *t, const flt_task_set *set) {
+    for (const flt_task_of_set *x = set->tasks; x->spec != NULL; x++) {
+        const char *cells[] = {set->name, flt_number((double)x->steps), x->spec};
+        FLTX_TRY(flt_table_row(t, cells));
+    }
+    return FLTE_OK;
+}
+
+static flt_err list_sets(const char *name, flt_table **out) {
+    static const char *const names[] = {"set", "steps", "task"};
+    const flt_task_set *only = NULL;
+    if (name != NULL) FLTX_TRY(flt_task_set_find(name + (name[0] == '@'), &only));
+    FLTX_TRY(flt_table_create(3, names, out));
+    for (const flt_task_set *s = flt_task_sets; s->name != NULL; s++)
+        if (only == NULL || only == s) FLTX_TRY(add_set(*out, s));
+    return FLTE_OK;
+}
+
+static flt_err list_tuning(const char *name, flt_table **out) {
+    static const char *const names[] = {"optimizer", "points", "settings"};
+    size_t rates = 0, schedules = 0;
+    while (flt_tuned_rates[rates] != NULL) rates++;
+    while (flt_tuned_schedules[schedules] != NULL) schedules++;
+    FLTX_TRY(flt_table_create(3, names, out));
+    for (const flt_tuned_kind *t = flt_tuned_kinds; t->kind != NULL; t++) {
+        char text[256] = "defaults";
+        size_t n = 1;
+        for (; t->settings[n] != NULL; n++) {
+            strncat(text, " | ", sizeof text - strlen(text) - 1);
+            strncat(text, t->settings[n], sizeof text - strlen(text) - 1);
+        }
+        const char *cells[] = {t->kind, flt_number((double)(rates * schedules * n)), text};
+        if (name == NULL || strcmp(name, t->kind) == 0) FLTX_TRY(flt_table_row(*out, cells));
+    }
+    return flt_table_rows(*out) > 0 ? FLTE_OK : flt_fail(FLTE_NAME, "tuning", "'%s' is no hand-designed optimizer", name);
+}
+
+static void print_remarks(bool tuning) {
+    if (!tuning) {
+        printf("\n`flt eval --tasks @train,@near` runs them, each task so many steps.\n");
+        for (const flt_task_set *s = flt_task_sets; s->name != NULL; s++) printf("  %-6s %s\n", s->name, s->summary);
+        return;
+    }
+    printf("\n`flt eval --tune full` tries each of these settings at the rates");
+    for (size_t i = 0; flt_tuned_rates[i] != NULL; i++) printf(" %s", flt_tuned_rates[i]);
+    printf("\nand under the schedules: constant");
+    for (size_t i = 1; flt_tuned_schedules[i] != NULL; i++) printf(" | %s", flt_tuned_schedules[i]);
+    printf("\nT is the number of steps, W a twentieth of it. `--tune lr` tries the rates alone.\n");
+}
+
+static int print_list(const input *in, bool tuning) {
+    flt_table *t = NULL;
+    flt_err err = tuning ? list_tuning(in->kind, &t) : list_sets(in->kind, &t);
+    if (err == FLTE_OK) err = flt_table_print(t, in->common.json ? FLTX_TABLE_JSON : FLTX_TABLE_AUTO, stdout);
+    if (err == FLTE_OK && !in->common.json) print_remarks(tuning);
+    flt_table_destroy(t);
+    return flt_report("list", err);
+}
+
 static flt_err choose(const input *in, size_t *first, size_t *last) {
-    const char *names[N_FAMILIES + 1] = {NULL};
+    const char *names[N_FAMILIES + 3] = {NULL};
     *first = 0;
     *last = N_FAMILIES;
     if (in->family == NULL) return FLTE_OK;
@@ -183,10 +245,11 @@ static flt_err choose(const input *in, size_t *first, size_t *last) {
         const flt_kind *kind = NULL;
         return in->kind == NULL ? FLTE_OK : flt_registry_find(families[i].registry(), in->kind, &kind);
     }
+    names[N_FAMILIES] = "sets", names[N_FAMILIES + 1] = "tuning";
     const char *near = flt_nearest(in->family, names);
     return flt_fail(FLTE_NAME, "family",
-                    "'%s' is unknown%s%s%s valid names: attention, rpe, tasks, optimizers, estimators, checks, ops", in->family,
-                    near == NULL ? "" : "; did you mean '", near == NULL ? "" : near, near == NULL ? ";" : "'?");
+                    "'%s' is unknown%s%s%s valid names: attention, rpe, tasks, optimizers, estimators, checks, ops, sets, tuning",
+                    in->family, near == NULL ? "" : "; did you mean '", near == NULL ? "" : near, near == NULL ? ";" : "'?");
 }
 
 static int run(int argc, char **argv) {
@@ -196,7 +259,8 @@ static int run(int argc, char **argv) {
         parse,
         "[FAMILY [NAME]]",
         "Lists what is registered. FAMILY is one of attention, rpe, tasks, optimizers, estimators, checks, ops; "
-        "with a family, formula, cost, reference and parameters are shown too.\v"
+        "with a family, formula, cost, reference and parameters are shown too. `flt list sets` shows the sets of tasks that "
+        "optimizers are compared on, `flt list tuning` what is tuned of hand-designed ones.\v"
         "example: flt list attention flt",
         children,
         NULL,
@@ -204,6 +268,8 @@ static int run(int argc, char **argv) {
     input in = {.common = flt_common_defaults()};
     size_t first = 0, last = 0;
     flt_parse(&argp, argc, argv, &in);
+    const bool sets = in.family != NULL && strcmp(in.family, "sets") == 0;
+    if (sets || (in.family != NULL && strcmp(in.family, "tuning") == 0)) return print_list(&in, !sets);
     const flt_err err = choose(&in, &first, &last);
     if (err != FLTE_OK) return flt_report("list", err);
     if (in.common.json) return print_json(first, last, in.kind);

@@ -137,14 +137,14 @@ static bool continues_spec(const char *item) {
 __attribute__((used)) static char *kept[FLTX_MAX_LIST];
 static size_t n_kept;
 
-size_t flt_arg_list(const struct argp_state *state, const char *option, const char *text, const char **items) {
+static size_t cut(const struct argp_state *state, const char *option, const char *text, bool specs, const char **items) {
     char *copy = n_kept < FLTX_MAX_LIST ? strdup(text) : NULL;
     size_t n = 0;
     if (copy != NULL) kept[n_kept++] = copy;
     if (copy == NULL) argp_failure(state, 3, 0, "--%s: out of memory", option);
     for (char *item = copy; item != NULL;) {
         char *comma = strchr(item, ',');
-        while (comma != NULL && continues_spec(comma + 1)) comma = strchr(comma + 1, ',');
+        while (specs && comma != NULL && continues_spec(comma + 1)) comma = strchr(comma + 1, ',');
         if (comma != NULL) *comma = '\0';
         if (item[0] == '\0') argp_error(state, "--%s: '%s' has an empty item", option, text);
         if (n == FLTX_MAX_LIST) argp_error(state, "--%s: at most %d items", option, FLTX_MAX_LIST);
@@ -152,6 +152,14 @@ size_t flt_arg_list(const struct argp_state *state, const char *option, const ch
         item = comma == NULL ? NULL : comma + 1;
     }
     return n;
+}
+
+size_t flt_arg_list(const struct argp_state *state, const char *option, const char *text, const char **items) {
+    return cut(state, option, text, true, items);
+}
+
+size_t flt_arg_items(const struct argp_state *state, const char *option, const char *text, const char **items) {
+    return cut(state, option, text, false, items);
 }
 
 size_t flt_arg_sizes(const struct argp_state *state, const char *option, const char *text, long long max, size_t *out) {

@@ -48,6 +48,9 @@ const char *flt_arg_choice(const struct argp_state *state, const char *option, c
 // spec string ("digits_mlp:width=8,batch=4") stay with it. Exits with status 2 beyond FLTX_MAX_LIST items or on an empty item.
 size_t flt_arg_list(const struct argp_state *state, const char *option, const char *text, const char **items);
 
+// The same, cut at every comma.
+size_t flt_arg_items(const struct argp_state *state, const char *option, const char *text, const char **items);
+
 // The same for whole numbers from 1 to `max`; out has room for FLTX_MAX_LIST.
 size_t flt_arg_sizes(const struct argp_state *state, const char *option, const char *text, long long max, size_t *out);
 

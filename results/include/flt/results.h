@@ -52,7 +52,8 @@ flt_err flt_store_artifact(flt_store *s, const char *kind, const char *path); //
 //               detail
 //   evaluation  optimizer, task, seed, steps, lr, final_loss, test_loss, test_metric, steps_to_baseline, baseline, seconds,
 //               ns_per_param, state_words; options, weights, suite, seeds (the row is their mean), tuned, best_loss,
-//               validation_loss, validation_metric, baseline_loss, loss_ratio, seconds_to_baseline, clipped, detail
+//               validation_loss, validation_metric, baseline_loss, loss_ratio, seconds_to_baseline, clipped, speedup,
+//               speedup_best, diverged, detail
 //   timing      subject, phase, n, rep, seconds;
 //               label, options, d, m, r, threads, warm, cpu_seconds, flops, bytes, peak_rss, detail
 //   curve       metric, subject, task, seed, step, value (a metric of one of several learning curves in a run)

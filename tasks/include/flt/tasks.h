@@ -35,4 +35,16 @@ flt_err flt_task_create(const char *spec, flt_objective **out);
 enum { FLTX_TASK_SPEC_SIZE = 256 };
 flt_err flt_task_sample(const char *distribution, uint64_t seed, char *concrete);
 
+// ---- sets of tasks by name, on which optimizers are compared: tasks/engine/sets.c
+typedef struct flt_task_of_set {
+    const char *spec; // for flt_task_create; NULL behind the last
+    size_t steps;     // of a run
+} flt_task_of_set;
+typedef struct flt_task_set {
+    const char *name, *summary; // NULL behind the last
+    const flt_task_of_set *tasks;
+} flt_task_set;
+extern const flt_task_set flt_task_sets[];
+flt_err flt_task_set_find(const char *name, const flt_task_set **out); // FLTE_NAME with those there are
+
 #endif
