@@ -14,7 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { KEY_OPTIMIZER = FLTX_KEY_VERB, KEY_TASKS, KEY_CHECKPOINT, KEY_EVERY, KEY_RESUME, KEY_WEIGHTS, KEY_OUT };
+enum { KEY_OPTIMIZER = FLTX_KEY_VERB, KEY_TASKS, KEY_DRAWS, KEY_CHECKPOINT, KEY_EVERY, KEY_RESUME, KEY_WEIGHTS, KEY_OUT };
 
 typedef struct input {
     flt_common common;
@@ -30,6 +30,8 @@ static const struct argp_option options[] = {
     {"optimizer", KEY_OPTIMIZER, "NAME", 0, "the learned optimizer (default flt)", 1},
     {"tasks", KEY_TASKS, "SPEC,..", 0,
      "task specs, or distributions of them: digits_mlp:width=8..128,activation=relu|gelu (default digits_mlp)", 1},
+    {"task-draws", KEY_DRAWS, "N", 0,
+     "draw N tasks of each distribution, and take one of them each episode (default: each particle draws one and keeps it)", 1},
     {NULL, 0, NULL, 0, "Files:", 5},
     {"weights", KEY_WEIGHTS, "FILE", 0, "start from these weights (default: the optimizer's own initialisation)", 5},
     {"out", KEY_OUT, "FILE", 0, "where the trained weights go", 5},
@@ -74,6 +76,9 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
     case KEY_TASKS:
         in->config.n_tasks = flt_arg_list(state, "tasks", arg, in->tasks);
         return 0;
+    case KEY_DRAWS:
+        in->config.draws = (size_t)flt_arg_int(state, "task-draws", arg, 1, 100000);
+        return 0;
     case ARGP_KEY_ARG:
         if (flt_common_take(&in->common, arg)) return 0;
         argp_error(state, "'%s' is not an option", arg);
@@ -113,6 +118,7 @@ static void describe(const input *in, const flt_weights *w, flt_session *s) {
         snprintf(name, sizeof name, "task.%zu", i);
         flt_session_param(s, name, "%s", c->tasks[i]);
     }
+    flt_session_param(s, "task_draws", "%zu", c->draws);
     flt_meta_describe(c, s);
     flt_session_param(s, "meta_parameters", "%zu", w->layout.total);
     for (const flt_param_spec *p = w->kind->kind.params; p != NULL && p->name != NULL; p++) {
@@ -140,11 +146,14 @@ static bool is_distribution(const char *spec) {
     return strstr(spec, "..") != NULL || strpbrk(spec, "|;*") != NULL;
 }
 
-// Particle i runs --tasks[i mod n], or, where one of them is a distribution, a task that it draws once for the whole training.
+// Without --task-draws: particle i runs --tasks[i mod n], or, where one of them is a distribution, a task that it draws once for
+// the whole training.
 static flt_err choose_tasks(input *in) {
     flt_meta_config *c = &in->config;
     bool any = false;
     c->tasks = in->tasks;
+    c->sample = flt_task_sample;
+    if (c->draws > 0) return FLTE_OK;
     for (size_t i = 0; i < c->n_tasks; i++) any = any || is_distribution(in->tasks[i]);
     if (!any) return FLTE_OK;
     FLTX_TRY(flt_alloc(c->particles, sizeof *in->drawn, &in->drawn));
@@ -194,7 +203,8 @@ static int run(int argc, char **argv) {
         parse,
         "--out W.safetensors",
         "Meta-trains a learned optimizer by evolution strategies on antithetic pairs of inner problems.\v"
-        "Particles take the tasks in turn; where one is a distribution, each particle draws its own. "
+        "Particles take the tasks in turn; where one is a distribution, each particle draws its own, or with --task-draws each "
+        "episode. Two phases: --freeze what is to wait, then --weights with the first phase's result and --freeze the rest. "
         "Metrics of every meta-update go to the results store; the numbers are the same for any number of threads, and of "
         "processes under mpirun.\n\n"
         "example: flt train --tasks quadratic,digits_mlp --outer-steps 500 --checkpoint run.ckpt --out w.safetensors\n"

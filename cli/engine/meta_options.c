@@ -13,6 +13,7 @@ enum {
     KEY_PARTICLES,
     KEY_WINDOW,
     KEY_SIGMA,
+    KEY_FREEZE,
     KEY_DIFFERENCE,
     KEY_DIFFERENCE_CLIP,
     KEY_UNROLL,
@@ -40,6 +41,7 @@ static const struct argp_option options[] = {
     {"particles", KEY_PARTICLES, "P", 0, "antithetic pairs of inner problems (default 8)", 1},
     {"window", KEY_WINDOW, "W", 0, "inner steps between meta-updates (default 20)", 1},
     {"sigma", KEY_SIGMA, "X", 0, "standard deviation of the perturbations (default 0.03)", 1},
+    {"freeze", KEY_FREEZE, "PATTERN,..", 0, "tensors of meta-parameters to leave as they are: 'layers.*'", 1},
     {"difference", KEY_DIFFERENCE, "plain|sign|rms", 0,
      "what a difference of a pair's losses counts for: itself (default), its sign, or itself over its root mean square", 1},
     {"difference-clip", KEY_DIFFERENCE_CLIP, "X", 0, "bound on a difference, an inner step, after --difference rms", 1},
@@ -67,6 +69,8 @@ static const struct argp_option options[] = {
     {"clip-by", KEY_CLIP_BY, "norm|element", 0, "the bound is on its norm (default) or on each element", 4},
     {0},
 };
+
+static const char *frozen[FLTX_MAX_LIST];
 
 static void parse_unroll(struct argp_state *state, const char *arg, flt_meta_config *c) {
     char low[32];
@@ -97,6 +101,10 @@ static error_t parse_gradient(int key, const char *arg, struct argp_state *state
         return 0;
     case KEY_SIGMA:
         c->sigma = flt_arg_real(state, "sigma", arg, 1e-12, 1e3);
+        return 0;
+    case KEY_FREEZE:
+        c->n_freeze = flt_arg_list(state, "freeze", arg, frozen);
+        c->freeze = frozen;
         return 0;
     case KEY_DIFFERENCE:
         c->difference = flt_arg_choice(state, "difference", arg, "plain, sign, rms");
@@ -204,6 +212,11 @@ void flt_meta_describe(const flt_meta_config *c, flt_session *s) {
     flt_session_param(s, "curriculum_steps", "%llu", (unsigned long long)c->curriculum_steps);
     flt_session_param(s, "in_phase", "%s", c->in_phase ? "true" : "false");
     flt_session_param(s, "sigma", "%.9g", c->sigma);
+    for (size_t i = 0; i < c->n_freeze; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "freeze.%zu", i);
+        flt_session_param(s, name, "%s", c->freeze[i]);
+    }
     flt_session_param(s, "difference", "%s", c->difference);
     flt_session_param(s, "difference_clip", "%.9g", c->difference_clip);
     flt_session_param(s, "meta_loss", "%s", c->log_loss ? "log" : "plain");

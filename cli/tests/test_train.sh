@@ -53,6 +53,24 @@ same scaled.1 scaled.2
 expect 0 'reparam=tensor' "$flt" eval --optimizers adam --tasks quadratic:reparam=tensor --steps 5 --seeds 2 --quiet
 expect_sentence 2 'none|global|tensor|parameter' "$flt" train --tasks 'quadratic:reparam=global|all' --out x
 
+# tasks drawn for each episode: the same for any number of threads and across a stop
+drawn=("${wide[@]}" --task-draws 6 --outer-steps 9)
+expect 0 '' "$flt" "${drawn[@]}" --threads 1 --out drawn.1
+expect 0 '' "$flt" "${drawn[@]}" --threads 3 --out drawn.2
+same drawn.1 drawn.2
+cmp -s drawn.1 wide.1 && fail '--task-draws changed nothing'
+expect 0 '' "$flt" "${drawn[@]}" --outer-steps 4 --checkpoint drawn.ckpt --out drawn.half
+expect 0 '' "$flt" "${drawn[@]}" --checkpoint drawn.ckpt --resume --out drawn.3
+same drawn.1 drawn.3
+expect_sentence 2 'width' "$flt" train --tasks 'digits_mlp:width=8..1000000' --task-draws 3 --out x
+
+# two phases: attention waits, then the rest is frozen
+expect 0 '' "$flt" train "${common[@]}" --outer-steps 4 --freeze 'w?,xi' --out phase.1
+expect 0 '' "$flt" train "${common[@]}" --outer-steps 4 --weights phase.1 --freeze 'layers.*' --out phase.2
+cmp -s phase.1 phase.2 && fail 'the second phase changed nothing'
+expect_sentence 2 "no meta-parameters match 'nosuch' of those to freeze; there are wq" "$flt" train --freeze nosuch --out x
+expect_sentence 2 'all meta-parameters are frozen' "$flt" train --freeze '*' --out x
+
 # options of the outer loop: recorded, the same bits for any number of threads and across a stop, refused by name when they change
 options=("${common[@]}" --outer-steps 12 --truncation curriculum --loss-of last --loss-on valid --difference rms --difference-clip 2
     --outer-optimizer adamw --outer-weight-decay 0.1 --outer-schedule cosine --outer-warmup 3 --outer-final 0.1 --clip-by element)

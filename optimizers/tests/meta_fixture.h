@@ -159,6 +159,15 @@ static UNUSED flt_err fake_make(const char *spec, flt_objective **out) {
     return err;
 }
 
+// One of the names between bars.
+static UNUSED flt_err fake_sample(const char *distribution, uint64_t seed, char *concrete) {
+    size_t n = 1;
+    for (const char *c = distribution; *c != '\0'; c++) n += *c == '|';
+    for (size_t left = seed % n; left > 0; left--) distribution += strcspn(distribution, "|") + 1;
+    sprintf(concrete, "%.*s", (int)strcspn(distribution, "|"), distribution);
+    return FLTE_OK;
+}
+
 // ---- files of a test, removed with the process that made them
 static UNUSED const char *scratch(const char *name) {
     static char path[4][128];

@@ -224,6 +224,7 @@ Test(meta_checkpoint, other_configurations_are_refused_by_name) {
                       {.says = "outer warm-up=0, this run has outer warm-up=5"},
                       {.says = "last share of the outer rate=0, this run has last share of the outer rate=1"},
                       {.says = "outer optimizer=adam, this run has outer optimizer=adamw"},
+                      {.says = "draws of each task=0, this run has draws of each task=2"},
                       {.says = "clip by=norm, this run has clip by=element"}};
     const size_t n = sizeof d / sizeof *d;
     for (size_t i = 0; i < n; i++) d[i].c = c;
@@ -232,7 +233,8 @@ Test(meta_checkpoint, other_configurations_are_refused_by_name) {
     d[10].c.log_loss = false, d[11].c.seed = 2, d[12].c.truncation = "curriculum", d[13].c.in_phase = true;
     d[14].c.difference = "rms", d[15].c.difference_clip = 3, d[16].c.reduction = "last", d[17].c.held_out = true;
     d[18].c.outer_optimizer = "adamw", d[19].c.outer_schedule = "cosine", d[20].c.outer_warmup = 5, d[21].c.outer_final = 1;
-    d[22].c.outer_optimizer = "adamw", d[22].c.outer_weight_decay = 0.25, d[23].c.clip_by = "element";
+    d[22].c.outer_optimizer = "adamw", d[22].c.outer_weight_decay = 0.25, d[24].c.clip_by = "element";
+    d[23].c.draws = 2, d[23].c.sample = fake_sample;
     for (size_t i = 0; i < n; i++) {
         cr_assert(eq(int, train(&d[i].c, NULL, theta, NULL), FLTE_USAGE), "%s: %s", d[i].says, flt_error());
         cr_assert(ne(ptr, strstr(flt_error(), d[i].says), NULL), "want '%s' in: %s", d[i].says, flt_error());

@@ -2,6 +2,7 @@
 // Choices of meta-training: meta-optimizers and their schedules, treatment of loss differences, lengths of episodes, meta-losses,
 // each against what the test writes down itself; and the same bits for any number of threads and across a stop under each.
 #include "../meta/engine/outer.h"
+#include "../meta/engine/report.h"
 #include "meta_fixture.h"
 
 static const char *const two_tasks[] = {"noisy", "glitch"};
@@ -20,6 +21,14 @@ static flt_meta_config config(void) {
     c.sigma = 0.01;
     c.threads = 1;
     return c;
+}
+
+static flt_weights two_tensors(void) {
+    flt_weights w = fake_weights(0.5, 0.1);
+    flt_layout_free(&w.layout);
+    cr_assert(eq(int, flt_layout_add(&w.layout, "rate", 0, NULL), FLTE_OK));
+    cr_assert(eq(int, flt_layout_add(&w.layout, "push", 0, NULL), FLTE_OK));
+    return w;
 }
 
 // ---- the meta-optimizer
@@ -238,7 +247,7 @@ static bool enough(void *self) {
 static void train(flt_meta_config c, uint64_t stop_after, flt_real theta[2], const char *label) {
     watcher s = {.stop_after = stop_after};
     const flt_sink sink = {.self = &s, .metric = see, .stopped = enough};
-    flt_weights w = fake_weights(0.5, 0.1);
+    flt_weights w = two_tensors();
     const flt_err err = flt_meta_train(&c, &w, &sink, NULL);
     cr_assert(eq(int, err, stop_after < c.outer_steps ? FLTE_INTERRUPTED : FLTE_OK), "%s: %s", label, flt_error());
     memcpy(theta, w.theta, 2 * sizeof *theta);
@@ -262,13 +271,15 @@ static void check_bits(flt_meta_config c, const flt_real plain[2], const char *l
 }
 
 Test(meta_options, each_keeps_the_bits) {
+    static const char *const drawn[] = {"noisy|line|bowl", "bowl|glitch"}, *const frozen = "push";
     flt_real plain[2];
     train(config(), UINT64_MAX, plain, "defaults");
     struct {
         const char *label;
         flt_meta_config c;
-    } r[] = {{.label = "adamw"},      {.label = "cosine"},   {.label = "element"}, {.label = "sign"}, {.label = "rms"},
-             {.label = "curriculum"}, {.label = "in phase"}, {.label = "last"},    {.label = "min"}};
+    } r[] = {{.label = "adamw"}, {.label = "cosine"},     {.label = "element"},  {.label = "sign"},
+             {.label = "rms"},   {.label = "curriculum"}, {.label = "in phase"}, {.label = "last"},
+             {.label = "min"},   {.label = "draws"},      {.label = "freeze"}};
     const size_t n = sizeof r / sizeof *r;
     for (size_t i = 0; i < n; i++) r[i].c = config();
     r[0].c.outer_optimizer = "adamw", r[0].c.outer_weight_decay = 0.1;
@@ -276,7 +287,163 @@ Test(meta_options, each_keeps_the_bits) {
     r[2].c.clip_by = "element", r[2].c.clip = 0.2;
     r[3].c.difference = "sign", r[4].c.difference = "rms", r[4].c.difference_clip = 1.5;
     r[5].c.truncation = "curriculum", r[6].c.in_phase = true, r[7].c.reduction = "last", r[8].c.reduction = "min";
+    r[9].c.draws = 4, r[9].c.sample = fake_sample, r[9].c.tasks = drawn, r[10].c.freeze = &frozen, r[10].c.n_freeze = 1;
     for (size_t i = 0; i < n; i++) check_bits(r[i].c, plain, r[i].label);
+}
+
+// ---- tasks of distributions
+Test(meta_options, episodes_take_each_of_the_tasks_drawn) {
+    static const char *const drawn[] = {"noisy|line|bowl|bomb|glitch|low", "line"};
+    flt_meta_config c = config();
+    flt_task_pool p, q;
+    size_t times[2][8] = {{0}};
+    c.tasks = drawn;
+    c.draws = 6;
+    c.sample = fake_sample;
+    cr_assert(eq(int, flt_task_pool_create(&c, &p), FLTE_OK), "%s", flt_error());
+    cr_assert(p.n >= 3 && p.n <= 6, "%zu different tasks", p.n);
+    for (size_t i = 0; i < 4; i++)
+        for (uint64_t e = 0; e < 600; e++) times[i % 2][flt_task_pool_pick(&p, i, e)]++;
+    for (size_t k = 0; k < p.n; k++) { // a sixth for each time that it was drawn; 6 standard deviations of the binomial are 78
+        size_t weight[2] = {0};
+        for (size_t d = 0; d < 12; d++) weight[d / 6] += p.task[d] == k;
+        for (int g = 0; g < 2; g++)
+            cr_assert(fabs((double)times[g][k] - 200.0 * (double)weight[g]) <= 78 * (weight[g] % 6 != 0),
+                      "%s: %zu of 1200, weight %zu", p.spec[k], times[g][k], weight[g]);
+    }
+    cr_assert(eq(int, flt_task_pool_create(&c, &q), FLTE_OK));
+    for (uint64_t e = 0; e < 50; e++) cr_assert(eq(sz, flt_task_pool_pick(&p, 3, e), flt_task_pool_pick(&q, 3, e)));
+    flt_task_pool_destroy(&p);
+    flt_task_pool_destroy(&q);
+}
+
+// ---- frozen meta-parameters
+Test(meta_options, frozen_meta_parameters_stay) {
+    static const char *const names[] = {"pes", "nres"}, *const patterns[] = {"pu*", "[r]ate"};
+    for (int e = 0; e < 2; e++) {
+        for (int f = 0; f < 2; f++) {
+            flt_meta_config c = config();
+            flt_weights w = two_tensors();
+            c.estimator = names[e];
+            c.outer_optimizer = "adamw";
+            c.outer_weight_decay = 0.5; // would shrink it
+            c.n_freeze = 1;
+            c.freeze = &patterns[f];
+            cr_assert(eq(int, flt_meta_train(&c, &w, NULL, NULL), FLTE_OK), "%s", flt_error());
+            cr_assert(eq(int, w.theta[0] == (flt_real)0.5, f == 1), "%s, %s: rate %g", names[e], patterns[f], (double)w.theta[0]);
+            cr_assert(eq(int, w.theta[1] == (flt_real)0.1, f == 0), "%s, %s: push %g", names[e], patterns[f], (double)w.theta[1]);
+            fake_weights_free(&w);
+        }
+    }
+}
+
+Test(meta_options, frozen_meta_parameters_are_not_perturbed) {
+    static const char *const pattern = "push";
+    const flt_estimator_kind *kind = NULL;
+    flt_meta_config c = config();
+    flt_weights w = two_tensors();
+    flt_outer o;
+    c.n_freeze = 1;
+    c.freeze = &pattern;
+    cr_assert(eq(int, flt_estimator_find("pes", &kind), FLTE_OK));
+    cr_assert(eq(int, flt_outer_create(&c, kind, &w, &o), FLTE_OK), "%s", flt_error());
+    cr_assert(eq(int, flt_outer_gradient(&o), FLTE_OK));
+    for (size_t i = 0; i < c.particles; i++) {
+        const flt_real *eps = flt_particles_eps(&o.particles, i, 0);
+        cr_assert(eps[0] != 0 && eps[1] == 0, "particle %zu: %g %g", i, (double)eps[0], (double)eps[1]);
+    }
+    flt_outer_destroy(&o);
+    fake_weights_free(&w);
+}
+
+Test(meta_options, patterns_that_freeze_nothing_or_all_are_refused) {
+    static const char *const bad[] = {"mlp.*", "*"},
+                             *const says[] = {"no meta-parameters match 'mlp.*' of those to freeze; there are rate, push",
+                                              "all meta-parameters are frozen"};
+    for (int f = 0; f < 2; f++) {
+        flt_meta_config c = config();
+        flt_weights w = two_tensors();
+        c.n_freeze = 1;
+        c.freeze = &bad[f];
+        cr_assert(eq(int, flt_meta_train(&c, &w, NULL, NULL), f == 0 ? FLTE_NAME : FLTE_RANGE));
+        cr_assert(ne(ptr, strstr(flt_error(), says[f]), NULL), "%s", flt_error());
+        fake_weights_free(&w);
+    }
+}
+
+Test(meta_options, a_resumed_run_freezes_the_same) {
+    static const char *const frozen[] = {"rate", "push"};
+    flt_meta_config c = config();
+    flt_weights w = two_tensors();
+    c.outer_steps = 2;
+    c.checkpoint = scratch("frozen.safetensors");
+    c.n_freeze = 1;
+    c.freeze = frozen;
+    cr_assert(eq(int, flt_meta_train(&c, &w, NULL, NULL), FLTE_OK), "%s", flt_error());
+    c.resume = true;
+    c.freeze = frozen + 1;
+    cr_assert(eq(int, flt_meta_train(&c, &w, NULL, NULL), FLTE_USAGE));
+    cr_assert(ne(ptr, strstr(flt_error(), "frozen=rate, this run has frozen=push"), NULL), "%s", flt_error());
+    c.n_freeze = 0;
+    cr_assert(eq(int, flt_meta_train(&c, &w, NULL, NULL), FLTE_USAGE));
+    cr_assert(ne(ptr, strstr(flt_error(), "frozen=rate, this run has frozen=nothing"), NULL), "%s", flt_error());
+    unlink(c.checkpoint);
+    fake_weights_free(&w);
+}
+
+// ---- diagnostics, from the outcomes themselves
+typedef struct notes {
+    double ratio, diverged, sample, update;
+} notes;
+
+static flt_err note(void *self, const char *name, uint64_t step, double value) {
+    notes *n = self;
+    (void)step;
+    if (strcmp(name, "update_ratio") == 0) n->ratio = value;
+    if (strcmp(name, "diverged") == 0) n->diverged = value;
+    if (strcmp(name, "effective_sample_size") == 0) n->sample = value;
+    if (strcmp(name, "update_norm") == 0) n->update = value;
+    return FLTE_OK;
+}
+
+static void check_notes(const flt_outer *o, const notes *n) {
+    double sum = 0, squares = 0, lost = 0;
+    for (size_t i = 0; i < o->particles.count; i++) {
+        double w = 0;
+        for (size_t k = 0; k < o->particles.parts[i]; k++) {
+            const double *loss = o->outcome.loss + 2 * i * o->particles.most_parts + k;
+            w += fabs(loss[0] - loss[o->particles.most_parts]);
+        }
+        sum += w;
+        squares += w * w;
+        lost += o->outcome.clipped[2 * i] > 0 || o->outcome.clipped[2 * i + 1] > 0;
+    }
+    const double size = hypot(o->weights->theta[0], o->weights->theta[1]);
+    cr_assert(fabs(n->sample - sum * sum / squares) <= 1e-12 * 5, "%g", n->sample);
+    cr_assert(n->sample >= 1 && n->sample <= 5, "%g of 5 particles", n->sample);
+    cr_assert(fabs(n->diverged - lost / 5) <= 1e-15, "%g", n->diverged);
+    cr_assert(fabs(n->ratio - n->update / size) <= 1e-14, "%g", n->ratio);
+}
+
+Test(meta_options, diagnostics_say_what_they_claim) {
+    const flt_estimator_kind *kind = NULL;
+    const flt_meta_config c = config(); // the second task fails at step 3 of each episode
+    flt_weights w = fake_weights(0.5, 0.1);
+    flt_outer o;
+    double most = 0;
+    cr_assert(eq(int, flt_estimator_find("nres", &kind), FLTE_OK));
+    cr_assert(eq(int, flt_outer_create(&c, kind, &w, &o), FLTE_OK), "%s", flt_error());
+    for (int s = 0; s < 10; s++) {
+        notes n = {0};
+        cr_assert(eq(int, flt_outer_gradient(&o), FLTE_OK));
+        flt_outer_update(&o);
+        cr_assert(eq(int, flt_report_step(&o, &(flt_sink){.self = &n, .metric = note}, 1.0), FLTE_OK));
+        check_notes(&o, &n);
+        most = fmax(most, n.diverged);
+    }
+    cr_assert(eq(dbl, most, 0.4), "particles 1 and 3 run it");
+    flt_outer_destroy(&o);
+    fake_weights_free(&w);
 }
 
 // ---- refusals

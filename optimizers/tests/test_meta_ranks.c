@@ -211,6 +211,8 @@ Test(meta_ranks, traffic_is_a_few_numbers_per_particle) {
     unlink(path);
 }
 
+static const char *const distributions[] = {"noisy|bowl|line", "glitch|bowl", "bowl"};
+
 static flt_meta_config variant(int which, const char *path) {
     flt_meta_config c = config(which == 0 ? "pes" : "nres", path);
     if (which < 2) return c;
@@ -224,6 +226,9 @@ static flt_meta_config variant(int which, const char *path) {
     c.outer_schedule = "cosine";
     c.outer_warmup = 2;
     c.clip_by = "element";
+    c.tasks = distributions;
+    c.draws = 4;
+    c.sample = fake_sample;
     return c;
 }
 

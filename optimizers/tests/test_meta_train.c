@@ -63,8 +63,10 @@ static void replay(const flt_outer *o, size_t i, size_t arm) {
     const flt_arm at = flt_arms_at(&o->arms, i, arm);
     flt_real theta[2], param[8], state[8];
     flt_inner inner;
+    const char *task = o->pool.spec[flt_task_pool_pick(&o->pool, i, part->episode)];
+    if (c->draws == 0) cr_assert(eq(int, strcmp(task, c->tasks[i % c->n_tasks]), 0));
     for (int j = 0; j < 2; j++) theta[j] = o->weights->theta[j] + (arm == 0 ? eps[j] : -eps[j]);
-    cr_assert(eq(int, flt_inner_create(o->weights, NULL, c->tasks[i % c->n_tasks], c->make, &inner), FLTE_OK));
+    cr_assert(eq(int, flt_inner_create(o->weights, NULL, task, c->make, &inner), FLTE_OK));
     flt_optimizer_bind(inner.optimizer, theta);
     const uint64_t seed = flt_training_seed(c->seed, i, part->episode);
     flt_inner_begin(&inner, seed, param, state);
@@ -74,9 +76,8 @@ static void replay(const flt_outer *o, size_t i, size_t arm) {
     flt_inner_destroy(&inner);
 }
 
-Test(meta_train, arms_equal_runs_by_hand) {
+static void check_arms(flt_meta_config c) {
     const flt_estimator_kind *kind = NULL;
-    flt_meta_config c = config("nres", 2, two_tasks);
     flt_weights w = fake_weights(0.5, 0.1);
     flt_outer o;
     c.outer_lr = 0.0; // theta stays, so that the whole episode ran with one perturbation
@@ -90,6 +91,19 @@ Test(meta_train, arms_equal_runs_by_hand) {
     }
     flt_outer_destroy(&o);
     fake_weights_free(&w);
+}
+
+Test(meta_train, arms_equal_runs_by_hand) {
+    check_arms(config("nres", 2, two_tasks));
+}
+
+// The tasks drawn differ in size: 1, 3 and 5 parameters.
+Test(meta_train, arms_equal_runs_by_hand_when_episodes_draw_tasks) {
+    static const char *const any[] = {"noisy|line|bowl", "bowl|line"};
+    flt_meta_config c = config("nres", 2, any);
+    c.draws = 5;
+    c.sample = fake_sample;
+    check_arms(c);
 }
 
 // ---- threads
@@ -135,14 +149,14 @@ Test(meta_train, reports_each_outer_step) {
     flt_real theta[2];
     memory *m = calloc(1, sizeof *m);
     train(config("pes", 2, two_tasks), theta, m);
-    // meta_loss, one for each of two tasks, grad_norm, update_norm, clipped
-    cr_assert(eq(sz, m->n, 25 * 6));
+    // meta_loss, one for each of two tasks, grad_norm, update_norm, clipped, update_ratio, diverged, effective_sample_size
+    cr_assert(eq(sz, m->n, 25 * 9));
     cr_assert(eq(u64, m->last_step, 25));
     cr_assert(eq(sz, m->progress_calls, 25));
     cr_assert(eq(dbl, m->done, 1.0));
     cr_assert(ne(ptr, strstr(m->status, "step 25/25 meta-loss "), NULL), "%s", m->status);
     for (size_t s = 0; s < 25; s++) {
-        const double *v = &m->value[6 * s]; // particles 0, 2, 4, 6 run the first task
+        const double *v = &m->value[9 * s]; // particles 0, 2, 4, 6 run the first task
         const double mean = (4 * v[1] + 3 * v[2]) / 7, scale = fabs(v[1]) + fabs(v[2]);
         cr_assert(fabs(v[0] - mean) <= 30 * 2.3e-16 * 7 * scale, "step %zu: mean of the tasks %g, reported %g", s, mean, v[0]);
         cr_assert(v[3] > 0 && v[4] > 0 && v[5] == 0, "step %zu: norms %g %g, clipped %g", s, v[3], v[4], v[5]);
@@ -162,10 +176,10 @@ Test(meta_train, training_lowers_the_meta_loss) {
     c.sigma = 0.05;
     c.threads = 1;
     train(c, theta, m);
-    double early = 0.0, late = 0.0; // meta_loss, grad_norm, update_norm, clipped
+    double early = 0.0, late = 0.0; // the first of 7 metrics
     for (size_t s = 0; s < 50; s++) {
-        early += m->value[4 * s] / 50;
-        late += m->value[4 * (s + 350)] / 50;
+        early += m->value[7 * s] / 50;
+        late += m->value[7 * (s + 350)] / 50;
     }
     cr_assert(late < early - 0.05, "meta-loss %g at first, %g at last, theta %g %g", early, late, (double)theta[0],
               (double)theta[1]);

@@ -22,6 +22,9 @@ typedef struct flt_estimator_kind {
 const flt_registry *flt_estimator_registry(void);
 flt_err flt_estimator_find(const char *name, const flt_estimator_kind **out);
 
+// One task of a distribution: flt_task_sample. `concrete` has room for flt_objective.spec.
+typedef flt_err (*flt_task_sampler)(const char *distribution, uint64_t seed, char *concrete);
+
 // Choices are names; NULL is the first of those listed. All but outer_steps, threads, ranks and what concerns files decides the
 // bits, and a resumed run must agree in it.
 typedef struct flt_meta_config {
@@ -29,10 +32,17 @@ typedef struct flt_meta_config {
     size_t n_tasks;
     const char *const *tasks; // specs; particle i runs tasks[i % n_tasks]
     flt_objective_maker make;
+    // Above 0: `tasks` are distributions. From each, `draws` tasks are drawn when training begins (all are made then, for each
+    // thread), and each episode of particle i takes one of those of tasks[i % n_tasks].
+    size_t draws;
+    flt_task_sampler sample;
     uint64_t outer_steps; // total, a resumed run included
     size_t particles, window;
     double sigma; // scale of perturbations
     uint64_t seed;
+    // Meta-parameters to leave alone, as patterns of the shell over names of tensors ("layers.*"): not perturbed, not updated.
+    size_t n_freeze;
+    const char *const *freeze;
     // ---- episodes: a length is drawn at each reset
     size_t unroll_min, unroll_max;
     // "log-uniform"; "constant", which needs unroll_min = unroll_max; "curriculum": log-uniform, its upper end growing
@@ -81,9 +91,18 @@ typedef struct flt_meta_report {
 
 void flt_meta_defaults(flt_meta_config *c);
 
-// Trains w->theta in place. Metrics through the sink, each outer step: meta_loss (with several tasks also
-// meta_loss/TASK), grad_norm, update_norm, clipped, inner_steps_per_s; with several ranks also exchange_bytes (what this rank
-// received for the step), wait_share (of the window's time, the mean over ranks) and slowest_rank. An inner run whose loss is not
+// Trains w->theta in place. Metrics through the sink, each outer step:
+//     meta_loss              mean over particles, both arms; with several tasks also meta_loss/TASK
+//     grad_norm              of the meta-gradient, before it is clipped
+//     update_norm            of the change of theta
+//     clipped                inner steps whose loss was clipped
+//     update_ratio           update_norm over the norm of theta
+//     diverged               share of particles of which an arm's loss was clipped in the window
+//     effective_sample_size  (sum w_i)^2 / sum w_i^2 with w_i = |dL_i|, the size of what particle i's perturbations are
+//                            multiplied by: particles when all weigh alike, 1 when one decides the gradient
+//     inner_steps_per_s
+// and with several ranks exchange_bytes (what this rank received for the step), wait_share (of the window's time, the mean over
+// ranks) and slowest_rank. An inner run whose loss is not
 // finite stands still until its episode ends. The sink is asked whether to stop within windows too: what is kept then is the last
 // complete outer step.
 // Errors: FLTE_NAME, FLTE_RANGE, FLTE_IO, FLTE_FORMAT (damaged checkpoint), FLTE_USAGE, FLTE_NOMEM; FLTE_INTERRUPTED after a

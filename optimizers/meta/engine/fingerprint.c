@@ -51,6 +51,10 @@ static void describe(const flt_meta_config *c, const flt_weights *w, text *t) {
     optimizer(w, t);
     line(t, "number of tasks=%zu\n", c->n_tasks);
     for (size_t k = 0; k < c->n_tasks; k++) line(t, "task %zu=%s\n", k + 1, c->tasks[k]);
+    line(t, "draws of each task=%zu\n", c->draws);
+    line(t, "frozen=%s", c->n_freeze == 0 ? "nothing" : c->freeze[0]);
+    for (size_t k = 1; k < c->n_freeze; k++) line(t, ",%s", c->freeze[k]);
+    line(t, "\n");
     line(t, "estimator=%s\n", c->estimator);
     line(t, "particles=%zu\n", c->particles);
     line(t, "window=%zu\n", c->window);

@@ -89,6 +89,7 @@ static void adam(flt_meta_optimizer *o, double rate, double t, double shrink, co
     const double step = rate / (1.0 - pow(b1, t)), root = 1.0 / sqrt(1.0 - pow(b2, t));
     double moved = 0.0;
     for (size_t j = 0; j < o->n; j++) {
+        if (o->frozen != NULL && o->frozen[j]) continue;
         const double g = clipped(o, shrink, gradient[j]);
         o->m[j] = b1 * o->m[j] + (1.0 - b1) * g;
         o->v[j] = b2 * o->v[j] + (1.0 - b2) * g * g;

@@ -11,6 +11,7 @@ typedef struct flt_meta_optimizer {
     flt_rate rate;
     double decay, clip; // of theta, 0 for Adam; of the gradient, 0: none
     bool by_element;
+    const bool *frozen;            // [n], borrowed: stays; NULL: none
     double *m, *v;                 // [n]
     double grad_norm, update_norm; // of the last step: before clipping; of theta's change
 } flt_meta_optimizer;

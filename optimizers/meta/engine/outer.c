@@ -6,6 +6,7 @@
 #include "meta/engine/outer.h"
 
 #include "flt/memory.h"
+#include "meta/engine/frozen.h"
 
 #include <string.h>
 
@@ -16,6 +17,7 @@ static flt_err allocate(flt_outer *o) {
     FLTX_TRY(flt_alloc(o->n, sizeof *o->gradient, &o->gradient));
     FLTX_TRY(flt_alloc(p->count, p->most_parts * sizeof *o->weight, &o->weight));
     FLTX_TRY(flt_meta_optimizer_create(o->config, o->n, &o->optimizer));
+    o->optimizer.frozen = o->frozen;
     return flt_alloc(o->config->n_tasks, sizeof *o->task_loss, &o->task_loss);
 }
 
@@ -26,7 +28,7 @@ static flt_err create_workers(flt_outer *o) {
     const size_t first = flt_ranks_first(c->ranks, 2 * c->particles, me);
     flt_workers local;
     FLTX_TRY(flt_arms_create(c->n_tasks, first, flt_ranks_first(c->ranks, 2 * c->particles, me + 1) - first, &o->arms));
-    FLTX_TRY(flt_threads_create(c, o->weights, &o->arms, &o->workers));
+    FLTX_TRY(flt_threads_create(c, o->weights, &o->pool, &o->arms, &o->workers));
     if (flt_ranks_count(c->ranks) == 1) return FLTE_OK;
     local = o->workers;
     return flt_processes_create(c, o->n, o->particles.most_parts, &o->arms, &local, &o->workers);
@@ -35,7 +37,10 @@ static flt_err create_workers(flt_outer *o) {
 flt_err flt_outer_create(const flt_meta_config *c, const flt_estimator_kind *kind, flt_weights *w, flt_outer *out) {
     *out = (flt_outer){.config = c, .weights = w, .n = w->layout.total};
     FLTX_TRY(flt_difference_make(c, &out->difference));
+    FLTX_TRY(flt_task_pool_create(c, &out->pool));
+    FLTX_TRY(flt_frozen_make(c, &w->layout, &out->frozen));
     FLTX_TRY(flt_particles_create(c, kind, out->n, &out->particles));
+    out->particles.frozen = out->frozen;
     FLTX_TRY(create_workers(out));
     return allocate(out);
 }
@@ -47,6 +52,8 @@ void flt_outer_destroy(flt_outer *o) {
     flt_free(o->outcome.loss);
     flt_free(o->outcome.clipped);
     flt_free(o->gradient);
+    flt_task_pool_destroy(&o->pool);
+    flt_free(o->frozen);
     flt_free(o->weight);
     flt_meta_optimizer_destroy(&o->optimizer);
     flt_free(o->task_loss);

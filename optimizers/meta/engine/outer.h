@@ -5,6 +5,7 @@
 
 #include "difference.h"
 #include "meta_optimizer.h"
+#include "task_pool.h"
 #include "workers.h"
 
 typedef struct flt_outer_counts {
@@ -15,6 +16,8 @@ typedef struct flt_outer {
     const flt_meta_config *config; // borrowed, as are the weights
     flt_weights *weights;
     size_t n; // meta-parameters
+    flt_task_pool pool;
+    bool *frozen; // [n], NULL: none
     flt_particles particles;
     flt_arms arms; // of this rank
     flt_workers workers;

@@ -74,6 +74,8 @@ static void draw_eps(const flt_particles *p, size_t i, uint64_t draw, flt_real *
         flt_rng_normal_fast(r, draw * stride + j, n, piece);
         for (size_t q = 0; q < n; q++) eps[j + q] = (flt_real)(p->sigma * (double)piece[q]);
     }
+    for (size_t j = 0; p->frozen != NULL && j < p->n; j++)
+        if (p->frozen[j]) eps[j] = 0;
 }
 
 static flt_real *slot(const flt_particles *p, size_t i, size_t k) {

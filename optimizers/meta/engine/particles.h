@@ -24,6 +24,7 @@ typedef struct flt_particles {
     uint64_t seed;
     size_t count, window, n, most_parts; // P, W, n, K
     flt_truncation truncation;
+    const bool *frozen; // [n], borrowed: perturbed by 0; NULL: none
     double sigma;
     size_t slots;            // perturbations held per particle: 1, or K when a reset draws another
     flt_place *place;        // [P], where the next window begins

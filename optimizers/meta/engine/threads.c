@@ -14,13 +14,14 @@
 
 typedef struct threads {
     int count;
-    size_t tasks, n; // n meta-parameters
+    const flt_task_pool *pool;
+    size_t n; // meta-parameters
     uint64_t seed;
     flt_meta_loss loss;
     flt_arms *arms;
     flt_arms before;  // the arms at the window's beginning, where they may be needed
     bool *kept;       // [arms here]: `before` holds it; NULL where nothing is kept
-    flt_inner *inner; // [count, tasks]
+    flt_inner *inner; // [count, tasks of the pool]
     flt_real *theta;  // [count, n]
 } threads;
 
@@ -76,7 +77,7 @@ static void perturb(size_t n, flt_real sign, const flt_real *theta, const flt_re
 static void run_arm(const threads *s, size_t i, size_t a, const task *w) {
     const size_t id = (size_t)omp_get_thread_num();
     const flt_particles *p = w->p;
-    flt_inner *inner = &s->inner[id * s->tasks + i % s->tasks];
+    flt_inner *inner = NULL;
     flt_real *own = s->theta + id * s->n;
     const flt_arm arm = flt_arms_at(s->arms, i, a);
     const flt_real *bound = NULL;
@@ -84,7 +85,9 @@ static void run_arm(const threads *s, size_t i, size_t a, const task *w) {
     for (size_t k = 0; k < p->parts[i]; k++) {
         const flt_part *part = &p->part[i * p->most_parts + k];
         const flt_real *eps = flt_particles_eps(p, i, k);
-        if (eps != bound) {
+        flt_inner *next = &s->inner[id * s->pool->n + flt_task_pool_pick(s->pool, i, part->episode)];
+        if (eps != bound || next != inner) {
+            inner = next;
             perturb(s->n, a == 0 ? 1 : -1, w->theta, eps, own);
             flt_optimizer_bind(inner->optimizer, own);
             bound = eps;
@@ -136,7 +139,7 @@ static void rewind_window(void *self) {
 static void destroy(void *self) {
     threads *s = self;
     if (s == NULL) return;
-    for (size_t i = 0; s->inner != NULL && i < (size_t)s->count * s->tasks; i++) flt_inner_destroy(&s->inner[i]);
+    for (size_t i = 0; s->inner != NULL && i < (size_t)s->count * s->pool->n; i++) flt_inner_destroy(&s->inner[i]);
     flt_free(s->inner);
     flt_free(s->theta);
     flt_free(s->kept);
@@ -145,18 +148,28 @@ static void destroy(void *self) {
 }
 
 static flt_err make_inner(threads *s, const flt_meta_config *c, const flt_weights *w) {
-    for (size_t id = 0; id < (size_t)s->count; id++) {
-        for (size_t k = 0; k < s->tasks; k++) {
-            flt_inner *inner = &s->inner[id * s->tasks + k];
-            FLTX_TRY(flt_inner_create(w, NULL, c->tasks[k], c->make, inner));
-            if (id == 0) FLTX_TRY(flt_arms_size(s->arms, k, inner->params, inner->state));
+    for (size_t id = 0; id < (size_t)s->count; id++)
+        for (size_t k = 0; k < s->pool->n; k++)
+            FLTX_TRY(flt_inner_create(w, NULL, s->pool->spec[k], c->make, &s->inner[id * s->pool->n + k]));
+    return FLTE_OK;
+}
+
+// A row of a group holds the largest of its tasks.
+static flt_err size_arms(threads *s) {
+    for (size_t g = 0; g < s->pool->groups; g++) {
+        size_t params = 0, words = 0;
+        for (size_t d = 0; d < s->pool->draws; d++) {
+            const flt_inner *inner = &s->inner[s->pool->task[g * s->pool->draws + d]];
+            if (inner->params > params) params = inner->params;
+            if (inner->state > words) words = inner->state;
         }
+        FLTX_TRY(flt_arms_size(s->arms, g, params, words));
     }
     return FLTE_OK;
 }
 
 static flt_err allocate(threads *s) {
-    FLTX_TRY(flt_alloc((size_t)s->count, s->tasks * sizeof *s->inner, &s->inner));
+    FLTX_TRY(flt_alloc((size_t)s->count, s->pool->n * sizeof *s->inner, &s->inner));
     return flt_alloc((size_t)s->count, s->n * sizeof *s->theta, &s->theta);
 }
 
@@ -165,7 +178,8 @@ static flt_err keep(threads *s) {
     return flt_arms_like(s->arms, s->arms->first, s->arms->count, &s->before);
 }
 
-flt_err flt_threads_create(const flt_meta_config *c, const flt_weights *w, flt_arms *arms, flt_workers *out) {
+flt_err flt_threads_create(const flt_meta_config *c, const flt_weights *w, const flt_task_pool *pool, flt_arms *arms,
+                           flt_workers *out) {
     threads *s = NULL;
     *out = (flt_workers){0};
     flt_num_init();
@@ -173,13 +187,14 @@ flt_err flt_threads_create(const flt_meta_config *c, const flt_weights *w, flt_a
     const size_t most = arms->count > 0 ? arms->count : 1;
     const int wanted = flt_num_threads(flt_threads_wanted(c));
     s->count = (size_t)wanted < most ? wanted : (int)most;
-    s->tasks = c->n_tasks;
+    s->pool = pool;
     s->n = w->layout.total;
     s->seed = c->seed;
     s->arms = arms;
     flt_err err = flt_meta_loss_make(c, &s->loss);
     if (err == FLTE_OK) err = allocate(s);
     if (err == FLTE_OK) err = make_inner(s, c, w);
+    if (err == FLTE_OK) err = size_arms(s);
     if (err == FLTE_OK && c->checkpoint != NULL) err = keep(s);
     if (err != FLTE_OK) {
         destroy(s);

@@ -5,6 +5,7 @@
 #include "meta/engine/checkpoint.h"
 #include "meta/engine/loss.h"
 #include "meta/engine/outer.h"
+#include "meta/engine/report.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -42,12 +43,14 @@ static flt_err check_sizes(const flt_meta_config *c) {
     if (c->particles < c->n_tasks)
         return flt_fail(FLTE_RANGE, who, "%zu particles cannot cover %zu tasks; give at least one particle a task", c->particles,
                         c->n_tasks);
+    if (c->draws > 0 && c->sample == NULL)
+        return flt_fail(FLTE_USAGE, who, "%zu draws of each task without a function that draws", c->draws);
     if (c->window == 0) return flt_fail(FLTE_RANGE, who, "the window has 0 steps; at least 1 is needed");
     if ((size_t)flt_ranks_count(c->ranks) > 2 * c->particles)
         return flt_fail(FLTE_RANGE, who, "%d ranks for the %zu arms of %zu particles; start fewer, or give more particles",
                         flt_ranks_count(c->ranks), 2 * c->particles, c->particles);
-    if (c->particles > UINT32_MAX || c->window > UINT32_MAX || c->unroll_max > UINT32_MAX)
-        return flt_fail(FLTE_RANGE, who, "particles, window and unrolls are at most %" PRIu32, UINT32_MAX);
+    if (c->particles > UINT32_MAX || c->window > UINT32_MAX || c->unroll_max > UINT32_MAX || c->draws > UINT32_MAX)
+        return flt_fail(FLTE_RANGE, who, "particles, window, unrolls and draws are at most %" PRIu32, UINT32_MAX);
     return FLTE_OK;
 }
 
@@ -77,39 +80,6 @@ static double now(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-static flt_err report_tasks(const flt_outer *o, const flt_sink *sink) {
-    char name[288];
-    for (size_t k = 0; o->config->n_tasks > 1 && k < o->config->n_tasks; k++) {
-        snprintf(name, sizeof name, "meta_loss/%s", o->config->tasks[k]);
-        FLTX_TRY(flt_sink_metric(sink, name, o->counts.steps, o->task_loss[k]));
-    }
-    return FLTE_OK;
-}
-
-static flt_err report_traffic(const flt_outer *o, const flt_sink *sink) {
-    const flt_traffic *t = o->workers.traffic;
-    if (t == NULL) return FLTE_OK;
-    FLTX_TRY(flt_sink_metric(sink, "exchange_bytes", o->counts.steps, t->bytes));
-    FLTX_TRY(flt_sink_metric(sink, "wait_share", o->counts.steps, t->waiting));
-    return flt_sink_metric(sink, "slowest_rank", o->counts.steps, t->slowest);
-}
-
-static flt_err report_step(const flt_outer *o, const flt_sink *sink, double seconds) {
-    const uint64_t step = o->counts.steps;
-    const double inner = 2.0 * (double)o->particles.count * (double)o->particles.window;
-    char status[96];
-    FLTX_TRY(flt_sink_metric(sink, "meta_loss", step, o->loss));
-    FLTX_TRY(report_tasks(o, sink));
-    FLTX_TRY(flt_sink_metric(sink, "grad_norm", step, o->optimizer.grad_norm));
-    FLTX_TRY(flt_sink_metric(sink, "update_norm", step, o->optimizer.update_norm));
-    FLTX_TRY(flt_sink_metric(sink, "clipped", step, (double)o->clipped));
-    FLTX_TRY(flt_sink_metric(sink, "inner_steps_per_s", step, inner / seconds));
-    FLTX_TRY(report_traffic(o, sink));
-    snprintf(status, sizeof status, "step %" PRIu64 "/%" PRIu64 " meta-loss %.4g", step, o->config->outer_steps, o->loss);
-    flt_sink_progress(sink, (double)step / (double)o->config->outer_steps, status);
-    return FLTE_OK;
 }
 
 // ---- one training run
@@ -157,7 +127,7 @@ static flt_err turn(run *r) {
     const double start = now();
     FLTX_TRY(flt_outer_gradient(&r->o));
     flt_outer_update(&r->o);
-    r->failed = report_step(&r->o, r->sink, now() - start);
+    r->failed = flt_report_step(&r->o, r->sink, now() - start);
     if (r->failed == FLTE_OK) return FLTE_OK;
     snprintf(r->sentence, sizeof r->sentence, "%s", flt_error());
     atomic_store(&r->o.watch.stop, true);

@@ -9,6 +9,7 @@
 #include "arms.h"
 #include "flt/meta.h"
 #include "particles.h"
+#include "task_pool.h"
 
 #include <stdatomic.h>
 
@@ -46,8 +47,9 @@ struct flt_workers {
     const flt_traffic *traffic; // NULL where nothing travels
 };
 
-// Threads of this process over its arms; the bits do not depend on how many. `arms` is borrowed.
-flt_err flt_threads_create(const flt_meta_config *c, const flt_weights *w, flt_arms *arms, flt_workers *out);
+// Threads of this process over its arms; the bits do not depend on how many. `pool` and `arms` are borrowed.
+flt_err flt_threads_create(const flt_meta_config *c, const flt_weights *w, const flt_task_pool *pool, flt_arms *arms,
+                           flt_workers *out);
 // The number of threads that `c` asks for, at least 1.
 int flt_threads_wanted(const flt_meta_config *c);
 
