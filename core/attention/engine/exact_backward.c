@@ -36,6 +36,7 @@ typedef struct work { // what one pass wants
     const flt_attention_pass *pass;
     double *dmatrix, *dlags; // the caller's, NULL: not wanted
     bool lags, points;       // sums of lags, of pairs of points
+    bool whole;              // a head is one thread's: dk and dv are formed beside dq
 } work;
 
 typedef struct tile { // rows i .. i + n - 1 and columns j .. j + cols - 1 of one of B H
@@ -124,55 +125,77 @@ static void row_sums(const flt_att_exact_back *a, slot *w, const work *k, tile f
     }
 }
 
-// Row sums, dq and the biases' gradients of one tile of rows.
-static void run_rows(const flt_att_exact_back *a, slot *w, const work *k, size_t bh, size_t i, size_t thread) {
+// What one tile adds to dq and to the biases' gradients.
+static void add_to_rows(const flt_att_exact_back *a, const slot *w, const work *k, tile t, size_t thread) {
     const size_t d = a->d;
     const flt_real scale = FLTX_BUG(BACKWARD_NO_SCALE) ? 1 : (flt_real)(1.0 / sqrt((double)d));
+    flt_gemm(false, false, t.n, d, t.cols, scale, w->ds, t.cols, at(a, k->pass->k, t.bh, t.j, d), d, t.j > 0,
+             k->pass->dq + locate(a, t.bh, t.i, d), d);
+    if (k->lags) add_lags(a, w, t);
+    if (k->points) a->shape.back(a->shape.self, thread, t.bh % a->H, t.n * t.cols, w->ds, a->dtheta + t.bh * a->size);
+    if (k->dmatrix != NULL) add_matrix(a, w, t, k->dmatrix);
+}
+
+// What it adds to dk and dv.
+static void add_to_columns(const flt_att_exact_back *a, const slot *w, const work *k, tile t) {
+    const size_t d = a->d, dv = a->dv;
+    const flt_real scale = (flt_real)(1.0 / sqrt((double)d));
+    flt_gemm(true, false, t.cols, dv, t.n, 1, w->s, t.cols, at(a, k->pass->dout, t.bh, t.i, dv), dv, 1,
+             k->pass->dv + locate(a, t.bh, t.j, dv), dv);
+    flt_gemm(true, false, t.cols, d, t.n, scale, w->ds, t.cols, at(a, k->pass->q, t.bh, t.i, d), d, 1,
+             k->pass->dk + locate(a, t.bh, t.j, d), d);
+}
+
+static void clear_columns(const flt_att_exact_back *a, const work *k, size_t bh, size_t j, size_t cols) {
+    memset(k->pass->dk + locate(a, bh, j, a->d), 0, cols * a->d * sizeof(flt_real));
+    memset(k->pass->dv + locate(a, bh, j, a->dv), 0, cols * a->dv * sizeof(flt_real));
+}
+
+static void run_rows(const flt_att_exact_back *a, slot *w, const work *k, size_t bh, size_t i, size_t thread) {
     row_sums(a, w, k, tile_at(a, bh, i, 0), thread);
     for (size_t j = 0; j < a->N; j += a->shape.cols) {
         const tile t = tile_at(a, bh, i, j);
         if (t.cols == 0) break;
         gradients(a, w, k, t, thread);
-        flt_gemm(false, false, t.n, d, t.cols, scale, w->ds, t.cols, at(a, k->pass->k, bh, j, d), d, j > 0,
-                 k->pass->dq + locate(a, bh, i, d), d);
-        if (k->lags) add_lags(a, w, t);
-        if (k->points) a->shape.back(a->shape.self, thread, bh % a->H, t.n * t.cols, w->ds, a->dtheta + bh * a->size);
-        if (k->dmatrix != NULL) add_matrix(a, w, t, k->dmatrix);
+        add_to_rows(a, w, k, t, thread);
+        if (k->whole) add_to_columns(a, w, k, t);
     }
 }
 
-// dk and dv of one tile of columns.
+// dk and dv of one tile of columns, in the order of rows that run_rows has them in.
 static void run_columns(const flt_att_exact_back *a, slot *w, const work *k, size_t bh, size_t j, size_t thread) {
-    const size_t d = a->d, dv = a->dv, cols = smaller(a->shape.cols, a->N - j);
-    const flt_real scale = (flt_real)(1.0 / sqrt((double)d));
-    flt_real *to_k = k->pass->dk + locate(a, bh, j, d), *to_v = k->pass->dv + locate(a, bh, j, dv);
-    memset(to_k, 0, cols * d * sizeof *to_k);
-    memset(to_v, 0, cols * dv * sizeof *to_v);
+    clear_columns(a, k, bh, j, smaller(a->shape.cols, a->N - j));
     for (size_t i = 0; i < a->N; i += a->shape.rows) {
         const tile t = tile_at(a, bh, i, j);
         if (t.cols == 0) continue;
         gradients(a, w, k, t, thread);
-        flt_gemm(true, false, t.cols, dv, t.n, 1, w->s, t.cols, at(a, k->pass->dout, bh, i, dv), dv, 1, to_v, dv);
-        flt_gemm(true, false, t.cols, d, t.n, scale, w->ds, t.cols, at(a, k->pass->q, bh, i, d), d, 1, to_k, d);
+        add_to_columns(a, w, k, t);
     }
 }
 
-// One unit of the first loop: a tile of rows of one of B H; with lags or points all rows of one of B H; with a matrix a tile of
-// rows of all B H. What is summed then belongs to one thread, in a fixed order.
+// One unit of the first loop: a tile of rows of one of B H; with lags or points, or where a head is one thread's, all rows of one
+// of B H; with a matrix a tile of rows of all B H. What is summed then belongs to one thread, in a fixed order.
 static void run_unit(const flt_att_exact_back *a, slot *w, const work *k, size_t unit, size_t thread) {
     const size_t heads = a->B * a->H, tiles = a->row_tiles, rows = a->shape.rows;
     if (k->dmatrix != NULL) {
         for (size_t bh = 0; bh < heads; bh++) run_rows(a, w, k, bh, unit * rows, thread);
-    } else if (k->lags || k->points) {
+    } else if (k->lags || k->points || k->whole) {
+        if (k->whole) clear_columns(a, k, unit, 0, a->N);
         for (size_t t = 0; t < tiles; t++) run_rows(a, w, k, unit, t * rows, thread);
     } else {
         run_rows(a, w, k, unit / tiles, (tiles - 1 - unit % tiles) * rows, thread); // causal: the longest rows first
     }
 }
 
+// A head on one thread takes six products a tile, tiles of rows and then of columns eight; threads may wait for the last head.
+static bool is_whole(const flt_att_exact_back *a, const work *k) {
+    const size_t heads = a->B * a->H, threads = (size_t)a->shape.threads, rounds = (heads + threads - 1) / threads;
+    return k->dmatrix == NULL && 6 * rounds * threads <= 8 * heads;
+}
+
 static void run_all(flt_att_exact_back *a, const work *k) {
     const size_t heads = a->B * a->H;
-    const size_t units = k->dmatrix != NULL ? a->row_tiles : k->lags || k->points ? heads : heads * a->row_tiles;
+    const size_t units = k->dmatrix != NULL ? a->row_tiles : k->lags || k->points || k->whole ? heads : heads * a->row_tiles;
 #pragma omp parallel num_threads(a->shape.threads)
     {
         const size_t thread = (size_t)omp_get_thread_num();
@@ -181,7 +204,7 @@ static void run_all(flt_att_exact_back *a, const work *k) {
 #pragma omp for schedule(dynamic)
         for (size_t u = 0; u < units; u++) run_unit(a, w, k, u, thread);
 #pragma omp for schedule(dynamic)
-        for (size_t u = 0; u < heads * a->col_tiles; u++)
+        for (size_t u = 0; u < (k->whole ? 0 : heads * a->col_tiles); u++)
             run_columns(a, w, k, u / a->col_tiles, u % a->col_tiles * a->shape.cols, thread);
         flt_num_ftz_restore(saved);
     }
@@ -216,6 +239,7 @@ flt_err flt_att_exact_back_run(flt_att_exact_back *a, const flt_attention_pass *
         encoding |= a->size > 0; // one of the three
     }
     k.lags = k.dlags != NULL || (encoding && !a->points), k.points = encoding && a->points;
+    k.whole = is_whole(a, &k);
     if (k.dmatrix != NULL) memset(k.dmatrix, 0, (a->shape.matrix->heads == 0 ? 1 : a->H) * a->N * a->N * sizeof *k.dmatrix);
     if (k.lags) memset(a->dlags, 0, a->B * a->H * (2 * a->N - 1) * sizeof *a->dlags);
     if (k.points) memset(a->dtheta, 0, a->B * a->H * a->size * sizeof *a->dtheta);
