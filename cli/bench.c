@@ -185,6 +185,7 @@ static flt_err attention_row(const watcher *w, const flt_bench_row *r, double sp
 static flt_err optimizer_row(const watcher *w, const flt_bench_row *r, double spread, double versus) {
     const char *cells[] = {r->subject,
                            cell((double)r->n),
+                           r->phase,
                            cell(1e9 * r->median / (double)r->n),
                            cell(1e6 * r->median),
                            cell(spread),
@@ -218,8 +219,9 @@ static flt_err train_row(const watcher *w, const flt_bench_row *r, double spread
 static const char *const attention_columns[] = {"mechanism", "phase",    "N",        "m",       "r",
                                                 "threads",   "us",       "spread_%", "GFLOP/s", "gemm_%",
                                                 "dram_%",    "work_KiB", "rss_MiB",  "error",   "vs_stored"};
-static const char *const optimizer_columns[] = {"optimizer",       "parameters", "ns_per_param", "us",      "spread_%",
-                                                "words_per_param", "dram_%",     "state_KiB",    "rss_MiB", "vs_stored"};
+static const char *const optimizer_columns[] = {"optimizer", "parameters", "phase",           "ns_per_param",
+                                                "us",        "spread_%",   "words_per_param", "dram_%",
+                                                "state_KiB", "rss_MiB",    "vs_stored"};
 static const char *const task_columns[] = {"task", "parameters", "us_per_gradient", "spread_%", "rss_MiB", "vs_stored"};
 static const char *const train_columns[] = {"optimizer",         "task",     "particles", "threads",  "steps_per_s",
                                             "us_per_inner_step", "spread_%", "rss_MiB",   "vs_stored"};
@@ -271,7 +273,8 @@ static int run(int argc, char **argv) {
         "distance "
         "from exact attention, up to 2048 tokens. vs_stored: time by that of the latest earlier run in the store with the same "
         "machine, registry and instructions; 10 % more is told on stderr, the exit status stays 0. Raw samples are rows of the "
-        "table timing.\n\nexample: flt bench attention flt exact --n 1024,4096 --m 256 --reps 15\n"
+        "table timing. Optimizers: phase decayed is a step on a state that has shrunk below the normal numbers.\n\nexample: flt "
+        "bench attention flt exact --n 1024,4096 --m 256 --reps 15\n"
         "         flt bench task digits_mlp:batch=32 digits_mlp:batch=128",
         children,
         NULL,

@@ -14,6 +14,7 @@ Two runs make the table. `installed`: PyTorch as it comes. `tuned`: with its wid
 that keeps its pages (MALLOC_*) and huge pages (THP_MEM_ALLOC_ENABLE); both sides run under them. --huge adds N = 65,536.
 """
 import argparse
+import importlib.util
 import json
 import os
 import subprocess
@@ -73,11 +74,11 @@ def main():
     o = options()
     if o.out:
         return one_mode(o)
-    if not os.path.exists(o.lib):
-        sys.exit(f"peers.py: {o.lib} is missing; build the target flt_shared, or name it with --lib")
-    if subprocess.run([sys.executable, "-c", "import torch"], stderr=subprocess.DEVNULL).returncode != 0:
+    if importlib.util.find_spec("torch") is None:
         print("peers.py: PyTorch is not installed for this Python (python3-torch, or pip install torch): nothing to compare with")
         return 0
+    if not os.path.exists(o.lib):
+        sys.exit(f"peers.py: {o.lib} is missing; build the target flt_shared, or name it with --lib")
     from peers.table import markdown
     rows = {}
     with tempfile.TemporaryDirectory() as folder:

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Optimizers: one step on P parameters in ten equal matrices, by one thread. The bytes are those of the gradient read, and of
-// parameters and state read and written once.
+// parameters and state read and written once. Phase "decayed": the same on a state that has shrunk below the normal numbers, as
+// moments do where gradients stay zero; a processor left alone takes a hundred times as long there.
 #include "engine/bench.h"
 
 #include "flt/memory.h"
@@ -11,13 +12,20 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { TENSORS = 10 };
+enum { TENSORS = 10, DECAYED_AFTER = 3 };
+
+#ifdef FLTX_DOUBLE
+#define DECAY 1e-309
+#else
+#define DECAY 1e-39
+#endif
 
 typedef struct job {
     flt_layout layout;
     flt_weights weights;
     flt_optimizer *optimizer;
     flt_real *start, *param, *grad, *state;
+    flt_real *small; // [state words]: a state that has decayed
     uint64_t t;
 } job;
 
@@ -26,6 +34,13 @@ static void reset(void *self) {
     j->t = 0;
     memcpy(j->param, j->start, j->layout.total * sizeof *j->param);
     flt_optimizer_init(j->optimizer, j->state);
+}
+
+static void reset_decayed(void *self) {
+    job *j = self;
+    j->t = DECAYED_AFTER;
+    memcpy(j->param, j->start, j->layout.total * sizeof *j->param);
+    memcpy(j->state, j->small, flt_optimizer_state_words(j->optimizer) * sizeof *j->state);
 }
 
 static flt_err steps(void *self, size_t calls) {
@@ -65,6 +80,7 @@ static flt_err prepare(const flt_bench_config *c, const flt_optimizer_kind *kind
     FLTX_TRY(flt_alloc(total, sizeof *j->param, &j->param));
     FLTX_TRY(flt_alloc(total, sizeof *j->grad, &j->grad));
     FLTX_TRY(flt_alloc(flt_optimizer_state_words(j->optimizer), sizeof *j->state, &j->state));
+    FLTX_TRY(flt_alloc(flt_optimizer_state_words(j->optimizer), sizeof *j->small, &j->small));
     flt_rng_normal(flt_rng_child(rng, "param", 0), 0, total, j->start);
     flt_rng_normal(flt_rng_child(rng, "grad", 0), 0, total, j->grad);
     if ((kind->kind.caps & FLTX_OPT_LEARNED) != 0) flt_optimizer_bind(j->optimizer, j->weights.theta);
@@ -79,6 +95,16 @@ static void release(job *j) {
     flt_free(j->param);
     flt_free(j->grad);
     flt_free(j->state);
+    flt_free(j->small);
+}
+
+// The state after a few steps, shrunk, and no gradient from now on.
+static void decay(job *j) {
+    const size_t words = flt_optimizer_state_words(j->optimizer);
+    reset(j);
+    (void)steps(j, DECAYED_AFTER);
+    for (size_t i = 0; i < words; i++) j->small[i] = (flt_real)((double)j->state[i] * DECAY);
+    memset(j->grad, 0, j->layout.total * sizeof *j->grad);
 }
 
 static flt_err measure(flt_bench *b, const flt_optimizer_kind *kind, job *j) {
@@ -95,6 +121,10 @@ static flt_err measure(flt_bench *b, const flt_optimizer_kind *kind, job *j) {
                         .self = j,
                         .run = steps,
                         .reset = reset};
+    FLTX_TRY(flt_bench_measure(b, &c));
+    decay(j);
+    c.row.phase = "decayed";
+    c.reset = reset_decayed;
     return flt_bench_measure(b, &c);
 }
 
