@@ -38,12 +38,14 @@ static const char curves_sql[] =
 // Dolan & More, Mathematical Programming 91 (2002): the share of problems (task, steps, seed) that an optimizer solves within x
 // times the cost of the best one. Never solved counts as unsolved. Each jump is two points.
 static const char profile_sql[] =
-    "WITH latest AS (SELECT optimizer || coalesce(' ' || options, '') || coalesce(' ' || replace(weights, rtrim(weights, "
+    "WITH latest AS (SELECT optimizer || coalesce(' ' || iif(tuned = 2, NULL, options), '') || coalesce(' ' || replace(weights, "
+    "rtrim(weights, "
     "replace(weights, '/', '')), ''), '') AS s, json_array(task, steps, baseline, seed) AS p, CASE "
     "?2 "
     "WHEN '' THEN steps_to_baseline WHEN 'steps_to_baseline' THEN steps_to_baseline WHEN 'final_loss' THEN final_loss WHEN "
     "'test_loss' THEN test_loss WHEN 'seconds_to_baseline' THEN seconds_to_baseline WHEN 'seconds' THEN seconds END AS t, "
-    "row_number() OVER (PARTITION BY optimizer, options, weights, task, steps, baseline, seed ORDER BY run_id DESC, seq DESC) AS "
+    "row_number() OVER (PARTITION BY optimizer, iif(tuned = 2, NULL, options), weights, task, steps, baseline, seed ORDER BY "
+    "run_id DESC, seq DESC) AS "
     "age FROM "
     "evaluation_by_seed WHERE ?1 = 0 OR run_id = ?1), "
     "cases AS (SELECT s, p, iif(t > 0, t, NULL) AS t FROM latest WHERE age = 1), "

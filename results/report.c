@@ -161,10 +161,14 @@ static flt_err add_times(flt_store *s, flt_text *t) {
 }
 
 static flt_err add_optimizers(flt_store *s, flt_text *t) {
+    flt_html_table sets = {
+        .t = t, .limit = MOST_ROWS, .title = "Speed-up over the tasks of a set: inter-quartile mean, 95 % interval"};
     flt_html_table h = {.t = t, .limit = MOST_ROWS, .title = "Final loss: inter-quartile mean over seeds with its 95 % interval"};
     flt_text_add(t, "<div class=\"figures\">");
     FLTX_TRY(add_figure(s, "profile", 0, NULL, NULL, t));
     flt_text_add(t, "</div>");
+    FLTX_TRY(flt_store_speedups(s, 0, NULL, NULL, flt_html_row, &sets));
+    flt_html_table_end(&sets);
     FLTX_TRY(flt_store_best(s, NULL, NULL, flt_html_row, &h));
     flt_html_table_end(&h);
     return add_parts(s, optimizers, t);

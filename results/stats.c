@@ -53,6 +53,13 @@ typedef struct samples {
     double *spare;       // [na + nb]
 } samples;
 
+static void cut_interval(double *values, double level, flt_interval *out) {
+    qsort(values, FLTX_RESAMPLES, sizeof *values, by_size);
+    const double cut = 0.5 * (1 - level) * (FLTX_RESAMPLES - 1);
+    out->low = values[(int)floor(cut)];
+    out->high = values[FLTX_RESAMPLES - 1 - (int)floor(cut)];
+}
+
 static void percentiles(pair how, statistic_fn statistic, const samples *s, double level, double *values, flt_interval *out) {
     resampler r = {.rng = flt_rng_make(s->na * 1000003u + s->nb, "bootstrap", (uint64_t)how)};
     for (int i = 0; i < FLTX_RESAMPLES; i++) {
@@ -60,10 +67,7 @@ static void percentiles(pair how, statistic_fn statistic, const samples *s, doub
         if (how != SINGLE) resample(&r, s->nb, s->b, s->spare + s->na);
         values[i] = combine(how, statistic(s->na, s->spare), how == SINGLE ? 0 : statistic(s->nb, s->spare + s->na));
     }
-    qsort(values, FLTX_RESAMPLES, sizeof *values, by_size);
-    const double cut = 0.5 * (1 - level) * (FLTX_RESAMPLES - 1);
-    out->low = values[(int)floor(cut)];
-    out->high = values[FLTX_RESAMPLES - 1 - (int)floor(cut)];
+    cut_interval(values, level, out);
 }
 
 static flt_err bootstrap(pair how, statistic_fn statistic, size_t na, const double *a, size_t nb, const double *b, double level,
@@ -85,6 +89,36 @@ static flt_err bootstrap(pair how, statistic_fn statistic, size_t na, const doub
 
 flt_err flt_stat_bootstrap(statistic_fn statistic, size_t n, const double *x, double level, flt_interval *out) {
     return bootstrap(SINGLE, statistic, n, x, 0, NULL, level, out);
+}
+
+static void resample_groups(resampler *r, size_t n, const double *x, const size_t *group, double *out) {
+    for (size_t from = 0, to; from < n; from = to) {
+        for (to = from + 1; to < n && group[to] == group[from];) to++;
+        for (size_t i = from; i < to; i++) out[i] = x[from + flt_rng_below(r->rng, r->next++, to - from)];
+    }
+    qsort(out, n, sizeof *out, by_size);
+}
+
+flt_err flt_stat_stratified(statistic_fn statistic, size_t n, const double *x, const size_t *group, double level,
+                            flt_interval *out) {
+    double *block = NULL;
+    bool varies = false;
+    *out = (flt_interval){NAN, NAN, NAN};
+    if (n == 0) return FLTE_OK;
+    FLTX_TRY(flt_alloc(n + FLTX_RESAMPLES, sizeof *block, &block));
+    double *values = block + n;
+    memcpy(block, x, n * sizeof *x);
+    qsort(block, n, sizeof *block, by_size);
+    out->estimate = statistic(n, block);
+    for (size_t i = 1; i < n; i++) varies = varies || group[i] == group[i - 1];
+    resampler r = {.rng = flt_rng_make(n, "bootstrap/strata", 0)};
+    for (int i = 0; varies && i < FLTX_RESAMPLES; i++) {
+        resample_groups(&r, n, x, group, block);
+        values[i] = statistic(n, block);
+    }
+    if (varies) cut_interval(values, level, out);
+    flt_free(block);
+    return FLTE_OK;
 }
 
 flt_err flt_stat_difference(size_t na, const double *a, size_t nb, const double *b, double level, flt_interval *out) {

@@ -21,6 +21,10 @@ double flt_stat_iqm(size_t n, const double *sorted); // inter-quartile mean: wit
 // of means b - a; of the ratio of medians b / a.
 flt_err flt_stat_bootstrap(double (*statistic)(size_t, const double *), size_t n, const double *x, double level,
                            flt_interval *out);
+// Stratified: x[i] is of group[i], which never falls, and values are drawn anew within their group. low and high are NaN when no
+// group has two.
+flt_err flt_stat_stratified(double (*statistic)(size_t, const double *), size_t n, const double *x, const size_t *group,
+                            double level, flt_interval *out);
 flt_err flt_stat_difference(size_t na, const double *a, size_t nb, const double *b, double level, flt_interval *out);
 flt_err flt_stat_ratio(size_t na, const double *a, size_t nb, const double *b, double level, flt_interval *out);
 

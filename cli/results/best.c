@@ -3,9 +3,11 @@
 #include "results/sub.h"
 
 static const struct argp_option options[] = {
-    {"task", FLTX_SUB_TASK, "TASK", 0, "optimizers on this task", 1},
+    {"task", FLTX_SUB_TASK, "TASK|@SET", 0, "optimizers on this task, or over all tasks of a set of `flt eval`", 1},
     {"metric", FLTX_SUB_METRIC, "NAME", 0,
-     "final_loss (default), test_loss, test_metric, ns_per_param, ..; of mechanisms: error_total", 1},
+     "final_loss (default), test_loss, test_metric, ns_per_param, ..; of a set: speedup (default), speedup_best, loss_ratio; of "
+     "mechanisms: error_total",
+     1},
     {"limit", FLTX_SUB_LIMIT, "N", 0, "the N best (default 20)", 1},
     {"csv", FLTX_SUB_CSV, NULL, 0, "print CSV instead of a table", 1},
     {0},
@@ -23,16 +25,21 @@ static bool collect(void *user, size_t n, const char *const *names, const char *
 
 static flt_err run(const flt_sub_input *in, flt_store *store) {
     rows r = {.left = in->filter.limit};
-    return flt_print_rows(in, &r.all, flt_store_best(store, in->filter.task, in->metric, collect, &r));
+    const char *task = in->filter.task;
+    const flt_err err = task != NULL && task[0] == '@' ? flt_store_speedups(store, 0, task + 1, in->metric, collect, &r)
+                                                       : flt_store_best(store, task, in->metric, collect, &r);
+    return flt_print_rows(in, &r.all, err);
 }
 
 const flt_sub flt_sub_best = {.name = "best",
                               .summary = "Ranks optimizers or attention mechanisms over seeds",
-                              .example = "flt results best --task digits_mlp              by final loss\n"
-                                         "  flt results best --task digits_mlp --metric test_metric\n"
-                                         "  flt results best --metric error_total           attention mechanisms\n"
-                                         "The number is the inter-quartile mean over the latest value of each seed, with a 95 % "
-                                         "bootstrap interval; values of different code are not pooled.",
+                              .example =
+                                  "flt results best --task digits_mlp              by final loss\n"
+                                  "  flt results best --task digits_mlp --metric test_metric\n"
+                                  "  flt results best --task @train                  by the speed-up over all tasks of a set\n"
+                                  "  flt results best --metric error_total           attention mechanisms\n"
+                                  "The number is the inter-quartile mean over the latest value of each seed, with a 95 % "
+                                  "bootstrap interval; values of different code are not pooled.",
                               .options = options,
                               .limit = 20,
                               .run = run};

@@ -64,6 +64,17 @@ expect 0 '' "$flt" eval --optimizers adam --tasks @train,$small --steps 3 --seed
 equals "$(query "SELECT suite, count(*) FROM evaluation WHERE seed IS NULL AND suite IS NOT NULL GROUP BY 1" --db sets.db)" 'train:steps=3,8'
 equals "$(query "SELECT count(*), max(steps) FROM evaluation WHERE seed IS NULL" --db sets.db)" '9,3'
 
+# ---- over the tasks of a set: the table, the metrics of the run, the ranking over runs, JSON
+expect 0 '^@train:steps=4 *adam  *1 .* 8 *16 *$' "$flt" eval --optimizers adam:lr=0.01,sgd:lr=0.001 --tasks @train,$small --steps 4 --seeds 2 --db sets2.db
+grep -q '^tasks  *adam' out.txt && grep -q '^all  *adam' out.txt || fail "tasks without a set, all together: $(cat out.txt)"
+equals "$(query "SELECT count(*) FROM last_metric WHERE metric IN ('speedup/adam/@train:steps=4', 'speedup_low/sgd/all', 'speedup_high/sgd/tasks')" --db sets2.db)" 3
+expect 0 '^@train:steps=4 *adam  *1 ' "$flt" results best --task @train:steps=4 --db sets2.db
+expect 0 'no rows' "$flt" results best --task @near --db sets2.db
+expect_sentence 2 'ranked by speedup, speedup_best or loss_ratio' "$flt" results best --task @train --metric final_loss --db sets2.db
+"$flt" eval --optimizers adam --tasks $small,quadratic --steps 4 --seeds 1 --json >both.json
+tr -d ' \t\n' <both.json | grep -q '^{"tasks":\[{"task":"digits.*}\],"sets":\[{"tasks":"tasks","optimizer":"adam","speedup":1,.*}\]}$' || fail "JSON: $(cat both.json)"
+"$flt" eval --optimizers adam --tasks $small --steps 4 --seeds 1 | grep -q 'over all' && fail 'one task is no set'
+
 # ---- Ctrl-C: what was finished is in the table and in the store
 "$flt" eval --optimizers adam --tasks $small,digits_mlp:width=1024,batch=512 --steps 20000 --seeds 2 --db stop.db >table.txt 2>said.txt &
 pid=$!

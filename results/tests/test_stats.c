@@ -51,6 +51,33 @@ Test(stats, statistics_give_known_values) {
     cr_assert(i.low > 97.5 && i.low < i.estimate && i.high > i.estimate && i.high < 397.5, "%g to %g", i.low, i.high);
 }
 
+// Groups far apart: within them there is little, between them much. The stratified interval covers, and is far narrower.
+Test(stats, strata_cover_the_mean) {
+    enum { CASES = 200, GROUPS = 6, EACH = 8, N = GROUPS * EACH };
+    int covered = 0;
+    double width = 0, plain = 0;
+    for (uint64_t k = 0; k < CASES; k++) {
+        double x[N], truth = 0;
+        size_t group[N];
+        flt_interval i, p;
+        for (size_t j = 0; j < N; j++) {
+            group[j] = j / EACH;
+            x[j] = 10.0 * (double)group[j] + flt_rng_normal_at(flt_rng_make(k, "strata", 0), j);
+            truth += 10.0 * (double)group[j] / N;
+        }
+        cr_assert(flt_stat_stratified(flt_stat_mean, N, x, group, 0.95, &i) == FLTE_OK, "%s", flt_error());
+        cr_assert(flt_stat_bootstrap(flt_stat_mean, N, x, 0.95, &p) == FLTE_OK, "%s", flt_error());
+        cr_assert(i.estimate == p.estimate && i.low < i.estimate && i.high > i.estimate, "%g of %g to %g", i.estimate, i.low,
+                  i.high);
+        covered += i.low <= truth && truth <= i.high;
+        width += (i.high - i.low) / CASES, plain += (p.high - p.low) / CASES;
+    }
+    // 8 values in a group: the percentile interval is narrower than the 95 % one by sqrt(7 / 8), and covers 93 %
+    cr_assert(covered >= 0.87 * CASES && covered <= 0.99 * CASES, "covered %d of %d", covered, CASES);
+    cr_assert(fabs(width - 2 * 1.96 * sqrt(7.0 / 8 / N)) < 0.03, "width %g", width);
+    cr_assert(plain > 5 * width, "without strata %g", plain);
+}
+
 // The interval of a mean of 30 normal numbers: covers the mean in about 95 % of cases (percentile intervals a little less), and
 // is as wide as theory says.
 Test(stats, bootstrap_covers_the_mean) {

@@ -57,6 +57,13 @@ flt_err flt_store_compare(flt_store *s, const char *a, const char *b, const char
 // interval. task: NULL for all.
 flt_err flt_store_best(flt_store *s, const char *task, const char *metric, flt_row_fn row, void *user);
 
+// Optimizers over all tasks of a set of `flt eval`, the fastest first: tasks, optimizer, the inter-quartile mean of the speed-up
+// over tasks x seeds with a 95 % bootstrap interval (stratified by task), shares of the runs that reached the baseline's loss,
+// that were at least 1.5 and 2 times as fast, that diverged; the mean loss ratio; the same mean beside the best tuned baseline.
+// run: of this run, and all its sets together last; 0: the latest value of each seed. set: NULL for all; tasks without a set
+// come as "tasks". metric: the order, speedup (NULL), speedup_best or loss_ratio. FLTE_NAME for another one.
+flt_err flt_store_speedups(flt_store *s, long long run, const char *set, const char *metric, flt_row_fn row, void *user);
+
 // ---- figures: their data, without a word on how they are drawn
 enum { FLTX_FIGURE_SERIES = 24, FLTX_FIGURE_POINTS = 400 };
 typedef struct flt_figure_point {
