@@ -18,7 +18,7 @@
 typedef struct pathfinder {
     flt_transformer body;
     flt_pathfinder pictures;
-    size_t patch, examples;
+    size_t patch, shortest, examples;
     flt_real *drawn; // [size, size]
 } pathfinder;
 
@@ -27,6 +27,8 @@ static const flt_param_spec params[] = {
     {"size", FLTX_INT, "16", 8, 128, NULL, "pixels on a side"},
     {"patch", FLTX_INT, "1", 1, 16, NULL, "height and width of a token in pixels; 1: pixels are tokens"},
     {"length", FLTX_INT, "12", 3, 128, NULL, "pixels of the two long paths, gaps included; at most size"},
+    {"shortest", FLTX_INT, "0", 0, 128, NULL,
+     "training pictures have paths of shortest .. length pixels, evaluation those of length alone; 0: training as well"},
     {"distractors", FLTX_INT, "2", 0, 64, NULL, "other paths, half as long; those that find no place are left out"},
     {"dash", FLTX_INT, "2", 1, 16, NULL, "pixels of a dash"},
     {"gap", FLTX_INT, "1", 0, 16, NULL, "pixels between dashes; different paths are further apart"},
@@ -51,6 +53,10 @@ static flt_err open(void *self, const flt_params *p) {
     s->examples = flt_params_size(p, "examples");
     FLTX_TRY(flt_pathfinder_open(who, &s->pictures));
     FLTX_TRY(flt_alloc(s->pictures.size * s->pictures.size, sizeof *s->drawn, &s->drawn));
+    s->shortest = flt_params_size(p, "shortest");
+    if (s->shortest == 0) s->shortest = s->pictures.length;
+    if (s->shortest < 3 || s->shortest > s->pictures.length)
+        return flt_fail(FLTE_RANGE, who, "shortest %zu; 0, or 3 .. the %zu of length", s->shortest, s->pictures.length);
     s->patch = flt_params_size(p, "patch");
     if (s->pictures.size % s->patch != 0)
         return flt_fail(FLTE_RANGE, who, "patches of %zu pixels do not tile a side of %zu", s->patch, s->pictures.size);
@@ -85,17 +91,26 @@ static void build(void *self, flt_task_model *m) {
     flt_classify(m, flt_dense(m, "head", mean, width, 2), joined, 2);
 }
 
-// Pictures first .. first + rows - 1 of a stream.
-static void put(pathfinder *s, flt_rng stream, uint64_t first, size_t rows, flt_real *const *in) {
+// Picture `number` of a stream, with long paths of its own length.
+static size_t draw(pathfinder *s, flt_rng stream, uint64_t number, size_t shortest) {
+    flt_pathfinder one = s->pictures; // shares its scratch
+    one.length = shortest + flt_rng_below(flt_rng_child(stream, "length", number), 0, one.length - shortest + 1);
+    return flt_pathfinder_draw(&one, stream, number, s->drawn);
+}
+
+// Pictures first .. first + rows - 1 of a split.
+static void put(pathfinder *s, uint64_t seed, flt_split split, uint64_t first, size_t rows, flt_real *const *in) {
+    const flt_rng stream = flt_rng_make(seed, "pathfinder", (uint64_t)split);
     const size_t pixels = s->pictures.size * s->pictures.size;
+    const size_t shortest = split == FLTX_TRAIN ? s->shortest : s->pictures.length;
     for (size_t i = 0; i < rows; i++) {
-        in[1][i] = (flt_real)flt_pathfinder_draw(&s->pictures, stream, first + i, s->drawn);
+        in[1][i] = (flt_real)draw(s, stream, first + i, shortest);
         flt_pathfinder_cut(&s->pictures, s->patch, s->drawn, in[0] + i * pixels);
     }
 }
 
 static void batch(void *self, flt_batch which, size_t rows, flt_real *const *in) {
-    put(self, flt_rng_make(which.seed, "pathfinder", (uint64_t)which.split), which.step * rows, rows, in);
+    put(self, which.seed, which.split, which.step * rows, rows, in);
 }
 
 static size_t split_rows(void *self, flt_split split) {
@@ -105,7 +120,7 @@ static size_t split_rows(void *self, flt_split split) {
 }
 
 static void examples(void *self, flt_task_rows which, flt_real *const *in) {
-    put(self, flt_rng_make(which.seed, "pathfinder", (uint64_t)which.split), which.first, which.rows, in);
+    put(self, which.seed, which.split, which.first, which.rows, in);
 }
 
 static const flt_graph_task task = {
