@@ -15,10 +15,13 @@
 #include "flt/memory.h"
 #include "flt/tasks.h"
 
+#include <string.h>
+
 typedef struct pathfinder {
     flt_transformer body;
     flt_pathfinder pictures;
     size_t patch, shortest, examples;
+    bool dots;       // the head reads their tokens
     flt_real *drawn; // [size, size]
 } pathfinder;
 
@@ -33,6 +36,7 @@ static const flt_param_spec params[] = {
     {"dash", FLTX_INT, "2", 1, 16, NULL, "pixels of a dash"},
     {"gap", FLTX_INT, "1", 0, 16, NULL, "pixels between dashes; different paths are further apart"},
     {"bend", FLTX_REAL, "0.5", 0, 3.2, NULL, "largest turn of a path from pixel to pixel, radians"},
+    {"pool", FLTX_ENUM, "mean", 0, 0, "mean|dots", "what the head reads: the mean over tokens, or over those of the two dots"},
     FLTX_GRID_PARAMS,
     {"batch", FLTX_INT, "4", 1, 4096, NULL, "pictures in a minibatch"},
     {"examples", FLTX_INT, "32", 1, 1000000, NULL, "pictures that the evaluation of a split goes over"},
@@ -57,6 +61,7 @@ static flt_err open(void *self, const flt_params *p) {
     if (s->shortest == 0) s->shortest = s->pictures.length;
     if (s->shortest < 3 || s->shortest > s->pictures.length)
         return flt_fail(FLTE_RANGE, who, "shortest %zu; 0, or 3 .. the %zu of length", s->shortest, s->pictures.length);
+    s->dots = strcmp(flt_params_text(p, "pool"), "dots") == 0;
     s->patch = flt_params_size(p, "patch");
     if (s->pictures.size % s->patch != 0)
         return flt_fail(FLTE_RANGE, who, "patches of %zu pixels do not tile a side of %zu", s->patch, s->pictures.size);
@@ -81,14 +86,21 @@ static flt_node embed(flt_task_model *m, const pathfinder *s, flt_node pixels) {
     return area == 1 ? x : flt_reduce_sum(g, flt_reshape(g, x, 3, (size_t[]){count, area, width}), 1u << 1, false);
 }
 
+// [rows n, width] -> [rows, width]
+static flt_node pool(flt_task_model *m, const pathfinder *s, flt_node each) {
+    flt_graph *g = m->graph;
+    const size_t n = s->body.heads.n;
+    const flt_node x = flt_reshape(g, each, 3, (size_t[]){m->rows, n, s->body.heads.width});
+    if (!s->dots) return flt_reduce_mean(g, x, 1u << 1, false);
+    return flt_reduce_sum(g, flt_mul(g, x, flt_task_input(m, "share", 3, (size_t[]){m->rows, n, 1})), 1u << 1, false);
+}
+
 static void build(void *self, flt_task_model *m) {
     const pathfinder *s = self;
     const size_t n = s->body.heads.n, width = s->body.heads.width, count = m->rows * n * s->patch * s->patch;
-    flt_graph *g = m->graph;
     const flt_node pixels = flt_task_input(m, "pixels", 1, &count), joined = flt_task_input(m, "joined", 1, &m->rows);
     const flt_node each = flt_transformer_apply(m, &s->body, embed(m, s, pixels), NULL);
-    const flt_node mean = flt_reduce_mean(g, flt_reshape(g, each, 3, (size_t[]){m->rows, n, width}), 1u << 1, false);
-    flt_classify(m, flt_dense(m, "head", mean, width, 2), joined, 2);
+    flt_classify(m, flt_dense(m, "head", pool(m, s, each), width, 2), joined, 2);
 }
 
 // Picture `number` of a stream, with long paths of its own length.
@@ -96,6 +108,16 @@ static size_t draw(pathfinder *s, flt_rng stream, uint64_t number, size_t shorte
     flt_pathfinder one = s->pictures; // shares its scratch
     one.length = shortest + flt_rng_below(flt_rng_child(stream, "length", number), 0, one.length - shortest + 1);
     return flt_pathfinder_draw(&one, stream, number, s->drawn);
+}
+
+// Half for each dot of a token.
+static void put_share(const pathfinder *s, const flt_real *entry, flt_real *share) {
+    const size_t n = s->body.heads.n, area = s->patch * s->patch;
+    for (size_t i = 0; i < n; i++) {
+        share[i] = 0;
+        for (size_t k = 0; k < area; k++)
+            if ((size_t)entry[i * area + k] % FLTX_PATHFINDER_SYMBOLS == FLTX_PATHFINDER_DOT) share[i] += (flt_real)0.5;
+    }
 }
 
 // Pictures first .. first + rows - 1 of a split.
@@ -106,6 +128,7 @@ static void put(pathfinder *s, uint64_t seed, flt_split split, uint64_t first, s
     for (size_t i = 0; i < rows; i++) {
         in[1][i] = (flt_real)draw(s, stream, first + i, shortest);
         flt_pathfinder_cut(&s->pictures, s->patch, s->drawn, in[0] + i * pixels);
+        if (s->dots) put_share(s, in[0] + i * pixels, in[2] + i * s->body.heads.n);
     }
 }
 

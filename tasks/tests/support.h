@@ -73,7 +73,7 @@ static const task_case task_cases[] = {
     {LISTS "attention=exact,rpe=gaussian_mixture", true},
     {LISTS "attention=flt,rpe=gaussian_mixture,m=5,r=4,absolute=false", true},
     {LISTS "attention=exact,rpe=t5_buckets,levels=true,pool=first", true},
-    {PATHS "attention=exact,rpe=gaussian_mixture,patch=2", true},
+    {PATHS "attention=exact,rpe=gaussian_mixture,patch=2,pool=dots", true},
     {PATHS "attention=exact,rpe=gaussian,positions=grid", true},
     {PATHS "attention=linear,positions=sequence", true},
     {ATOMS "attention=exact,rpe=gaussian", true},

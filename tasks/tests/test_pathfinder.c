@@ -161,6 +161,7 @@ Test(pathfinder, say_what_is_wrong) {
         {"pathfinder:size=16,length=17", FLTE_RANGE, "a path of 17 pixels; at most the 16"},
         {"pathfinder:size=8,length=8,gap=6", FLTE_RANGE, "8 rows apart; there are 8"},
         {"pathfinder:size=16,patch=3", FLTE_RANGE, "patches of 3 pixels do not tile a side of 16"},
+        {"pathfinder:length=12,shortest=13", FLTE_RANGE, "shortest 13; 0, or 3 .. the 12"},
         {"pathfinder:size=7", FLTE_RANGE, "8 .. 128"},
         {"pathfinder:attention=nprf,rpe=gaussian", FLTE_UNSUPPORTED, "exact and flt take any"},
     };
@@ -174,17 +175,40 @@ Test(pathfinder, say_what_is_wrong) {
     }
 }
 
+// Easier pictures are trained on alone: what is evaluated stays.
+Test(pathfinder, shortest_is_for_training) {
+    flt_objective *o[] = {make("pathfinder:width=4,depth=1,patch=4"), make("pathfinder:width=4,depth=1,patch=4,shortest=3")};
+    flt_real *theta = initial(o[0], 2);
+    double test[2], train[2];
+    for (size_t i = 0; i < 2; i++) {
+        test[i] = evaluate(o[i], 2, FLTX_TEST, theta, NULL);
+        train[i] = (double)o[i]->gradient(o[i]->self, (flt_batch){2, FLTX_TRAIN, 1}, theta, NULL);
+        flt_objective_destroy(o[i]);
+    }
+    cr_assert(test[0] == test[1] && train[0] != train[1], "%g and %g, %g and %g", test[0], test[1], train[0], train[1]);
+    free(theta);
+}
+
 // Pictures of a small world are learned: two rows, or one.
-Test(pathfinder, learns_straight_paths) {
-    flt_objective *o = make("pathfinder:size=8,length=8,gap=5,dash=1,distractors=0,width=8,depth=1,expansion=2,batch=16,"
-                            "attention=exact,hessian=false");
+static void learns(const char *more) {
+    char spec[256];
+    snprintf(spec, sizeof spec,
+             "pathfinder:size=8,length=8,gap=5,dash=1,distractors=0,width=8,depth=1,expansion=2,batch=16,"
+             "attention=exact,hessian=false,%s",
+             more);
+    flt_objective *o = make(spec);
     flt_real *theta = initial(o, 2);
     double accuracy;
     cr_assert_str_eq(o->metric, "accuracy");
     adam(o, 2, 60, 2e-2, theta);
     evaluate(o, 2, FLTX_TEST, theta, &accuracy);
-    cr_log_info("pathfinder: %.3f", accuracy);
-    cr_assert(accuracy > 0.9, "%.3f", accuracy);
+    cr_log_info("pathfinder %s: %.3f", more, accuracy);
+    cr_assert(accuracy > 0.9, "%s: %.3f", more, accuracy);
     free(theta);
     flt_objective_destroy(o);
+}
+
+Test(pathfinder, learns_straight_paths) {
+    learns("pool=mean");
+    learns("pool=dots,patch=2");
 }
