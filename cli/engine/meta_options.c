@@ -31,7 +31,8 @@ enum {
     KEY_FINAL,
     KEY_DECAY,
     KEY_CLIP,
-    KEY_CLIP_BY
+    KEY_CLIP_BY,
+    KEY_DIAGNOSE
 };
 
 static const struct argp_option options[] = {
@@ -67,6 +68,9 @@ static const struct argp_option options[] = {
     {"outer-weight-decay", KEY_DECAY, "X", 0, "of adamw, decoupled (default 0)", 4},
     {"clip", KEY_CLIP, "X", 0, "bound on the meta-gradient, 0 for none (default 1)", 4},
     {"clip-by", KEY_CLIP_BY, "norm|element", 0, "the bound is on its norm (default) or on each element", 4},
+    {NULL, 0, NULL, 0, "Diagnostics:", 5},
+    {"diagnose", KEY_DIAGNOSE, "adam", 0,
+     "also measure Adam on each task first, and report loss_minus_adam: 12 runs of the longest episode a task", 5},
     {0},
 };
 
@@ -171,6 +175,9 @@ static error_t parse_optimizer(int key, const char *arg, struct argp_state *stat
     case KEY_CLIP:
         c->clip = flt_arg_real(state, "clip", arg, 0.0, 1e12);
         return 0;
+    case KEY_DIAGNOSE:
+        c->against_adam = strcmp(flt_arg_choice(state, "diagnose", arg, "adam, nothing"), "adam") == 0;
+        return 0;
     case KEY_CLIP_BY:
         c->clip_by = flt_arg_choice(state, "clip-by", arg, "norm, element");
         return 0;
@@ -198,6 +205,7 @@ static void describe_optimizer(const flt_meta_config *c, flt_session *s) {
     flt_session_param(s, "outer_final", "%.9g", c->outer_final);
     flt_session_param(s, "outer_weight_decay", "%.9g", c->outer_weight_decay);
     flt_session_param(s, "clip", "%.9g", c->clip);
+    flt_session_param(s, "diagnose", "%s", c->against_adam ? "adam" : "nothing");
     flt_session_param(s, "clip_by", "%s", c->clip_by);
 }
 

@@ -90,6 +90,14 @@ expect 2 "allowed: constant, cosine, linear" "$flt" train "${common[@]}" --outer
 expect_sentence 2 'decay needs adamw' "$flt" train "${common[@]}" --outer-weight-decay 0.1 --out x
 expect_sentence 2 'give one length' "$flt" train "${common[@]}" --truncation constant --out x
 
+# Adam beside it: more metrics, the same bits
+expect 0 '' "$flt" train "${common[@]}" --outer-steps 12 --diagnose adam --threads 2 --out beside
+same beside nres.1
+expect 0 '^12,12' "$flt" results sql "SELECT count(*), sum(abs(value) < 100) FROM metrics WHERE metric = 'loss_minus_adam'" --csv
+expect 0 '^24,12' "$flt" results sql "SELECT sum(metric LIKE 'loss_minus_adam/%'), sum(metric = 'effective_sample_size' AND value
+    BETWEEN 1 AND 3) FROM metrics WHERE run = (SELECT max(run) FROM metrics)" --csv
+expect_sentence 2 'allowed: mean, last' "$flt" train "${common[@]}" --diagnose adam --loss-of min --out x
+
 # refusals
 expect_sentence 3 'nosuch.ckpt' "$flt" "${long[@]}" --checkpoint nosuch.ckpt --resume --out x
 cp killed.ckpt cut.ckpt && truncate -s -5 cut.ckpt

@@ -74,7 +74,7 @@ typedef struct job { // what each rank does, and what it found
     flt_real theta[2];
     flt_err err;
     char sentence[512];
-    double bytes, waiting, stop_after, seen, asked, stop_when_asked;
+    double bytes, waiting, gap, stop_after, seen, asked, stop_when_asked;
     flt_eval_result eval;
 } job;
 
@@ -141,6 +141,7 @@ static flt_err note(void *self, const char *name, uint64_t step, double value) {
     job *j = self;
     (void)step;
     if (strcmp(name, "exchange_bytes") == 0) j->bytes = value;
+    if (strcmp(name, "loss_minus_adam") == 0) j->gap += value;
     if (strcmp(name, "wait_share") == 0) j->waiting = value;
     if (strcmp(name, "meta_loss") == 0) j->seen++;
     return j->config.seed == 77 && j->seen == 4 ? flt_fail(FLTE_DB, "store", "the disk is full") : FLTE_OK;
@@ -260,6 +261,31 @@ Test(meta_ranks, checkpoints_go_on_with_other_ranks) {
         unlink(one);
         unlink(many);
     }
+}
+
+// Adam's curves are shared out over ranks, and all end with the same.
+Test(meta_ranks, adam_is_measured_once) {
+    const char *one = scratch("one.safetensors"), *many = scratch("many.safetensors");
+    flt_meta_config c = variant(2, one);
+    c.against_adam = true;
+    job *want = make(1, c);
+    together(want, 1);
+    cr_assert(eq(int, want->err, FLTE_OK), "%s", want->sentence);
+    cr_assert(isfinite(want->gap) && want->gap != 0);
+    c.checkpoint = many;
+    job *j = make(4, c);
+    together(j, 4);
+    check_theta(want, j, 4, "four ranks");
+    for (int r = 0; r < 4; r++) cr_assert(eq(dbl, j[r].gap, want->gap), "rank %d", r);
+    free(j);
+    j = make(3, c);
+    j[2].stop_when_asked = 40; // while Adam runs
+    together(j, 3);
+    for (int r = 0; r < 3; r++) cr_assert(eq(int, j[r].err, FLTE_INTERRUPTED), "rank %d: %s", r, j[r].sentence);
+    free(j);
+    free(want);
+    unlink(one);
+    unlink(many);
 }
 
 // A wish to stop is heard at any inner step, and what is saved is the last complete outer step.

@@ -25,8 +25,8 @@ flt_err flt_estimator_find(const char *name, const flt_estimator_kind **out);
 // One task of a distribution: flt_task_sample. `concrete` has room for flt_objective.spec.
 typedef flt_err (*flt_task_sampler)(const char *distribution, uint64_t seed, char *concrete);
 
-// Choices are names; NULL is the first of those listed. All but outer_steps, threads, ranks and what concerns files decides the
-// bits, and a resumed run must agree in it.
+// Choices are names; NULL is the first of those listed. All but outer_steps and what stands last decides the bits, and a resumed
+// run must agree in it.
 typedef struct flt_meta_config {
     const char *estimator;
     size_t n_tasks;
@@ -74,6 +74,8 @@ typedef struct flt_meta_config {
     double outer_weight_decay; // adamw: theta shrinks by rate outer_weight_decay theta
     double clip;               // of the meta-gradient; 0: none
     const char *clip_by;       // "norm", its global norm; "element", each element
+    // ---- nothing below decides the bits
+    bool against_adam;         // also measures Adam on each task when training begins: 12 runs of unroll_max steps a task
     int threads;               // 0: OMP_NUM_THREADS, else all cores
     const flt_ranks *ranks;    // NULL: alone. All ranks train with the same configuration; files are rank 0's
     const char *checkpoint;    // NULL: none
@@ -100,6 +102,9 @@ void flt_meta_defaults(flt_meta_config *c);
 //     diverged               share of particles of which an arm's loss was clipped in the window
 //     effective_sample_size  (sum w_i)^2 / sum w_i^2 with w_i = |dL_i|, the size of what particle i's perturbations are
 //                            multiplied by: particles when all weigh alike, 1 when one decides the gradient
+//     loss_minus_adam        where asked for: meta_loss less that of Adam (at the best of six rates) over the same steps of the
+//                            same tasks, below 0 where it is beaten, the logarithm of a ratio under log_loss; with several
+//                            tasks also loss_minus_adam/TASK
 //     inner_steps_per_s
 // and with several ranks exchange_bytes (what this rank received for the step), wait_share (of the window's time, the mean over
 // ranks) and slowest_rank. An inner run whose loss is not

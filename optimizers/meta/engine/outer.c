@@ -36,6 +36,7 @@ static flt_err create_workers(flt_outer *o) {
 
 flt_err flt_outer_create(const flt_meta_config *c, const flt_estimator_kind *kind, flt_weights *w, flt_outer *out) {
     *out = (flt_outer){.config = c, .weights = w, .n = w->layout.total};
+    FLTX_TRY(flt_meta_loss_make(c, &out->loss_kind));
     FLTX_TRY(flt_difference_make(c, &out->difference));
     FLTX_TRY(flt_task_pool_create(c, &out->pool));
     FLTX_TRY(flt_frozen_make(c, &w->layout, &out->frozen));
@@ -52,6 +53,7 @@ void flt_outer_destroy(flt_outer *o) {
     flt_free(o->outcome.loss);
     flt_free(o->outcome.clipped);
     flt_free(o->gradient);
+    flt_adam_curves_destroy(&o->adam);
     flt_task_pool_destroy(&o->pool);
     flt_free(o->frozen);
     flt_free(o->weight);

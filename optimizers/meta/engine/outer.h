@@ -3,6 +3,7 @@
 #ifndef FLTX_OUTER_H
 #define FLTX_OUTER_H
 
+#include "adam_curves.h"
 #include "difference.h"
 #include "meta_optimizer.h"
 #include "task_pool.h"
@@ -22,6 +23,8 @@ typedef struct flt_outer {
     flt_arms arms; // of this rank
     flt_workers workers;
     flt_watch watch;
+    flt_meta_loss loss_kind;
+    flt_adam_curves adam;
     flt_outcome outcome;
     flt_difference difference;
     flt_meta_optimizer optimizer;

@@ -57,6 +57,33 @@ static flt_err report_health(const flt_outer *o, const flt_sink *sink) {
     return flt_sink_metric(sink, "effective_sample_size", step, effective_sample_size(o));
 }
 
+// Meta-loss of a particle's window in Adam's hands.
+static double adam_loss(const flt_outer *o, size_t i) {
+    const flt_particles *p = &o->particles;
+    double sum = 0.0;
+    for (size_t k = 0; k < p->parts[i]; k++) {
+        const flt_part *part = &p->part[i * p->most_parts + k];
+        sum += flt_adam_curves_part(&o->adam, &o->loss_kind, flt_task_pool_pick(&o->pool, i, part->episode), part);
+    }
+    return sum / (double)p->window;
+}
+
+static flt_err report_adam(const flt_outer *o, const flt_sink *sink) {
+    const size_t P = o->particles.count, groups = o->pool.groups;
+    char name[300];
+    double all = 0.0;
+    if (o->adam.sum == NULL) return FLTE_OK;
+    for (size_t g = 0; g < groups; g++) {
+        double sum = 0.0;
+        size_t n = 0;
+        for (size_t i = g; i < P; i += groups, n++) sum += adam_loss(o, i);
+        all += sum;
+        snprintf(name, sizeof name, "loss_minus_adam/%s", o->config->tasks[g]);
+        if (groups > 1) FLTX_TRY(flt_sink_metric(sink, name, o->counts.steps, o->task_loss[g] - sum / (double)n));
+    }
+    return flt_sink_metric(sink, "loss_minus_adam", o->counts.steps, o->loss - all / (double)P);
+}
+
 flt_err flt_report_step(const flt_outer *o, const flt_sink *sink, double seconds) {
     const uint64_t step = o->counts.steps;
     const double inner = 2.0 * (double)o->particles.count * (double)o->particles.window;
@@ -67,6 +94,7 @@ flt_err flt_report_step(const flt_outer *o, const flt_sink *sink, double seconds
     FLTX_TRY(flt_sink_metric(sink, "update_norm", step, o->optimizer.update_norm));
     FLTX_TRY(flt_sink_metric(sink, "clipped", step, (double)o->clipped));
     FLTX_TRY(report_health(o, sink));
+    FLTX_TRY(report_adam(o, sink));
     FLTX_TRY(flt_sink_metric(sink, "inner_steps_per_s", step, inner / seconds));
     FLTX_TRY(report_traffic(o, sink));
     snprintf(status, sizeof status, "step %" PRIu64 "/%" PRIu64 " meta-loss %.4g", step, o->config->outer_steps, o->loss);

@@ -6,8 +6,6 @@
 #include "meta/engine/loss.h"
 #include "meta/engine/workers.h"
 
-#include "engine/inner.h"
-
 #include <math.h>
 #include <omp.h>
 #include <string.h>
@@ -30,7 +28,7 @@ int flt_threads_wanted(const flt_meta_config *c) {
     return all > 1 ? all : 1;
 }
 
-static bool stopping(flt_watch *watch) {
+bool flt_watch_stopping(flt_watch *watch) {
     if (omp_get_thread_num() == 0 && flt_sink_stopped(watch->sink))
         atomic_store_explicit(&watch->stop, true, memory_order_relaxed);
     return atomic_load_explicit(&watch->stop, memory_order_relaxed);
@@ -43,27 +41,14 @@ typedef struct task { // what all arms of a window share
     flt_outcome *out;
 } task;
 
-// The loss that step t of a part is judged by: before its update, so that held-out and training losses differ in the batch alone.
-static double judge(const threads *s, flt_inner *inner, flt_arm arm, flt_batch batch, bool counts) {
-    const flt_objective *o = inner->objective;
-    double held = NAN;
-    if (*arm.dead) return NAN;
-    if (s->loss.held_out && counts) held = o->gradient(o->self, (flt_batch){batch.seed, FLTX_VALID, batch.step}, arm.param, NULL);
-    const double loss = flt_inner_step(inner, batch.seed, batch.step, false, arm.param, arm.state);
-    if (!isfinite(loss)) *arm.dead = true;
-    return s->loss.held_out && counts ? held : loss;
-}
-
-// Runs one part; a loss that is not finite freezes the arm until its next reset, and counts as clip_loss as larger ones do.
+// Runs one part.
 static double run_part(const threads *s, flt_inner *inner, flt_arm arm, uint64_t seed, const flt_part *part, flt_watch *watch,
                        uint64_t *clipped) {
-    const flt_objective *o = inner->objective;
     double sum = 0.0, x = 0.0;
-    for (size_t i = 0; i < part->steps && !stopping(watch); i++) {
+    for (size_t i = 0; i < part->steps && !flt_watch_stopping(watch); i++) {
         const bool counts = s->loss.reduction != FLTX_LAST || i + 1 == part->steps;
-        const double loss = judge(s, inner, arm, (flt_batch){.seed = seed, .step = part->t + i}, counts);
-        const bool clip = *arm.dead || !(loss <= o->clip_loss);
-        x = flt_meta_loss_of(&s->loss, o, clip ? o->clip_loss : loss);
+        bool clip = false;
+        x = flt_meta_loss_step(&s->loss, inner, arm, (flt_batch){.seed = seed, .step = part->t + i}, counts, &clip);
         sum = flt_meta_loss_add(&s->loss, sum, x, i);
         *clipped += clip;
     }
@@ -104,7 +89,7 @@ static void run_arm(const threads *s, size_t i, size_t a, const task *w) {
 
 static void run_one(threads *s, size_t u, const task *w) {
     const size_t number = s->arms->first + u;
-    if (stopping(w->watch)) return;
+    if (flt_watch_stopping(w->watch)) return;
     if (s->kept != NULL) {
         flt_arms_copy(s->arms, &s->before, number);
         s->kept[u] = true;
@@ -119,7 +104,7 @@ static flt_err window(void *self, const flt_real *theta, const flt_particles *p,
     const size_t count = s->arms->count;
     const int chunk = count >= 8 * (size_t)s->count ? 2 : 1;
     if (s->kept != NULL) memset(s->kept, 0, count * sizeof *s->kept);
-    (void)stopping(watch); // this thread may come too late for any arm
+    (void)flt_watch_stopping(watch); // this thread may come too late for any arm
 #pragma omp parallel num_threads(s->count)
     {
         const unsigned saved = flt_num_ftz();

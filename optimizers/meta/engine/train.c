@@ -61,6 +61,8 @@ static flt_err check_choices(const flt_meta_config *c) {
     flt_difference difference;
     FLTX_TRY(flt_truncation_make(c, &truncation));
     FLTX_TRY(flt_meta_loss_make(c, &loss));
+    if (c->against_adam && loss.reduction == FLTX_LEAST)
+        return flt_fail(FLTE_UNSUPPORTED, who, "Adam's curve beside a meta-loss of least losses; allowed: mean, last");
     FLTX_TRY(flt_difference_make(c, &difference));
     return flt_meta_optimizer_check(c);
 }
@@ -174,6 +176,7 @@ flt_err flt_meta_train(const flt_meta_config *c, flt_weights *w, const flt_sink 
     FLTX_TRY(flt_estimator_find(c->estimator, &kind));
     flt_err err = flt_ranks_agree(c->ranks, flt_outer_create(c, kind, w, &r.o));
     r.o.watch.sink = sink;
+    if (err == FLTE_OK) err = flt_adam_curves_create(c, &r.o.pool, &r.o.watch, &r.o.adam);
     if (err == FLTE_OK) err = begin(&r);
     if (err == FLTE_OK) err = loop(&r);
     if (err != FLTE_OK && c->ranks != NULL && c->ranks->state->broken) err = abandoned(&r, err);

@@ -25,6 +25,8 @@ typedef struct flt_watch {
     atomic_bool stop;
 } flt_watch;
 
+bool flt_watch_stopping(flt_watch *watch);
+
 typedef struct flt_traffic { // of the last window
     double bytes;            // that this process received
     double waiting;          // share of the window's time that ranks spent waiting for others, their mean
