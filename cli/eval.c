@@ -144,11 +144,27 @@ static flt_err add_task(const input *in, plan *p, const char *spec, const char *
     // other steps make another set, whose rows are not pooled with its own
     snprintf(t->suite, sizeof t->suite, "%s", set);
     if (set[0] != '\0' && t->steps != steps) snprintf(t->suite, sizeof t->suite, "%s:steps=%zu", set, t->steps);
+    for (size_t i = 0; i < p->n_tasks; i++) // --steps can make two tasks of a set the same
+        if (strcmp(p->tasks[i].spec, spec) == 0 && strcmp(p->tasks[i].suite, t->suite) == 0) {
+            if (p->tasks[i].steps == t->steps) return FLTE_OK;
+        }
     FLTX_TRY(flt_task_create(spec, &o));
     p->cost[p->n_tasks++] = flt_contest_cost(&p->contest, t, o->layout.total);
     flt_objective_destroy(o);
     p->total += p->cost[p->n_tasks - 1];
     return FLTE_OK;
+}
+
+// A metric has one value at a step: the curves of a task at several lengths need names of their own.
+static void name_tasks(plan *p) {
+    for (size_t i = 0; i < p->n_tasks; i++) {
+        flt_contest_task *t = &p->tasks[i];
+        bool twice = false;
+        for (size_t k = 0; k < p->n_tasks; k++)
+            twice = twice || (strcmp(p->tasks[k].spec, t->spec) == 0 && p->tasks[k].steps != t->steps);
+        snprintf(t->name, sizeof t->name, "%s", t->spec);
+        if (twice) snprintf(t->name, sizeof t->name, "%s steps=%zu", t->spec, t->steps);
+    }
 }
 
 static flt_err choose_tasks(const input *in, plan *p) {
@@ -161,6 +177,7 @@ static flt_err choose_tasks(const input *in, plan *p) {
         FLTX_TRY(flt_task_set_find(in->tasks[i] + 1, &set));
         for (const flt_task_of_set *t = set->tasks; t->spec != NULL; t++) FLTX_TRY(add_task(in, p, t->spec, set->name, t->steps));
     }
+    name_tasks(p);
     return FLTE_OK;
 }
 
@@ -244,8 +261,9 @@ static int run(int argc, char **argv) {
         "",
         "Trains each task with each optimizer and compares: final loss (mean over seeds, smoothed), accuracy on the test split, "
         "steps and seconds to the baseline's final loss, cost and memory per parameter.\v"
-        "All optimizers see the same initialisations and the same minibatches. Curves, and all that was tried, go to the results "
-        "store.\n\n"
+        "All optimizers see the same initialisations and the same minibatches. Curves, and all that was tried (table `tuning`), "
+        "go "
+        "to the results store.\n\n"
         "speedup is the baseline's steps to its final loss over the optimizer's steps to the same loss; for one that never gets "
         "there, the baseline's steps to the optimizer's final loss over all steps; 0 where it diverged: ended in a number that "
         "is "

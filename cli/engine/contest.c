@@ -235,6 +235,7 @@ static flt_err run(const meet *x, size_t i, share *part) {
     const flt_sink sink = {part, on_metric, on_record, on_progress, on_stopped};
     const flt_eval_config config = {.label = s->label,
                                     .task = x->task->spec,
+                                    .task_label = x->task->name,
                                     .make = flt_task_create,
                                     .steps = x->task->steps,
                                     .seeds = c->seeds,

@@ -20,6 +20,7 @@ typedef struct flt_contest {
 
 typedef struct flt_contest_task {
     const char *spec;
+    char name[320]; // in names of metrics: "SPEC", or "SPEC steps=N" where a task comes at several lengths
     char suite[48]; // the set that it is of, "" alone
     size_t steps;
 } flt_contest_task;

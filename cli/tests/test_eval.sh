@@ -41,13 +41,16 @@ equals "$(query "SELECT speedup, diverged FROM evaluation WHERE optimizer = 'wil
 equals "$(query "SELECT DISTINCT seconds_to_baseline > 0 FROM evaluation WHERE optimizer = 'adam'" --db speed.db)" '1'
 
 # ---- the whole grid: the plain line is that of the rates alone; the other one is at least as good; all that was tried is kept
-expect 0 'momentum-full' "$flt" eval --optimizers adam,momentum --tasks $small --steps 12 --seeds 2 --tune full --db full.db
-expect 0 '' "$flt" eval --optimizers adam,momentum --tasks $small --steps 12 --seeds 2 --tune lr --db full.db
+expect 0 'momentum-full' "$flt" eval --optimizers adam,momentum --tasks $small --steps 40 --seeds 2 --tune full --db full.db
+expect 0 '' "$flt" eval --optimizers adam,momentum --tasks $small --steps 40 --seeds 2 --tune lr --db full.db
 equals "$(query "SELECT count(*) FROM evaluation a JOIN evaluation b USING(optimizer, final_loss, lr) WHERE a.seed IS b.seed AND
     a.run_id = 1 AND b.run_id = 2 AND optimizer IN ('adam', 'momentum')" --db full.db)" '6'
 equals "$(query "SELECT min(a.final_loss <= b.final_loss) FROM evaluation a JOIN evaluation b ON a.optimizer = b.optimizer || '-full'
     WHERE a.run_id = 1 AND b.run_id = 1 AND a.seed IS NULL AND b.seed IS NULL" --db full.db)" '1'
-equals "$(query "SELECT count(*) FROM metrics WHERE metric LIKE 'final_loss_by_rate/%' AND run = 1" --db full.db)" '300' # 15 x 4 x (3 + 2)
+equals "$(query "SELECT count(*) FROM metrics WHERE metric LIKE 'final_loss_by_rate%' AND run = 1" --db full.db)" '300' # 15 x 4 x (3 + 2)
+equals "$(query "SELECT count(*), sum(best), min(lr), max(lr) FROM tuning WHERE run = 1 AND optimizer = 'adam' AND task = '$small'" --db full.db)" '180,1,1e-07,1.0'
+equals "$(query "SELECT settings, lr FROM tuning WHERE run = 1 AND best AND optimizer = 'adam'" --db full.db)" \
+    "$(query "SELECT options, lr FROM evaluation WHERE run_id = 1 AND seed IS NULL AND optimizer = 'adam-full'" --db full.db)"
 equals "$(query "SELECT count(*) FROM evaluation b WHERE optimizer = 'best-baseline' AND seed IS NULL AND run_id = 1 AND
     final_loss = (SELECT min(final_loss) FROM evaluation WHERE run_id = 1 AND seed IS NULL) AND detail LIKE '%-full'" --db full.db)" '1'
 expect 2 'allowed: lr, full' "$flt" eval --tune everything
@@ -74,6 +77,12 @@ expect_sentence 2 'ranked by speedup, speedup_best or loss_ratio' "$flt" results
 "$flt" eval --optimizers adam --tasks $small,quadratic --steps 4 --seeds 1 --json >both.json
 tr -d ' \t\n' <both.json | grep -q '^{"tasks":\[{"task":"digits.*}\],"sets":\[{"tasks":"tasks","optimizer":"adam","speedup":1,.*}\]}$' || fail "JSON: $(cat both.json)"
 "$flt" eval --optimizers adam --tasks $small --steps 4 --seeds 1 | grep -q 'over all' && fail 'one task is no set'
+
+# tasks of a set that --steps makes the same are run once; a task at two lengths has two curves
+expect 0 '' "$flt" eval --optimizers adam:lr=0.01 --tasks @long --steps 3 --seeds 1 --db long.db
+equals "$(query "SELECT count(*) FROM evaluation WHERE seed IS NULL" --db long.db)" 3
+expect 0 '' "$flt" eval --optimizers adam:lr=0.01 --tasks @valid,digits_mlp:width=40 --seeds 1 --db two.db
+equals "$(query "SELECT count(*), sum(metric LIKE '%width=40 steps=%') FROM last_metric WHERE metric LIKE 'loss/%width=40%' AND seed IS NULL" --db two.db)" 2,2
 
 # ---- Ctrl-C: what was finished is in the table and in the store
 "$flt" eval --optimizers adam --tasks $small,digits_mlp:width=1024,batch=512 --steps 20000 --seeds 2 --db stop.db >table.txt 2>said.txt &

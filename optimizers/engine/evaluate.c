@@ -87,6 +87,10 @@ static const char *label_of(const evaluation *e) {
     return e->config->label != NULL ? e->config->label : e->weights->kind->kind.name;
 }
 
+static const char *task_of(const evaluation *e) {
+    return e->config->task_label != NULL ? e->config->task_label : e->config->task;
+}
+
 // The optimizer at a point of the grid; *own is the caller's to destroy, NULL where nothing is tuned.
 static flt_err optimizer_at(const evaluation *e, const flt_inner *inner, size_t point, flt_optimizer **own) {
     *own = NULL;
@@ -357,7 +361,7 @@ static flt_err record_seed(const evaluation *e, const flt_eval_seed *x, const ch
 
 static flt_err record_curves(const evaluation *e, const char *suffix, const flt_eval_result *r) {
     char name[NAME];
-    snprintf(name, sizeof name, "loss/%s%s/%s", label_of(e), suffix, e->config->task);
+    snprintf(name, sizeof name, "loss/%s%s/%s", label_of(e), suffix, task_of(e));
     FLTX_TRY(record_curve(e, name, r));
     for (size_t s = 0; s < e->config->seeds; s++) FLTX_TRY(record_seed(e, &r->seed[s], name));
     return FLTE_OK;
@@ -368,9 +372,11 @@ static flt_err record_rates(const evaluation *e) {
     char name[NAME], settings[128];
     for (size_t i = 0; tunes(e) && i < e->points; i++) {
         flt_tuning_settings(e->weights, i, steps, sizeof settings, settings);
-        snprintf(name, sizeof name, "final_loss_by_rate/%s/%s%s%s", label_of(e), e->config->task, settings[0] == '\0' ? "" : "/",
-                 settings);
-        FLTX_TRY(flt_sink_metric(e->sink, name, i % FLTX_TUNING_RATES, e->mean[(i + 1) * steps - 1]));
+        snprintf(name, sizeof name, "final_loss_by_rate%s%s", settings[0] == '\0' ? "" : " ", settings);
+        const flt_field fields[] = {flt_text_field("metric", name), flt_text_field("subject", label_of(e)),
+                                    flt_text_field("task", task_of(e)), flt_num_field("step", (double)(i % FLTX_TUNING_RATES)),
+                                    flt_num_field("value", e->mean[(i + 1) * steps - 1])};
+        FLTX_TRY(flt_sink_record(e->sink, "curve", sizeof fields / sizeof *fields, fields));
     }
     return FLTE_OK;
 }

@@ -318,7 +318,14 @@ static flt_err note_metric(void *self, const char *name, uint64_t step, double v
         if (n->points < 64) n->value[n->points] = value;
         n->at[n->points++ % 8] = (double)step;
     }
-    if (strcmp(name, "final_loss_by_rate/sgd/accurate") == 0) n->rates++;
+    return FLTE_OK;
+}
+
+static flt_err note_rate(void *self, const char *kind, size_t n, const flt_field *fields) {
+    notebook *book = self;
+    if (strcmp(kind, "curve") != 0 || strcmp(fields[0].text, "final_loss_by_rate") != 0) return FLTE_OK;
+    cr_assert(n == 5 && strcmp(fields[1].text, "sgd") == 0 && strcmp(fields[2].text, "accurate") == 0);
+    cr_assert(eq(dbl, fields[3].number, (double)book->rates++));
     return FLTE_OK;
 }
 
@@ -330,7 +337,7 @@ static bool note_stopped(void *self) {
 Test(evaluate, curves_go_to_the_sink) {
     const flt_weights w = plain("sgd");
     notebook n = {0};
-    const flt_sink sink = {.self = &n, .metric = note_metric, .stopped = note_stopped};
+    const flt_sink sink = {.self = &n, .metric = note_metric, .record = note_rate, .stopped = note_stopped};
     const flt_eval_config c = config("accurate");
     flt_eval_result r;
     cr_assert(eq(int, flt_eval_optimizer(&c, &w, &sink, &r, NULL), FLTE_OK), "%s", flt_error());

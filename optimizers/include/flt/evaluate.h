@@ -21,8 +21,8 @@ typedef enum flt_tuning {
 } flt_tuning;
 
 typedef struct flt_eval_config {
-    const char *label; // of the optimizer, in names of metrics; NULL: its kind's name
-    const char *task;
+    const char *label;             // of the optimizer, in names of metrics; NULL: its kind's name
+    const char *task, *task_label; // the label stands for TASK there; NULL: task
     flt_objective_maker make;
     size_t steps, seeds;
     uint64_t first_seed; // evaluation seeds live in a stream of their own: meta-training never sees them
@@ -71,9 +71,10 @@ typedef struct flt_eval_result {
 // Tuning picks the least final loss; curves that end in a NaN or infinity never win. Under FLTX_TUNE_FULL *out is still the best
 // of the rates at default settings, and *full (NULL: not wanted) the best of the whole grid; {0} where nothing but *out was run.
 // Metrics, LABEL of *full being that of *out with "-full": loss/LABEL/TASK by step (at most 2,000 points), the same of each seed
-// as records of kind "curve" (at most 200), and, when tuned, final_loss_by_rate/LABEL/TASK[/SETTINGS] by index of the rate, which
-// is all that was tried; the rows of table "evaluation" are the caller's, who knows the baseline. Errors: FLTE_RANGE,
-// FLTE_NOMEM, FLTE_INTERRUPTED, those of the task, the optimizer and the sink. *out and *full are {0} then.
+// as records of kind "curve" (at most 200), and, when tuned, all that was tried: curves "final_loss_by_rate" and
+// "final_loss_by_rate SETTINGS" of subject LABEL by index of the rate. The rows of table "evaluation" are the caller's, who knows
+// the baseline. Errors: FLTE_RANGE, FLTE_NOMEM, FLTE_INTERRUPTED, those of the task, the optimizer and the sink. *out and *full
+// are {0} then.
 flt_err flt_eval_optimizer(const flt_eval_config *c, const flt_weights *w, const flt_sink *sink, flt_eval_result *out,
                            flt_eval_result *full);
 void flt_eval_free(flt_eval_result *r); // {0} is fine
