@@ -9,19 +9,20 @@
 // Options. memory: performer (no a, b, tau = 0), discount (no a, b), window (exact softmax over the last tokens, with the
 // encoding itself), spe_sine (random codes of the positions in place of a, b), none. inputs=raw: g, clip(g), p, v, rs, g rs
 // alone, no momenta. form=adam: the rate is multiplied by prod_d rms(m_d rs)^snr_d, so that steps shrink where gradients are
-// noise. clock: the network sees tanh(t / tau - 1) as well. spectrum, omega=fixed: not meta-learned. engine/flt_shared.c has
-// their formulas. Shapes: Wq, Wk [H, 30, dk]; Wv [H, 30, dv]; omega [H, m, dk + 2 r]; xi, rho [H, r]; engine/flt_reference.c has
-// the features. Reference: Choromanski et al., AISTATS 2024, arXiv 2302.01925 (FLT); Jain et al., arXiv 2302.01128 (optimizers
-// with attention); the features and the normalised output are Celo2's, arXiv 2602.19142. Neither paper has this optimizer:
-// differences are the logarithmic position, the discount and the running key scale c, which keeps the exponentials in range and
-// cancels in o. Cost: O(30 (H (2 dk + dv) + hidden) + H m (dk + dv)) per coordinate; state 4 + H (1 + m (1 + dv)) words per
-// coordinate, plus 3 per row and column of a tensor (rank below 2: 3 per coordinate); with a window window (dk + dv) in place of
-// 1 + m (1 + dv). The relative encoding costs nothing per coordinate. Limits: the largest axis of each tensor is padded to a
-// multiple of 16 (8 in double). A negative tau counts as 0. Kernel features below e^-80 of the largest key's (e^-600 in double)
-// are held there.
+// noise; form=adaptive: by that and by a rate which each tensor raises while steps and new gradients agree (flt_net_adapt).
+// clock: the network sees tanh(t / tau - 1) as well. spectrum, omega=fixed: not meta-learned. engine/flt_shared.c has their
+// formulas. Shapes: Wq, Wk [H, 30, dk]; Wv [H, 30, dv]; omega [H, m, dk + 2 r]; xi, rho [H, r]; engine/flt_reference.c has the
+// features. Reference: Choromanski et al., AISTATS 2024, arXiv 2302.01925 (FLT); Jain et al., arXiv 2302.01128 (optimizers with
+// attention); the features and the normalised output are Celo2's, arXiv 2602.19142. Neither paper has this optimizer: differences
+// are the logarithmic position, the discount and the running key scale c, which keeps the exponentials in range and cancels in o.
+// Cost: O(30 (H (2 dk + dv) + hidden) + H m (dk + dv)) per coordinate; state 4 + H (1 + m (1 + dv)) words per coordinate, plus 3
+// per row and column of a tensor (rank below 2: 3 per coordinate); with a window window (dk + dv) in place of 1 + m (1 + dv). The
+// relative encoding costs nothing per coordinate. Limits: the largest axis of each tensor is padded to a multiple of 16 (8 in
+// double). A negative tau counts as 0. Kernel features below e^-80 of the largest key's (e^-600 in double) are held there.
 #include "engine/flt_graph.h"
 #include "engine/flt_shared.h"
 #include "engine/mlp.h"
+#include "flt/num.h"
 #include "flt/optimizer.h"
 
 #include <math.h>
@@ -38,6 +39,7 @@ static const size_t col_of[LINE] = {18, 19, 20, 24, 25, 26};
 typedef struct plan {
     flt_step_tensor shape;
     size_t offset, count;         // in the parameter vector
+    size_t rate;                  // in the state: log rate of form=adaptive
     size_t row, col, blocks, end; // in the state
 } plan;
 
@@ -125,7 +127,8 @@ static bool plan_state(flt_opt *o, plan *p) {
     const size_t lines = s->outer * s->groups, words = flt_step_words(&o->sizes) * FLTX_BLOCK;
     size_t memory = 0;
     if (!flt_mul_ok(lines * s->rows, words, &memory) || memory > PTRDIFF_MAX / 16) return false;
-    p->row = o->words;
+    p->rate = o->words;
+    p->row = p->rate + whole_blocks(o->net.adaptive ? 1 : 0);
     p->col = p->row + whole_blocks(s->factored ? DECAYS * s->outer * s->rows : 0);
     p->blocks = p->col + (o->net.raw ? 0 : lines * DECAYS * FLTX_BLOCK);
     o->words = p->end = p->blocks + memory;
@@ -339,7 +342,29 @@ static double clearness(const flt_opt *o, const flt_step_squares *sums, double c
     return exp(log_rate);
 }
 
-static void step_tensor(flt_opt *o, const plan *p, uint64_t t, double rate, const flt_real *grad, flt_real *param,
+// cos of the angle between g rs and the momentum m rs before it took g in: m = 0.9 old + 0.1 g, from the sums that hold m.
+static double agreement(const flt_step_squares *s, double count) {
+    enum { MOMENTUM = 7, GRADIENT = 14 };
+    const double keep = 0.9, write = 1 - keep, gradient = s->own[GRADIENT];
+    const double both = (s->cross - write * gradient) / keep;
+    const double old = (s->own[MOMENTUM] - 2 * write * s->cross + write * write * gradient) / (keep * keep);
+    const double scale = sqrt(fmax(old, 0) * gradient);
+    return scale > 1e-12 * count ? fmin(fmax(both / scale, -1), 1) : 0;
+}
+
+// form=adaptive: the rate that the tensor has found so far; `all`: mean p^2 over all tensors.
+static double adapted(const flt_opt *o, const plan *p, const flt_step_squares *s, double all, flt_real *state) {
+    enum { PARAM = 2 };
+    if (!o->net.adaptive) return 1;
+    const double count = (double)p->count, size = sqrt(s->own[PARAM] / count + 0.01 * all + 1e-12);
+    double adapt[FLTX_NET_ADAPT], log_rate = (double)state[p->rate];
+    for (size_t i = 0; i < FLTX_NET_ADAPT; i++) adapt[i] = (double)o->theta[o->net.adapt + i];
+    const double factor = flt_net_adapt(adapt, agreement(s, count), size, &log_rate);
+    state[p->rate] = (flt_real)log_rate;
+    return factor;
+}
+
+static void step_tensor(flt_opt *o, const plan *p, uint64_t t, double rate, double all, const flt_real *grad, flt_real *param,
                         flt_real *state) {
     const flt_step *k = o->kernels;
     const flt_step_args a = make_args(o, p, t, state);
@@ -353,7 +378,8 @@ static void step_tensor(flt_opt *o, const plan *p, uint64_t t, double rate, cons
     fold_all(o, p, &sums);
     k->rows(&a);
     k->update(&a, &squares, &gains);
-    const double factor = rate * clearness(o, &sums, count) * (gains / count) / sqrt(1e-9 + squares / count);
+    rate *= clearness(o, &sums, count) * adapted(o, p, &sums, all, state);
+    const double factor = rate * (gains / count) / sqrt(1e-9 + squares / count);
     k->subtract(&p->shape, (flt_real)factor, o->g, param + p->offset);
 }
 
@@ -363,8 +389,9 @@ static void step(void *self, uint64_t t, flt_real loss, const flt_real *grad, fl
     make_bias(o, t);
     flt_shared_step(&o->net, o->theta, t, &o->shared);
     const double rate = flt_net_rate(&o->net, o->theta, t);
+    const double all = o->net.adaptive ? flt_sum_squares(o->layout.total, param) / (double)o->layout.total : 0;
     for (size_t i = 0; i < o->layout.n; i++)
-        if (o->plans[i].count > 0) step_tensor(o, &o->plans[i], t, rate, grad, param, state);
+        if (o->plans[i].count > 0) step_tensor(o, &o->plans[i], t, rate, all, grad, param, state);
 }
 
 const flt_optimizer_kind flt_optimizer_kind_flt = {

@@ -30,8 +30,8 @@ const flt_param_spec flt_net_params[] = {
     {"spectrum", FLTX_ENUM, "learned", 0, 0, "learned|fixed", "frequencies and weights of the encoding: meta-learned or fixed"},
     {"omega", FLTX_ENUM, "learned", 0, 0, "learned|fixed", "random features: meta-learned or a fixed draw"},
     {"inputs", FLTX_ENUM, "all", 0, 0, "all|raw", "features: all 30, or gradient, parameter and second moment alone"},
-    {"form", FLTX_ENUM, "spec", 0, 0, "spec|adam",
-     "steps of equal root mean square, or as long as their momentum is clear of noise"},
+    {"form", FLTX_ENUM, "spec", 0, 0, "spec|adam|adaptive",
+     "steps of equal root mean square; as long as their momentum is clear of noise; and with a rate that each tensor adapts"},
     {"clock", FLTX_BOOL, "false", 0, 0, NULL, "the network sees tanh(t / tau - 1) for eleven tau as well"},
     {"window", FLTX_INT, "16", 1, 4096, NULL, "tokens that memory=window keeps"},
     {"realisations", FLTX_INT, "8", 1, 256, NULL, "random codes R of memory=spe_sine"},
@@ -91,7 +91,8 @@ static void read_sizes(const flt_params *p, flt_net *n) {
                    .linear = chosen(p, "time", "linear"),
                    .fixed_spectrum = chosen(p, "spectrum", "fixed"),
                    .fixed_omega = chosen(p, "omega", "fixed"),
-                   .adam = chosen(p, "form", "adam"),
+                   .adam = !chosen(p, "form", "spec"),
+                   .adaptive = chosen(p, "form", "adaptive"),
                    .lr = flt_params_real(p, "lr"),
                    .t_ref = flt_params_real(p, "t_ref"),
                    .lr_time = flt_params_bool(p, "lr_time"),
@@ -121,7 +122,8 @@ flt_err flt_net_make(const flt_params *p, flt_net *out) {
     flt_net *n = out;
     read_sizes(p, n);
     if (n->adam && n->raw)
-        return flt_fail(FLTE_UNSUPPORTED, who, "form=adam measures momenta, which inputs=raw leaves out; use form=spec with it");
+        return flt_fail(FLTE_UNSUPPORTED, who, "form=%s measures momenta, which inputs=raw leaves out; use form=spec with it",
+                        flt_params_text(p, "form"));
     FLTX_TRY(read_widths(p, n));
     n->width[0] = n->features + n->heads * n->dv + (n->clock ? FLTX_TIMES : 0);
     n->width[n->n_layers] = FLTX_NET_OUTPUTS;
@@ -137,6 +139,7 @@ flt_err flt_net_make(const flt_params *p, flt_net *out) {
     }
     n->log_lr = cut(&n->total, n->lr_time ? 2 : 0);
     n->snr = cut(&n->total, n->adam ? FLTX_NET_DECAYS : 0);
+    n->adapt = cut(&n->total, n->adaptive ? FLTX_NET_ADAPT : 0);
     n->full = n->total;
     if (n->fixed_spectrum) cut_spectrum(n, &n->full);
     if (n->fixed_omega) cut_omega(n, &n->full);
@@ -186,7 +189,8 @@ static flt_err add_all(const flt_net *n, flt_layout *theta) {
     FLTX_TRY(add_attention(n, theta));
     FLTX_TRY(add_layers(n, theta));
     if (n->lr_time) FLTX_TRY(flt_layout_add(theta, "log_lr", 1, (size_t[]){2}));
-    return n->adam ? flt_layout_add(theta, "snr", 1, (size_t[]){FLTX_NET_DECAYS}) : FLTE_OK;
+    if (n->adam) FLTX_TRY(flt_layout_add(theta, "snr", 1, (size_t[]){FLTX_NET_DECAYS}));
+    return n->adaptive ? flt_layout_add(theta, "adapt", 1, (size_t[]){FLTX_NET_ADAPT}) : FLTE_OK;
 }
 
 flt_err flt_net_layout(const flt_params *p, flt_layout *theta) {
@@ -320,6 +324,7 @@ void flt_net_init(const flt_params *p, uint64_t seed, flt_real *theta) {
     pass_direction(&n, theta);
     for (size_t i = 0; n.lr_time && i < 2; i++) theta[n.log_lr + i] = 0;
     for (size_t i = 0; n.adam && i < FLTX_NET_DECAYS; i++) theta[n.snr + i] = i == 0;
+    for (size_t i = 0; n.adaptive && i < FLTX_NET_ADAPT; i++) theta[n.adapt + i] = 0;
 }
 
 // ---- what is fixed
@@ -354,6 +359,14 @@ flt_err flt_net_fix(const flt_net *n, flt_real *full) {
         FLTX_TRY(flt_orthogonal_gaussian(flt_rng_child(rng, "head", h), n->m, n->D, full + n->omega + h * n->m * n->D));
     if (n->memory == FLTX_MEMORY_SPE_SINE) flt_rng_normal(rng, 0, n->heads * n->dk * 2 * n->r * n->R, full + n->noise);
     return FLTE_OK;
+}
+
+// ---- the rate
+
+double flt_net_adapt(const double *adapt, double agreement, double size, double *log_rate) {
+    *log_rate += 0.1 * adapt[0] * (agreement - 0.1 * adapt[1]);
+    *log_rate = fmin(fmax(*log_rate, -8), 8);
+    return exp(*log_rate + adapt[2] * log(size));
 }
 
 // ---- time

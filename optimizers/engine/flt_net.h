@@ -11,6 +11,7 @@ enum {
     FLTX_NET_FEATURES = 30, // inputs of a coordinate: Celo2's, see engine/flt_reference.c for their order
     FLTX_NET_RAW = 6,       // with inputs=raw: g, clip(g), p, v, rs, g rs alone
     FLTX_NET_DECAYS = 3,    // of momentum
+    FLTX_NET_ADAPT = 3,     // of form=adaptive: gain, threshold, power of the parameters' size
     FLTX_NET_OUTPUTS = 2,   // direction and magnitude
     FLTX_NET_MAX_HIDDEN = 8,
 };
@@ -34,11 +35,11 @@ typedef struct flt_net {
     flt_memory memory;
     bool raw, clock, linear; // features: 6; the network sees the time; position t / t_ref
     bool fixed_spectrum, fixed_omega;
-    bool lr_time, adam; // theta ends with log_lr [2], with snr [3]
-    double lr, t_ref;   // rate and time scale of the positions
-    size_t features, D; // inputs of a coordinate; width of omega's rows
-    size_t window, R;   // tokens of FLTX_MEMORY_WINDOW, draws of FLTX_MEMORY_SPE_SINE
-    uint64_t draw;      // names the fixed random features
+    bool lr_time, adam, adaptive; // theta ends with log_lr [2], with snr [3], with adapt [3]
+    double lr, t_ref;             // rate and time scale of the positions
+    size_t features, D;           // inputs of a coordinate; width of omega's rows
+    size_t window, R;             // tokens of FLTX_MEMORY_WINDOW, draws of FLTX_MEMORY_SPE_SINE
+    uint64_t draw;                // names the fixed random features
     // offsets in theta, or behind it (at `total` and above) for what is fixed
     size_t wq, wk, wv;                 // [heads, features, dk], .., [heads, features, dv]
     size_t xi, rho;                    // [heads, r, 1], [heads, r]; spe_sine: [heads, dk, r] each, rho its gains
@@ -49,6 +50,7 @@ typedef struct flt_net {
     size_t b[FLTX_NET_MAX_HIDDEN + 1]; // [width[i + 1]]
     size_t log_lr;                     // [2], when lr_time
     size_t snr;                        // [3], when adam
+    size_t adapt;                      // [3], when adaptive
     size_t total, full;                // meta-parameters; with what is fixed behind them
 } flt_net;
 
@@ -76,6 +78,12 @@ void flt_net_init(const flt_params *p, uint64_t seed, flt_real *theta);
 
 // What is fixed, at full + n->total: frequencies at the quantiles (i + 1/2) / r of N(0, 1), weights 1, random features of `draw`.
 flt_err flt_net_fix(const flt_net *n, flt_real *full);
+
+// What form=adaptive multiplies a tensor's rate by, e^A size^adapt[2]. A (*log_rate, kept by the tensor) moves first:
+//     A += 0.1 adapt[0] (agreement - 0.1 adapt[1]),  -8 <= A <= 8
+// agreement: cos(g rs, m rs), m the momentum of decay 0.9 before this step's gradient; while it is positive the rate was too low.
+// size: (mean p^2 + 0.01 mean p^2 over all tensors + 1e-12)^1/2.
+double flt_net_adapt(const double *adapt, double agreement, double size, double *log_rate);
 
 // log(1 + t) / log(1 + t_ref), or t / t_ref
 double flt_net_position(const flt_net *n, uint64_t t);

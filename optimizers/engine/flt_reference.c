@@ -36,6 +36,7 @@ typedef struct memory {
     real *col[DECAYS];   // without axis d1; rank < 2: [count]
     real *S, *z, *c;     // [count, heads, m, dv], [count, heads, m], [count, heads]
     real *tokens;        // [count, heads, window, dk + dv]
+    double log_rate;     // of form=adaptive
 } memory;
 
 struct flt_reference {
@@ -229,13 +230,29 @@ static real clearness(const flt_reference *r, size_t P) {
     return expl(log_rate);
 }
 
+// form=adaptive; `all`: mean p^2 over all tensors. The momentum of decay 0.9 before g was 10 / 9 of what exceeds g's share.
+static real adapted(const flt_reference *r, memory *s, const double *g, const double *p, double all) {
+    const size_t P = s->shape.count;
+    real both = 0, old = 0, new = 0, size = 0;
+    if (!r->net.adaptive) return 1;
+    for (size_t i = 0; i < P; i++) {
+        const real rs = 1 / sqrtl(s->v[i] + 1e-8L), before = (s->m[0][i] - (1 - decay[0]) * g[i]) / decay[0];
+        both += before * rs * g[i] * rs;
+        old += before * rs * before * rs;
+        new += (real)g[i] * rs *g[i] * rs;
+        size += (real)p[i] * p[i] / P;
+    }
+    const real agreement = sqrtl(old * new) > 1e-12L * P ? both / sqrtl(old * new) : 0;
+    return flt_net_adapt(r->theta + r->net.adapt, (double)agreement, (double)sqrtl(size + 0.01L * all + 1e-12L), &s->log_rate);
+}
+
 // Returns what the rate is multiplied by.
-static real features(flt_reference *r, memory *s, const double *g, const double *p) {
+static real features(flt_reference *r, memory *s, const double *g, const double *p, double all) {
     static const size_t raw[FLTX_NET_RAW] = {0, 1, 2, 6, 10, 14};
     const size_t P = s->shape.count, n = r->net.features;
     update_moments(s, g);
     for (size_t i = 0; i < P; i++) raw_features(s, i, g[i], p[i], r->x + i * F);
-    const real clear = clearness(r, P);
+    const real clear = clearness(r, P) * adapted(r, s, g, p, all);
     for (size_t i = 0; i < P && r->net.raw; i++) // in place: from the front, and none moves back
         for (size_t j = 0; j < n; j++) r->x[i * n + j] = r->x[i * F + raw[j]];
     for (size_t j = 0; j < n; j++) {
@@ -409,10 +426,10 @@ static const real *network(flt_reference *r) {
     return in;
 }
 
-static void step_tensor(flt_reference *r, memory *s, uint64_t t, const double *g, double *p, real rate) {
+static void step_tensor(flt_reference *r, memory *s, uint64_t t, const double *g, double *p, real rate, double all) {
     const size_t P = s->shape.count;
     real squares = 0, gain = 0;
-    rate *= features(r, s, g, p);
+    rate *= features(r, s, g, p, all);
     for (size_t i = 0; i < P; i++) {
         fill_inputs(r, s, i, t);
         const real *out = network(r);
@@ -428,9 +445,11 @@ void flt_reference_step(flt_reference *r, uint64_t t, const double *grad, double
     const real s = position_of(n, t);
     const double *log_lr = r->theta + n->log_lr;
     const real rate = n->lr_time ? n->lr * expl(log_lr[0] + log_lr[1] * s) : n->lr;
+    double all = 0;
+    for (size_t i = 0; i < r->layout.total; i++) all += param[i] * param[i] / (double)r->layout.total;
     for (size_t i = 0; i < r->layout.n; i++) {
         memory *tensor = &r->tensors[i];
         if (tensor->shape.count == 0) continue;
-        step_tensor(r, tensor, t, grad + tensor->shape.offset, param + tensor->shape.offset, rate);
+        step_tensor(r, tensor, t, grad + tensor->shape.offset, param + tensor->shape.offset, rate, all);
     }
 }

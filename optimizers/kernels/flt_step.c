@@ -103,8 +103,8 @@ static void factor(const flt_step_args *a) {
 // ---- moments and sums of squares
 
 FLTX_INLINE void panel_moments(const flt_step_args *a, const panel *n, const column *c, flt_vreal *sums) {
-    flt_vreal x[OWN], sum[OWN];
-    for (int i = 0; i < OWN; i++) sum[i] = set(0);
+    flt_vreal x[OWN], sum[OWN + 1];
+    for (int i = 0; i < OWN + 1; i++) sum[i] = set(0);
     for (size_t r = n->first; r < n->end; r++) {
         flt_real *block = n->block + r * n->block_size;
         const flt_vreal g = load(n->g + r * FLTX_BLOCK);
@@ -119,8 +119,9 @@ FLTX_INLINE void panel_moments(const flt_step_args *a, const panel *n, const col
         own_features(g, load(n->p + r * FLTX_BLOCK), &s, c, factor_of(a, n->o, r), x);
 #pragma GCC unroll 18
         for (int i = 0; i < OWN; i++) sum[i] += x[i] * x[i];
+        sum[OWN] += x[7] * x[14];
     }
-    for (int i = 0; i < OWN; i++) sums[i] += n->mask * sum[i];
+    for (int i = 0; i < OWN + 1; i++) sums[i] += n->mask * sum[i];
 }
 
 static void row_squares(const flt_step_args *a, double *out) {
@@ -154,14 +155,14 @@ static void raw_moments(const flt_step_args *a, flt_step_squares *out) {
 
 static void moments(const flt_step_args *a, flt_step_squares *out) {
     const flt_step_tensor *t = &a->tensor;
-    flt_vreal own[OWN], col[LINE];
+    flt_vreal own[OWN + 1], col[LINE];
     size_t pending = 0;
     *out = (flt_step_squares){0};
     if (a->sizes->raw) {
         raw_moments(a, out);
         return;
     }
-    for (int i = 0; i < OWN; i++) own[i] = set(0);
+    for (int i = 0; i < OWN + 1; i++) own[i] = set(0);
     for (int i = 0; i < LINE; i++) col[i] = set(0);
     for (size_t line = 0; line < t->outer * t->groups; line++)
         for (size_t lane = 0; lane < FLTX_BLOCK; lane += FLTX_LANES) {
@@ -176,11 +177,13 @@ static void moments(const flt_step_args *a, flt_step_squares *out) {
                 pending += n.end - n.first;
                 if (pending < FLUSH) continue;
                 flush(own, OWN, out->own);
+                flush(own + OWN, 1, &out->cross);
                 flush(col, LINE, out->col);
                 pending = 0;
             }
         }
     flush(own, OWN, out->own);
+    flush(own + OWN, 1, &out->cross);
     flush(col, LINE, out->col);
     if (t->factored) row_squares(a, out->row);
 }

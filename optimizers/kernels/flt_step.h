@@ -85,9 +85,10 @@ static inline size_t flt_step_lanes(const flt_step_sizes *s, size_t rows) {
     return update > rows ? update : rows;
 }
 
-// Sums of squares of the features: own over all coordinates, row over [outer, rows], col over [outer, cols].
+// Sums of squares of the features: own over all coordinates, row over [outer, rows], col over [outer, cols]. cross: the sum of
+// (m rs) (g rs), m of the first decay; 0 with raw inputs.
 typedef struct flt_step_squares {
-    double own[FLTX_STEP_OWN], row[FLTX_STEP_LINE], col[FLTX_STEP_LINE];
+    double own[FLTX_STEP_OWN], cross, row[FLTX_STEP_LINE], col[FLTX_STEP_LINE];
 } flt_step_squares;
 
 typedef struct flt_step {

@@ -88,6 +88,7 @@ static void check_isa(const char *isa) {
         "lr=0.01,time=linear,t_ref=30,spectrum=fixed",
         "lr=0.01,omega=fixed,m=20,heads=2,clock=yes",
         "lr=0.01,form=adam,lr_time=yes",
+        "lr=0.01,form=adaptive,clock=yes",
         "lr=0.01,inputs=raw",
         "lr=0.01,inputs=raw,memory=none,layers=0",
         "lr=0.01,inputs=raw,memory=window,window=7,heads=2,clock=yes",
