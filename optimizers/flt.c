@@ -8,8 +8,8 @@
 //     p -= rate mean(exp(0.1 clip(M, +-10))) D (1e-9 + mean D^2)^-1/2           means over the tensor
 // Options. memory: performer (no a, b, tau = 0), discount (no a, b), window (exact softmax over the last tokens, with the
 // encoding itself), spe_sine (random codes of the positions in place of a, b), none. inputs=raw: g, clip(g), p, v, rs, g rs
-// alone, no momenta. form=adam: the rate is multiplied by prod_d rms(m_d rs)^snr_d, so that steps shrink where gradients are
-// noise; form=adaptive: by that and by a rate which each tensor raises while steps and new gradients agree (flt_net_adapt).
+// alone, no momenta. form=adam: the rate is multiplied by prod_d min(rms(m_d rs), 1)^snr_d, so that steps shrink where gradients
+// are noise; form=adaptive: by that and by a rate which each tensor raises while steps and new gradients agree (flt_net_adapt).
 // clock: the network sees tanh(t / tau - 1) as well. spectrum, omega=fixed: not meta-learned. engine/flt_shared.c has their
 // formulas. Shapes: Wq, Wk [H, 30, dk]; Wv [H, 30, dv]; omega [H, m, dk + 2 r]; xi, rho [H, r]; engine/flt_reference.c has the
 // features. Reference: Choromanski et al., AISTATS 2024, arXiv 2302.01925 (FLT); Jain et al., arXiv 2302.01128 (optimizers with
@@ -333,12 +333,12 @@ static flt_step_args make_args(const flt_opt *o, const plan *p, uint64_t t, flt_
     return a;
 }
 
-// form=adam: how clear of noise the momenta are sets the rate, prod_d rms(m_d rs)^snr_d.
+// form=adam: how clear of noise the momenta are sets the rate, prod_d min(rms(m_d rs), 1)^snr_d.
 static double clearness(const flt_opt *o, const flt_step_squares *sums, double count) {
     enum { MOMENTUM = 7 }; // m rs among own features
     double log_rate = 0;
     for (size_t d = 0; o->net.adam && d < DECAYS; d++)
-        log_rate += 0.5 * (double)o->theta[o->net.snr + d] * log(1e-9 + sums->own[MOMENTUM + d] / count);
+        log_rate += 0.5 * (double)o->theta[o->net.snr + d] * log(fmin(1e-9 + sums->own[MOMENTUM + d] / count, 1));
     return exp(log_rate);
 }
 

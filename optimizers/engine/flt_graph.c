@@ -136,11 +136,12 @@ static flt_node rate_of(const builder *b) {
     return flt_scale(g, flt_exp(g, flt_add(g, start, flt_mul(g, slope, b->position))), b->net->lr);
 }
 
-// form=adam: prod_d rms(m_d rs)^snr_d
+// form=adam: prod_d min(rms(m_d rs), 1)^snr_d
 static flt_node clearness(const builder *b, flt_node momentum) {
     flt_graph *g = b->s->graph;
     const flt_node square = flt_reduce_mean(g, flt_square(g, momentum), 1u, false);
-    const flt_node logarithm = flt_scale(g, flt_log(g, flt_offset(g, square, 1e-9)), 0.5);
+    const flt_node full = flt_scale(g, flt_log(g, flt_offset(g, square, 1e-9)), 0.5);
+    const flt_node logarithm = flt_neg(g, flt_relu(g, flt_neg(g, full)));
     return flt_exp(g, flt_sum_all(g, flt_mul(g, flt_graph_step_theta(b->s, "snr"), logarithm)));
 }
 
@@ -172,6 +173,9 @@ flt_err flt_net_graph(const flt_params *p, flt_graph_step *s) {
                         "memory=%s is not written as a graph, so no gradient goes through its steps; possible: flt, performer, "
                         "discount, none",
                         flt_params_text(p, "memory"));
+    if (n.adaptive)
+        return flt_fail(FLTE_UNSUPPORTED, "flt",
+                        "form=adaptive is not written as a graph, so no gradient goes through its steps; possible: spec, adam");
     FLTX_TRY(flt_alloc(n.full, sizeof *fixed, &fixed));
     const flt_err err = flt_net_fix(&n, fixed);
     const builder b = {s, &n, fixed, position_of(s, &n)};

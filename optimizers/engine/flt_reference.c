@@ -219,13 +219,13 @@ static void raw_features(const memory *s, size_t i, real g, real p, real *x) {
     }
 }
 
-// form=adam: prod_d rms(m_d rs)^snr_d, of the features before they are normalised
+// form=adam: prod_d min(rms(m_d rs), 1)^snr_d, of the features before they are normalised
 static real clearness(const flt_reference *r, size_t P) {
     real log_rate = 0;
     for (size_t d = 0; r->net.adam && d < DECAYS; d++) {
         real sum = 0;
         for (size_t i = 0; i < P; i++) sum += r->x[i * F + 7 + d] * r->x[i * F + 7 + d];
-        log_rate += r->theta[r->net.snr + d] * logl(1e-9L + sum / P) / 2;
+        log_rate += r->theta[r->net.snr + d] * logl(fminl(1e-9L + sum / P, 1)) / 2;
     }
     return expl(log_rate);
 }
