@@ -25,6 +25,11 @@ FLTX_INLINE flt_vreal lane_mask(const flt_step_tensor *t, size_t group, size_t l
     return mask;
 }
 
+// x where there are coordinates, 0 in the padding: what is computed there need not be finite.
+FLTX_INLINE flt_vreal only(flt_vreal mask, flt_vreal x) {
+    return flt_vreal_if_less(set(0), mask, x, set(0));
+}
+
 // What the coordinates of a column (a lane) share.
 typedef struct column {
     flt_vreal moment[DECAYS];

@@ -121,7 +121,7 @@ FLTX_INLINE void panel_moments(const flt_step_args *a, const panel *n, const col
         for (int i = 0; i < OWN; i++) sum[i] += x[i] * x[i];
         sum[OWN] += x[7] * x[14];
     }
-    for (int i = 0; i < OWN + 1; i++) sums[i] += n->mask * sum[i];
+    for (int i = 0; i < OWN + 1; i++) sums[i] += only(n->mask, sum[i]);
 }
 
 static void row_squares(const flt_step_args *a, double *out) {
@@ -146,7 +146,7 @@ static void raw_moments(const flt_step_args *a, flt_step_squares *out) {
             flt_vreal x[RAW];
             store(n.block, v);
             raw_features(g, load(n.p), v, x);
-            for (int i = 0; i < RAW; i++) own[i] += n.mask * (x[i] * x[i]);
+            for (int i = 0; i < RAW; i++) own[i] += only(n.mask, x[i] * x[i]);
         }
         if (group % FLUSH == FLUSH - 1) flush(own, RAW, out->own);
     }
@@ -171,8 +171,8 @@ static void moments(const flt_step_args *a, flt_step_squares *out) {
                 const panel n = panel_at(a, line / t->groups, line % t->groups, lane, first);
                 panel_moments(a, &n, &c, own);
                 for (int d = 0; d < DECAYS && first == 0; d++) {
-                    col[d] += n.mask * (c.moment[d] * c.moment[d]);
-                    col[DECAYS + d] += n.mask / (c.moment[d] + REAL(1e-8));
+                    col[d] += only(n.mask, c.moment[d] * c.moment[d]);
+                    col[DECAYS + d] += only(n.mask, REAL(1) / (c.moment[d] + REAL(1e-8)));
                 }
                 pending += n.end - n.first;
                 if (pending < FLUSH) continue;
@@ -242,7 +242,9 @@ FLTX_INLINE flt_vreal most(size_t n, const flt_vreal *x) {
 // `square`: |k|^2 / 2, which every log key carries.
 FLTX_INLINE void write_and_read(size_t m, size_t dv, const lanes *l, flt_vreal square, flt_real tau, const flt_vreal *u,
                                 flt_real *memory, flt_vreal *out) {
-    const flt_vreal old = load(memory), grown = flt_vreal_max(old, most(m, l->lk) - square), shift = grown + square;
+    // the two maxima: no exponent is above 0, however the difference of a large key and its larger square is rounded
+    const flt_vreal old = load(memory), peak = most(m, l->lk), grown = flt_vreal_max(old, peak - square);
+    const flt_vreal shift = flt_vreal_max(peak, grown + square);
     const flt_vreal keep = exp_low(old - grown - tau), top = most(m, l->lq);
     flt_real *z = memory + FLTX_BLOCK, *S = z + m * FLTX_BLOCK;
     flt_vreal *sum = l->sum, denominator = set(0);
@@ -367,8 +369,8 @@ FLTX_INLINE void panel_update(const flt_step_args *a, const flt_step_sizes *s, c
             coordinates(a, s, l, row, OWN, x, block + (DECAYS + 1) * FLTX_BLOCK, g, &square, &gain);
         }
     }
-    sums[0] += n->mask * square;
-    sums[1] += n->mask * gain;
+    sums[0] += only(n->mask, square);
+    sums[1] += only(n->mask, gain);
 }
 
 // The column's share of the first product; nothing with raw inputs.

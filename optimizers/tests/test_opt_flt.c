@@ -110,6 +110,35 @@ Test(opt_flt, reference_avx512) {
     check_isa("avx512");
 }
 
+// Two coordinates leave most of a block to padding, whose features gradients of a moderate size make huge; huge keys have squares
+// whose rounding is larger than every exponent.
+static void stays_finite(const char *set, const char *tensor, flt_real scale) {
+    enum { T = 60 };
+    flt_weights w = shaken(set);
+    flt_layout layout = opt_layout((opt_shape[]){{"x", 1, {2}}, {NULL, 0, {0}}});
+    flt_real *start = opt_normal(31, 2, 1), *grads = opt_normal(32, (size_t)T * 2, 10);
+    const flt_tensor_spec *k = flt_layout_find(&w.layout, tensor);
+    cr_assert_not_null(k);
+    for (size_t i = 0; i < k->count; i++) w.theta[k->offset + i] *= scale;
+    opt_run run = opt_start(&w, &layout, start);
+    opt_steps(&run, 0, T, grads);
+    cr_assert(isfinite(run.param[0]) && isfinite(run.param[1]), "%s, %s x %g: %g %g", set, tensor, (double)scale,
+              (double)run.param[0], (double)run.param[1]);
+    opt_stop(&run);
+    flt_free(start);
+    flt_free(grads);
+    flt_layout_free(&layout);
+    flt_weights_free(&w);
+}
+
+Test(opt_flt, stays_finite) {
+    static const char *const sets[] = {"lr=0.01", "lr=0.01,form=adaptive", "lr=0.01,memory=performer", "lr=0.01,inputs=raw"};
+    for (size_t i = 0; i < sizeof sets / sizeof *sets; i++) {
+        for (flt_real scale = 1; scale < (flt_real)1e9; scale *= 10) stays_finite(sets[i], "wk", scale);
+        stays_finite(sets[i], "layers.0.w", (flt_real)1e15);
+    }
+}
+
 // ---- the trajectory in golden/, written by golden/make_golden.py
 
 static flt_tensors *read_golden(const char *name) {
