@@ -21,11 +21,12 @@ export OMPI_MCA_hwloc_base_binding_policy=none OMPI_MCA_btl_vader_single_copy_me
 ranks() { local n=$1; shift; timeout 60 "$FLT_MPIRUN" -n "$n" "$@"; }
 
 # ---- the same bits: weights and checkpoints
-for estimator in nres pes truncated_es; do
-    expect 0 '' "$flt" train "${small[@]}" --estimator $estimator --outer-steps 12 --threads 1 --checkpoint c.1x1 --out w.1x1
-    expect 0 '' "$flt" train "${small[@]}" --estimator $estimator --outer-steps 12 --threads 2 --checkpoint c.1x2 --out w.1x2
+for estimator in nres pes truncated_es full_es tbptt full_bptt; do
+    case $estimator in *bptt) steps=6 ;; *) steps=12 ;; esac
+    expect 0 '' "$flt" train "${small[@]}" --estimator $estimator --outer-steps $steps --threads 1 --checkpoint c.1x1 --out w.1x1
+    expect 0 '' "$flt" train "${small[@]}" --estimator $estimator --outer-steps $steps --threads 2 --checkpoint c.1x2 --out w.1x2
     for n in 2 4; do
-        expect 0 '' ranks $n "$flt" train "${small[@]}" --estimator $estimator --outer-steps 12 --threads 1 \
+        expect 0 '' ranks $n "$flt" train "${small[@]}" --estimator $estimator --outer-steps $steps --threads 1 \
             --checkpoint c.${n}x1 --out w.${n}x1
     done
     for grid in 1x2 2x1 4x1; do
@@ -38,12 +39,17 @@ expect 0 '' "$flt" train "${small[@]}" --estimator nres --outer-steps 12 --out w
 same w.alone w.mpi
 
 # one run in the store, with what was exchanged and waited for
-expect 0 '^14' "$flt" results sql "SELECT count(*) FROM run" --csv
+expect 0 '^26' "$flt" results sql "SELECT count(*) FROM run" --csv
 expect 0 '^12' "$flt" results sql "SELECT count(*) FROM metrics WHERE metric = 'wait_share' AND value BETWEEN 0 AND 1
     AND run = (SELECT min(run_id) FROM param WHERE name = 'ranks' AND number = 2)" --csv
 # of the other rank: 16 bytes, and for each of its 3 arms 8 bytes for the clipped steps and for each part of a window
 expect 0 '^88\.0' "$flt" results sql "SELECT DISTINCT value FROM metrics WHERE metric = 'exchange_bytes'
     AND run = (SELECT min(run_id) FROM param WHERE name = 'ranks' AND number = 2)" --csv
+# where gradients travel too, 8 bytes for each meta-parameter and arm more
+run="SELECT min(run_id) FROM param WHERE name = 'ranks' AND number = 2
+    AND run_id IN (SELECT run_id FROM param WHERE name = 'estimator' AND value = 'tbptt')"
+expect 0 '^6' "$flt" results sql "SELECT count(*) FROM metrics WHERE metric = 'exchange_bytes' AND value = 88 + 3 * 8 *
+    (SELECT number FROM param WHERE name = 'meta_parameters' AND run_id = run) AND run = ($run)" --csv
 
 # ---- cells of an evaluation: the same table but for its times, from one run in the store
 compare=(eval --optimizers adam,sgd --tasks digits_mlp:width=8,batch=8,quadratic --steps 12 --seeds 3 --tune lr --json --quiet)

@@ -6,9 +6,9 @@
 #ifndef FLTX_GRAPH_STEP_H
 #define FLTX_GRAPH_STEP_H
 
-#include "engine/mlp.h"
 #include "flt/graph.h"
 #include "flt/optimizer.h"
+#include "mlp.h"
 
 // What depends on the time alone: the time features, t, log(1 + t).
 enum { FLTX_CLOCK_T = FLTX_TIMES, FLTX_CLOCK_LOG, FLTX_CLOCKS };

@@ -4,6 +4,7 @@
 #ifndef FLTX_META_FIXTURE_H
 #define FLTX_META_FIXTURE_H
 
+#include "../engine/graph_step.h"
 #include "flt/memory.h"
 #include "flt/meta.h"
 #include "flt/random.h"
@@ -58,8 +59,21 @@ static void fake_step(void *self, uint64_t t, flt_real loss, const flt_real *gra
     }
 }
 
+static flt_err fake_graph(const flt_params *p, flt_graph_step *s) {
+    flt_graph *g = s->graph;
+    const flt_node theta = flt_graph_step_theta(s, "theta"), m = flt_graph_step_state(s, 0, 1, &s->layout.total);
+    const flt_node now = flt_add(g, flt_scale(g, m, 0.5), s->grad[0]);
+    const flt_node pull = flt_scale(g, flt_mul(g, flt_slice(g, theta, 0, 0, 1), now), 0.3);
+    const flt_node push = flt_scale(g, flt_slice(g, theta, 0, 1, 1), 0.1);
+    (void)p;
+    flt_graph_step_next(s, m, now);
+    s->next[0] = flt_add(g, flt_sub(g, s->param[0], pull), push);
+    return FLTE_OK;
+}
+
 static const flt_optimizer_kind fake_kind = {
     .kind = {.name = "fake", .caps = FLTX_OPT_LEARNED},
+    .graph = fake_graph,
     .create = fake_create,
     .destroy = fake_destroy,
     .state_words = fake_words,
@@ -115,6 +129,12 @@ static flt_real fake_gradient(void *self, flt_batch batch, const flt_real *theta
     return (flt_real)loss;
 }
 
+static void fake_hessian(void *self, flt_batch batch, const flt_real *theta, const flt_real *v, flt_real *hv) {
+    const fake_objective *s = self;
+    (void)batch, (void)theta;
+    for (size_t i = 0; i < s->P; i++) hv[i] = (flt_real)(s->curvature * v[i]);
+}
+
 static void fake_evaluate(void *self, uint64_t seed, flt_split split, const flt_real *theta, flt_real *loss, flt_real *metric) {
     *loss = fake_gradient(self, (flt_batch){seed, split, 0}, theta, NULL);
     if (metric != NULL) *metric = (flt_real)0.5;
@@ -127,6 +147,7 @@ static flt_err fake_fill(const char *spec, flt_objective *o) {
     o->destroy = flt_free;
     o->init = fake_start;
     o->gradient = fake_gradient;
+    o->hessian_vector = fake_hessian;
     o->evaluate = fake_evaluate;
     o->normaliser = 2.0;
     o->clip_loss = 1e6;

@@ -108,6 +108,10 @@ Test(meta_gradient, nres_is_unbiased) {
     check_unbiased("nres");
 }
 
+Test(meta_gradient, full_es_is_unbiased) {
+    check_unbiased("full_es");
+}
+
 // The same judge refuses PES without its sum of perturbations: truncated evolution strategies.
 Test(meta_gradient, forgetting_earlier_perturbations_is_caught) {
     const flt_estimator_kind forgetful = {.kind = {.name = "forgetful"}, .fresh_per_window = true, .accumulates = false};

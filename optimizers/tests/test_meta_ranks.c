@@ -209,19 +209,30 @@ Test(meta_ranks, traffic_is_a_few_numbers_per_particle) {
     const double parts = 1 + (6 - 1 + 4 - 1) / 4, arms = 5; // arms of the other rank
     cr_assert(eq(dbl, j[0].bytes, 16 + arms * 8 * (parts + 1)));
     free(j);
+    j = make(2, config("tbptt", path)); // and the gradient in two meta-parameters
+    together(j, 2);
+    cr_assert(eq(dbl, j[0].bytes, 16 + arms * 8 * (parts + 1 + 2)));
+    free(j);
+    j = make(2, config("full_bptt", path)); // an episode is one part
+    together(j, 2);
+    cr_assert(eq(dbl, j[0].bytes, 16 + arms * 8 * (1 + 1 + 2)));
+    free(j);
     unlink(path);
 }
 
 static const char *const distributions[] = {"noisy|bowl|line", "glitch|bowl", "bowl"};
 
+static const char *const variants[] = {"pes", "nres", "full_es", "full_bptt", "tbptt", "nres with options", "tbptt with options"};
+enum { VARIANTS = sizeof variants / sizeof *variants, PLAIN = 5 };
+
 static flt_meta_config variant(int which, const char *path) {
-    flt_meta_config c = config(which == 0 ? "pes" : "nres", path);
-    if (which < 2) return c;
+    flt_meta_config c = config(which < PLAIN ? variants[which] : which == PLAIN ? "nres" : "tbptt", path);
+    if (which < PLAIN) return c;
     c.truncation = "curriculum";
     c.reduction = "last";
     c.held_out = true;
-    c.difference = "rms";
-    c.difference_clip = 2;
+    if (which == PLAIN) c.difference = "rms";
+    if (which == PLAIN) c.difference_clip = 2;
     c.outer_optimizer = "adamw";
     c.outer_weight_decay = 0.1;
     c.outer_schedule = "cosine";
@@ -235,15 +246,14 @@ static flt_meta_config variant(int which, const char *path) {
 
 // Stopped on some number of ranks, resumed on another, to the file that one process leaves.
 Test(meta_ranks, checkpoints_go_on_with_other_ranks) {
-    static const char *const names[] = {"pes", "nres", "nres with options"};
     static const int counts[][2] = {{3, 1}, {1, 4}, {4, 2}, {2, 5}};
-    for (int e = 0; e < 3; e++) {
+    for (int e = 0; e < VARIANTS; e++) {
         const char *one = scratch("one.safetensors"), *many = scratch("many.safetensors");
         job *want = make(1, variant(e, one));
         together(want, 1);
         for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
             char label[64];
-            snprintf(label, sizeof label, "%s on %d, then %d ranks", names[e], counts[i][0], counts[i][1]);
+            snprintf(label, sizeof label, "%s on %d, then %d ranks", variants[e], counts[i][0], counts[i][1]);
             flt_meta_config c = variant(e, many);
             job *j = make(counts[i][0], c);
             j[counts[i][0] - 1].stop_after = 5; // the wish of the last rank alone stops all
@@ -290,13 +300,13 @@ Test(meta_ranks, adam_is_measured_once) {
 
 // A wish to stop is heard at any inner step, and what is saved is the last complete outer step.
 Test(meta_ranks, stops_within_windows_lose_nothing_else) {
-    static const char *const names[] = {"pes", "nres"};
+    static const char *const names[] = {"pes", "nres", "full_es", "tbptt", "full_bptt"};
     const char *one = scratch("one.safetensors"), *many = scratch("many.safetensors");
-    for (int e = 0; e < 2; e++) {
+    for (int e = 0; e < 5; e++) {
         job *want = make(1, config(names[e], one));
         together(want, 1);
         for (int count = 1; count <= 3; count++) {
-            for (int asked = 1; asked < 150; asked += 11) {
+            for (int asked = 1; asked < 150; asked += e < 2 ? 11 : 37) {
                 char label[64];
                 snprintf(label, sizeof label, "%s, %d ranks, stopped at request %d", names[e], count, asked);
                 job *j = make(count, config(names[e], many));

@@ -184,7 +184,7 @@ static quality compare(rig *r, size_t from) {
         flt_unroll_step(r->u, r->other, r->words);
         slope[t] = slope_of(t);
     }
-    cr_assert(flt_unroll_gradient(r->u, slope, gradient, NULL, NULL));
+    cr_assert(flt_unroll_gradient(r->u, &(flt_unroll_sum){.slope = slope}, gradient));
     for (size_t i = 0; i < n; i += 1 + n / COMPONENTS) {
         double value[2];
         for (int side = 0; side < 2; side++) {
@@ -274,7 +274,7 @@ static void run_window(flt_unroll *u, size_t n, double *gradient) {
         slope[t] = slope_of(t);
         flt_unroll_step(u, param, state);
     }
-    cr_assert(flt_unroll_gradient(u, slope, gradient, NULL, NULL));
+    cr_assert(flt_unroll_gradient(u, &(flt_unroll_sum){.slope = slope}, gradient));
     flt_free(param);
     flt_free(state);
 }
@@ -313,9 +313,9 @@ Test(meta_unroll, steps_and_gradients_allocate_nothing_and_stop_when_told) {
         slope[t] = 1;
         flt_unroll_step(r.u, r.other, r.words);
     }
-    cr_assert(flt_unroll_gradient(r.u, slope, gradient, NULL, NULL));
+    cr_assert(flt_unroll_gradient(r.u, &(flt_unroll_sum){.slope = slope}, gradient));
     cr_assert(eq(sz, flt_alloc_count(), before));
-    cr_assert(not(flt_unroll_gradient(r.u, slope, gradient, always, &asked)));
+    cr_assert(not(flt_unroll_gradient(r.u, &(flt_unroll_sum){.slope = slope, .stop = always, .with = &asked}, gradient)));
     cr_assert(eq(int, asked, 1));
     flt_free(gradient);
     rig_free(&r);
@@ -339,7 +339,7 @@ Test(meta_unroll, a_loss_that_is_not_finite_ends_the_window) {
             slope[t] = slope_of(t);
             if (turn == 1 || t < 6) cr_assert(eq(int, isfinite(flt_unroll_step(r.u, r.other, r.words)) != 0, t < 6));
         }
-        cr_assert(flt_unroll_gradient(r.u, slope, turn == 0 ? whole : cut, NULL, NULL));
+        cr_assert(flt_unroll_gradient(r.u, &(flt_unroll_sum){.slope = slope}, turn == 0 ? whole : cut));
     }
     cr_assert(eq(int, memcmp(whole, cut, sizeof whole), 0));
     rig_free(&r);

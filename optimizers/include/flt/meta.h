@@ -2,8 +2,10 @@
 // Meta-training: gradient estimators (one kind per file in optimizers/meta/) and the outer loop.
 //
 // Particle i runs an antithetic pair of inner problems, theta +- eps, that share initialisation, data order and reset times.
-// Every perturbation is regenerated from (seed, particle, window): only loss differences need to travel between workers. Sums
-// over particles run in a fixed order: the same bits for any number of threads and ranks, and across a kill and a resume.
+// Every perturbation is regenerated from (seed, particle, window): only loss differences need to travel between workers. With
+// estimators that go back through the updates the pair are two problems of their own under theta, that share reset times; their
+// gradients travel. Sums over particles run in a fixed order: the same bits for any number of threads and ranks, and across a
+// kill and a resume.
 #ifndef FLTX_META_H
 #define FLTX_META_H
 
@@ -17,6 +19,8 @@ typedef struct flt_estimator_kind {
     flt_kind kind;
     bool fresh_per_window; // a new perturbation each window (PES, truncated ES), or one per episode (NRES)
     bool accumulates;      // the gradient multiplies the sum of the episode's perturbations (PES) instead of the current one
+    bool whole_episodes;   // a window is one episode from its beginning to its end, whatever flt_meta_config.window is
+    bool backpropagates;   // gradients of a window's meta-loss through the updates; nothing is perturbed (bptt)
 } flt_estimator_kind;
 
 const flt_registry *flt_estimator_registry(void);

@@ -38,8 +38,8 @@ static void run_problem(const bench *b, flt_inner *inner, uint64_t problem) {
     for (size_t k = 0; k < b->r->bins; k++) {
         const size_t end = k + 1 == b->r->bins ? b->r->steps : first_step(b->r, k + 1);
         for (size_t t = first_step(b->r, k); t < end && !flt_watch_stopping(b->watch); t++) {
-            bool clipped = false;
-            sum += flt_meta_loss_step(&b->loss, inner, arm, (flt_batch){.seed = seed, .step = t}, true, &clipped);
+            double counted = 0.0;
+            sum += flt_meta_loss_step(&b->loss, inner, NULL, arm, (flt_batch){.seed = seed, .step = t}, true, &counted);
         }
         b->curve[k + 1] += sum / PROBLEMS;
     }

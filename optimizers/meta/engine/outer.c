@@ -2,7 +2,8 @@
 // From outcomes to a gradient,
 //   g = 1 / (2 sigma^2 P W) sum_i sum_k factor_ik w_ik,
 // summed over particles in their order, and from the gradient to theta. P particles, W window, k parts of the window, w_ik the
-// weights of difference.h: L+_ik - L-_ik unless the configuration treats them.
+// weights of difference.h: L+_ik - L-_ik unless the configuration treats them. Where windows are whole episodes, W is the length
+// of particle i's; where gradients go back through the updates, g is their mean over the arms.
 #include "meta/engine/outer.h"
 
 #include "flt/memory.h"
@@ -14,6 +15,7 @@ static flt_err allocate(flt_outer *o) {
     const flt_particles *p = &o->particles;
     FLTX_TRY(flt_alloc(2 * p->count, p->most_parts * sizeof *o->outcome.loss, &o->outcome.loss));
     FLTX_TRY(flt_alloc(2 * p->count, sizeof *o->outcome.clipped, &o->outcome.clipped));
+    if (p->kind->backpropagates) FLTX_TRY(flt_alloc(2 * p->count, o->n * sizeof *o->outcome.gradient, &o->outcome.gradient));
     FLTX_TRY(flt_alloc(o->n, sizeof *o->gradient, &o->gradient));
     FLTX_TRY(flt_alloc(p->count, p->most_parts * sizeof *o->weight, &o->weight));
     FLTX_TRY(flt_meta_optimizer_create(o->config, o->n, &o->optimizer));
@@ -28,10 +30,10 @@ static flt_err create_workers(flt_outer *o) {
     const size_t first = flt_ranks_first(c->ranks, 2 * c->particles, me);
     flt_workers local;
     FLTX_TRY(flt_arms_create(c->n_tasks, first, flt_ranks_first(c->ranks, 2 * c->particles, me + 1) - first, &o->arms));
-    FLTX_TRY(flt_threads_create(c, o->weights, &o->pool, &o->arms, &o->workers));
+    FLTX_TRY(flt_threads_create(c, &o->particles, o->weights, &o->pool, &o->arms, &o->workers));
     if (flt_ranks_count(c->ranks) == 1) return FLTE_OK;
     local = o->workers;
-    return flt_processes_create(c, o->n, o->particles.most_parts, &o->arms, &local, &o->workers);
+    return flt_processes_create(c, &o->particles, &o->arms, &local, &o->workers);
 }
 
 flt_err flt_outer_create(const flt_meta_config *c, const flt_estimator_kind *kind, flt_weights *w, flt_outer *out) {
@@ -52,6 +54,7 @@ void flt_outer_destroy(flt_outer *o) {
     flt_arms_destroy(&o->arms);
     flt_free(o->outcome.loss);
     flt_free(o->outcome.clipped);
+    flt_free(o->outcome.gradient);
     flt_free(o->gradient);
     flt_adam_curves_destroy(&o->adam);
     flt_task_pool_destroy(&o->pool);
@@ -62,19 +65,34 @@ void flt_outer_destroy(flt_outer *o) {
     *o = (flt_outer){0};
 }
 
+// Episodes of any length count alike where windows are episodes; else the window's steps, the same for all, divide the sum.
+static double episode_steps(const flt_particles *p, size_t i) {
+    return p->kind->whole_episodes ? (double)flt_particles_steps(p, i) : 1.0;
+}
+
 static void combine(flt_outer *o) {
     const flt_particles *p = &o->particles;
     flt_difference_weigh(&o->difference, p, o->outcome.loss, o->weight);
-    memset(o->gradient, 0, o->n * sizeof *o->gradient);
     for (size_t i = 0; i < p->count; i++) {
         for (size_t k = 0; k < p->parts[i]; k++) {
             const flt_real *factor = flt_particles_factor(p, i, k);
-            const double d = o->weight[i * p->most_parts + k];
+            const double d = o->weight[i * p->most_parts + k] / episode_steps(p, i);
             for (size_t j = 0; j < o->n; j++) o->gradient[j] += (double)factor[j] * d;
         }
     }
-    const double scale = 1.0 / (2.0 * p->sigma * p->sigma * (double)p->count * (double)p->window);
+    const double steps = p->kind->whole_episodes ? 1.0 : (double)p->window;
+    const double scale = 1.0 / (2.0 * p->sigma * p->sigma * (double)p->count * steps);
     for (size_t j = 0; j < o->n; j++) o->gradient[j] *= scale;
+}
+
+// The mean of the arms' gradients, each divided by its steps.
+static void average(flt_outer *o) {
+    const flt_particles *p = &o->particles;
+    for (size_t u = 0; u < 2 * p->count; u++) {
+        const double share = 1.0 / (2.0 * (double)p->count * (double)flt_particles_steps(p, u / 2));
+        for (size_t j = 0; j < o->n; j++)
+            if (o->frozen == NULL || !o->frozen[j]) o->gradient[j] += share * o->outcome.gradient[u * o->n + j];
+    }
 }
 
 // Losses of particle i over both arms and all parts, divided by their steps.
@@ -83,22 +101,23 @@ static double particle_loss(const flt_outer *o, size_t i) {
     double sum = 0.0;
     for (size_t a = 0; a < 2; a++)
         for (size_t k = 0; k < p->parts[i]; k++) sum += o->outcome.loss[(2 * i + a) * p->most_parts + k];
-    return sum / (2.0 * (double)p->window);
+    return sum / (2.0 * (double)flt_particles_steps(p, i));
 }
 
 static void tally(flt_outer *o) {
     const size_t P = o->particles.count, tasks = o->config->n_tasks;
     memset(o->task_loss, 0, tasks * sizeof *o->task_loss);
     o->loss = 0.0;
-    o->clipped = 0;
+    o->clipped = o->inner_steps = 0;
     for (size_t i = 0; i < P; i++) {
         const double loss = particle_loss(o, i);
         o->loss += loss / (double)P;
         o->task_loss[i % tasks] += loss / (double)(flt_arms_before(tasks, i % tasks, 2 * P) / 2);
         o->clipped += o->outcome.clipped[2 * i] + o->outcome.clipped[2 * i + 1];
+        o->inner_steps += 2 * flt_particles_steps(&o->particles, i);
     }
     o->counts.clipped += o->clipped;
-    o->counts.inner_steps += 2 * P * o->particles.window;
+    o->counts.inner_steps += o->inner_steps;
 }
 
 static void take_back(flt_outer *o) {
@@ -116,7 +135,11 @@ flt_err flt_outer_gradient(flt_outer *o) {
         take_back(o);
         return err;
     }
-    combine(o);
+    memset(o->gradient, 0, o->n * sizeof *o->gradient);
+    if (p->kind->backpropagates)
+        average(o);
+    else
+        combine(o);
     tally(o);
     for (size_t i = 0; i < p->count; i++) flt_particles_finish(p, i);
     return FLTE_OK;

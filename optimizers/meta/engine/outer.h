@@ -32,8 +32,9 @@ typedef struct flt_outer {
     double *gradient;  // [n]
     double *task_loss; // [n_tasks], mean meta-loss of the last window
     flt_outer_counts counts;
-    double loss;      // mean meta-loss of the last window
-    uint64_t clipped; // inner steps of the last window
+    double loss;          // mean meta-loss of the last window
+    uint64_t clipped;     // inner steps of the last window
+    uint64_t inner_steps; // of it, in all arms
 } flt_outer;
 
 // Errors: FLTE_NAME, FLTE_RANGE, FLTE_NOMEM, those of tasks and optimizers. *out may be destroyed whatever came back.

@@ -26,13 +26,14 @@ flt_err flt_particles_create(const flt_meta_config *c, const flt_estimator_kind 
     *out = (flt_particles){.kind = kind, .seed = c->seed, .count = c->particles, .window = c->window, .n = n, .sigma = c->sigma};
     FLTX_TRY(flt_truncation_make(c, &out->truncation));
     // one episode under way, then new ones of at least unroll_min steps each
-    out->most_parts = 1 + (c->window - 1 + c->unroll_min - 1) / c->unroll_min;
-    out->slots = kind->fresh_per_window ? 1 : out->most_parts;
+    out->most_parts = kind->whole_episodes ? 1 : 1 + (c->window - 1 + c->unroll_min - 1) / c->unroll_min;
+    out->slots = kind->backpropagates ? 0 : kind->fresh_per_window ? 1 : out->most_parts;
     const flt_err err = allocate(out, c->checkpoint != NULL);
     if (err != FLTE_OK) {
         flt_particles_destroy(out);
         return err;
     }
+    if (kind->whole_episodes) out->truncation.in_phase = true; // no episode is cut
     for (size_t i = 0; i < out->count; i++) out->place[i] = (flt_place){.length = flt_truncation_first(&out->truncation, i)};
     return FLTE_OK;
 }
@@ -50,7 +51,7 @@ void flt_particles_destroy(flt_particles *p) {
 
 static void cut(flt_particles *p, size_t i, uint64_t window) {
     flt_place *at = &p->place[i];
-    size_t left = p->window, n = 0;
+    size_t left = p->kind->whole_episodes ? (size_t)at->length : p->window, n = 0;
     while (left > 0) {
         const uint64_t to_reset = at->length - at->t;
         const size_t steps = to_reset < left ? (size_t)to_reset : left;
@@ -87,13 +88,17 @@ void flt_particles_window(flt_particles *p, size_t i, uint64_t window) {
     if (p->sum_before != NULL) memcpy(p->sum_before + i * p->n, p->sum + i * p->n, p->n * sizeof *p->sum);
     cut(p, i, window);
     const flt_part *part = p->part + i * p->most_parts;
-    const size_t draws = p->kind->fresh_per_window ? 1 : p->parts[i];
+    const size_t draws = p->slots < p->parts[i] ? p->slots : p->parts[i];
     for (size_t k = 0; k < draws; k++) draw_eps(p, i, p->kind->fresh_per_window ? window : part[k].episode, slot(p, i, k));
     if (p->sum == NULL) return;
     flt_real *sum = p->sum + i * p->n;
     const flt_real *eps = slot(p, i, 0);
     if (part[0].t == 0) memset(sum, 0, p->n * sizeof *sum);
     for (size_t j = 0; j < p->n; j++) sum[j] += eps[j];
+}
+
+size_t flt_particles_steps(const flt_particles *p, size_t i) {
+    return p->kind->whole_episodes ? p->part[i * p->most_parts].steps : p->window;
 }
 
 const flt_real *flt_particles_eps(const flt_particles *p, size_t i, size_t part) {

@@ -2,8 +2,8 @@
 // Schedules and perturbations of the particles: pure functions of (seed, particle, window), so that every worker holds the same
 // ones without a word exchanged. Losses have no influence on them.
 //
-// A window of W inner steps is cut by resets into parts, each inside one episode. Letters: P particles, W window, n
-// meta-parameters, K most parts of a window.
+// A window of W inner steps is cut by resets into parts, each inside one episode; with estimators of whole episodes it is one
+// part, of the episode's length. Letters: P particles, W window, n meta-parameters, K most parts of a window.
 #ifndef FLTX_PARTICLES_H
 #define FLTX_PARTICLES_H
 
@@ -26,7 +26,7 @@ typedef struct flt_particles {
     flt_truncation truncation;
     const bool *frozen; // [n], borrowed: perturbed by 0; NULL: none
     double sigma;
-    size_t slots;            // perturbations held per particle: 1, or K when a reset draws another
+    size_t slots;            // perturbations held per particle: 1, or K when a reset draws another; 0: none
     flt_place *place;        // [P], where the next window begins
     size_t *parts;           // [P], of the window in progress
     flt_part *part;          // [P, K]
@@ -41,7 +41,9 @@ void flt_particles_destroy(flt_particles *p); // {0} is fine
 
 // Cuts window `window` of particle i into parts, draws its perturbations, moves its place on. Particles are independent.
 void flt_particles_window(flt_particles *p, size_t i, uint64_t window);
-// What both arms are perturbed by in this part, [n].
+// Inner steps of the window in one arm.
+size_t flt_particles_steps(const flt_particles *p, size_t i);
+// What both arms are perturbed by in this part, [n]; not with estimators that backpropagate.
 const flt_real *flt_particles_eps(const flt_particles *p, size_t i, size_t part);
 // What the difference of this part is multiplied by in the gradient, [n].
 const flt_real *flt_particles_factor(const flt_particles *p, size_t i, size_t part);

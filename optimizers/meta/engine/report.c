@@ -54,6 +54,7 @@ static flt_err report_health(const flt_outer *o, const flt_sink *sink) {
     const double size = size_of_theta(o);
     FLTX_TRY(flt_sink_metric(sink, "update_ratio", step, size > 0.0 ? o->optimizer.update_norm / size : 0.0));
     FLTX_TRY(flt_sink_metric(sink, "diverged", step, diverged(o)));
+    if (o->particles.kind->backpropagates) return FLTE_OK;
     return flt_sink_metric(sink, "effective_sample_size", step, effective_sample_size(o));
 }
 
@@ -65,7 +66,7 @@ static double adam_loss(const flt_outer *o, size_t i) {
         const flt_part *part = &p->part[i * p->most_parts + k];
         sum += flt_adam_curves_part(&o->adam, &o->loss_kind, flt_task_pool_pick(&o->pool, i, part->episode), part);
     }
-    return sum / (double)p->window;
+    return sum / (double)flt_particles_steps(p, i);
 }
 
 static flt_err report_adam(const flt_outer *o, const flt_sink *sink) {
@@ -86,7 +87,7 @@ static flt_err report_adam(const flt_outer *o, const flt_sink *sink) {
 
 flt_err flt_report_step(const flt_outer *o, const flt_sink *sink, double seconds) {
     const uint64_t step = o->counts.steps;
-    const double inner = 2.0 * (double)o->particles.count * (double)o->particles.window;
+    const double inner = (double)o->inner_steps;
     char status[96];
     FLTX_TRY(flt_sink_metric(sink, "meta_loss", step, o->loss));
     FLTX_TRY(report_tasks(o, sink));

@@ -4,23 +4,32 @@
 #include "flt/memory.h"
 #include "flt/num.h"
 #include "meta/engine/loss.h"
+#include "meta/engine/unroll.h"
 #include "meta/engine/workers.h"
 
 #include <math.h>
 #include <omp.h>
 #include <string.h>
 
+// What a thread runs the arms of a task with.
+typedef struct seat {
+    flt_inner inner;
+    flt_unroll *unroll; // takes the steps where gradients go back through them, else NULL
+} seat;
+
 typedef struct threads {
     int count;
     const flt_task_pool *pool;
-    size_t n; // meta-parameters
+    size_t n;       // meta-parameters
+    size_t longest; // part of a window
     uint64_t seed;
     flt_meta_loss loss;
     flt_arms *arms;
-    flt_arms before;  // the arms at the window's beginning, where they may be needed
-    bool *kept;       // [arms here]: `before` holds it; NULL where nothing is kept
-    flt_inner *inner; // [count, tasks of the pool]
-    flt_real *theta;  // [count, n]
+    flt_arms before; // the arms at the window's beginning, where they may be needed
+    bool *kept;      // [arms here]: `before` holds it; NULL where nothing is kept
+    seat *seats;     // [count, tasks of the pool]
+    flt_real *theta; // [count, n]
+    double *losses;  // [count, longest], where gradients go back: of a part, then the slopes in them
 } threads;
 
 int flt_threads_wanted(const flt_meta_config *c) {
@@ -41,16 +50,17 @@ typedef struct task { // what all arms of a window share
     flt_outcome *out;
 } task;
 
-// Runs one part.
-static double run_part(const threads *s, flt_inner *inner, flt_arm arm, uint64_t seed, const flt_part *part, flt_watch *watch,
-                       uint64_t *clipped) {
-    double sum = 0.0, x = 0.0;
+// Runs one part. losses [steps], or NULL: those that counted, NaN where clipped.
+static double run_part(const threads *s, seat *own, flt_arm arm, uint64_t seed, const flt_part *part, flt_watch *watch,
+                       uint64_t *clipped, double *losses) {
+    double sum = 0.0, x = 0.0, loss = 0.0;
     for (size_t i = 0; i < part->steps && !flt_watch_stopping(watch); i++) {
         const bool counts = s->loss.reduction != FLTX_LAST || i + 1 == part->steps;
-        bool clip = false;
-        x = flt_meta_loss_step(&s->loss, inner, arm, (flt_batch){.seed = seed, .step = part->t + i}, counts, &clip);
+        const flt_batch batch = {.seed = seed, .step = part->t + i};
+        x = flt_meta_loss_step(&s->loss, &own->inner, own->unroll, arm, batch, counts, &loss);
         sum = flt_meta_loss_add(&s->loss, sum, x, i);
-        *clipped += clip;
+        *clipped += isnan(loss);
+        if (losses != NULL) losses[i] = loss;
     }
     return flt_meta_loss_part(&s->loss, sum, x, *arm.dead, part->steps);
 }
@@ -59,31 +69,64 @@ static void perturb(size_t n, flt_real sign, const flt_real *theta, const flt_re
     for (size_t j = 0; j < n; j++) out[j] = theta[j] + sign * eps[j];
 }
 
-static void run_arm(const threads *s, size_t i, size_t a, const task *w) {
+static seat *seat_of(const threads *s, size_t i, const flt_part *part) {
     const size_t id = (size_t)omp_get_thread_num();
+    return &s->seats[id * s->pool->n + flt_task_pool_pick(s->pool, i, part->episode)];
+}
+
+static void run_arm(const threads *s, size_t i, size_t a, const task *w) {
     const flt_particles *p = w->p;
-    flt_inner *inner = NULL;
-    flt_real *own = s->theta + id * s->n;
+    seat *mine = NULL;
+    flt_real *own = s->theta + (size_t)omp_get_thread_num() * s->n;
     const flt_arm arm = flt_arms_at(s->arms, i, a);
     const flt_real *bound = NULL;
     w->out->clipped[2 * i + a] = 0;
     for (size_t k = 0; k < p->parts[i]; k++) {
         const flt_part *part = &p->part[i * p->most_parts + k];
         const flt_real *eps = flt_particles_eps(p, i, k);
-        flt_inner *next = &s->inner[id * s->pool->n + flt_task_pool_pick(s->pool, i, part->episode)];
-        if (eps != bound || next != inner) {
-            inner = next;
+        seat *next = seat_of(s, i, part);
+        if (eps != bound || next != mine) {
+            mine = next;
             perturb(s->n, a == 0 ? 1 : -1, w->theta, eps, own);
-            flt_optimizer_bind(inner->optimizer, own);
+            flt_optimizer_bind(mine->inner.optimizer, own);
             bound = eps;
         }
         const uint64_t seed = flt_training_seed(s->seed, i, part->episode);
         if (part->t == 0) {
-            flt_inner_begin(inner, seed, arm.param, arm.state);
+            flt_inner_begin(&mine->inner, seed, arm.param, arm.state);
             *arm.dead = false;
         }
         w->out->loss[(2 * i + a) * p->most_parts + k] =
-            run_part(s, inner, arm, seed, part, w->watch, &w->out->clipped[2 * i + a]);
+            run_part(s, mine, arm, seed, part, w->watch, &w->out->clipped[2 * i + a], NULL);
+    }
+}
+
+static bool stop_going_back(void *watch) {
+    return flt_watch_stopping(watch);
+}
+
+// Each part forward, and then back. Arm u, numbered over all particles, is a problem of its own.
+static void run_back(const threads *s, size_t u, const task *w) {
+    const flt_particles *p = w->p;
+    const flt_arm arm = flt_arms_at(s->arms, u / 2, u % 2);
+    double *gradient = w->out->gradient + u * s->n, *losses = s->losses + (size_t)omp_get_thread_num() * s->longest;
+    const flt_unroll_sum sum = {losses, s->loss.held_out, stop_going_back, w->watch};
+    memset(gradient, 0, s->n * sizeof *gradient);
+    w->out->clipped[u] = 0;
+    for (size_t k = 0; k < p->parts[u / 2]; k++) {
+        const flt_part *part = &p->part[u / 2 * p->most_parts + k];
+        const uint64_t seed = flt_training_seed(s->seed, u, part->episode);
+        seat *own = seat_of(s, u / 2, part);
+        flt_unroll_bind(own->unroll, w->theta);
+        if (part->t == 0) {
+            flt_unroll_start(own->unroll, seed, arm.param, arm.state);
+            *arm.dead = false;
+        }
+        flt_unroll_open(own->unroll, seed, part->t);
+        w->out->loss[u * p->most_parts + k] = run_part(s, own, arm, seed, part, w->watch, &w->out->clipped[u], losses);
+        if (atomic_load(&w->watch->stop)) return;
+        flt_meta_loss_slopes(&s->loss, own->inner.objective, *arm.dead, part->steps, losses);
+        if (!flt_unroll_gradient(own->unroll, &sum, gradient)) return;
     }
 }
 
@@ -94,7 +137,10 @@ static void run_one(threads *s, size_t u, const task *w) {
         flt_arms_copy(s->arms, &s->before, number);
         s->kept[u] = true;
     }
-    run_arm(s, number / 2, number % 2, w);
+    if (s->losses != NULL)
+        run_back(s, number, w);
+    else
+        run_arm(s, number / 2, number % 2, w);
 }
 
 // Both arms of a particle go to one thread where there are enough of them: its objective may keep what belongs to their seed.
@@ -124,18 +170,26 @@ static void rewind_window(void *self) {
 static void destroy(void *self) {
     threads *s = self;
     if (s == NULL) return;
-    for (size_t i = 0; s->inner != NULL && i < (size_t)s->count * s->pool->n; i++) flt_inner_destroy(&s->inner[i]);
-    flt_free(s->inner);
+    for (size_t i = 0; s->seats != NULL && i < (size_t)s->count * s->pool->n; i++) {
+        flt_unroll_destroy(s->seats[i].unroll);
+        flt_inner_destroy(&s->seats[i].inner);
+    }
+    flt_free(s->seats);
     flt_free(s->theta);
+    flt_free(s->losses);
     flt_free(s->kept);
     flt_arms_destroy(&s->before);
     flt_free(s);
 }
 
-static flt_err make_inner(threads *s, const flt_meta_config *c, const flt_weights *w) {
+static flt_err make_seat(const threads *s, const flt_meta_config *c, const flt_weights *w, size_t k, seat *out) {
+    FLTX_TRY(flt_inner_create(w, NULL, s->pool->spec[k], c->make, &out->inner));
+    return s->losses == NULL ? FLTE_OK : flt_unroll_create(w, out->inner.objective, s->longest, &out->unroll);
+}
+
+static flt_err make_seats(threads *s, const flt_meta_config *c, const flt_weights *w) {
     for (size_t id = 0; id < (size_t)s->count; id++)
-        for (size_t k = 0; k < s->pool->n; k++)
-            FLTX_TRY(flt_inner_create(w, NULL, s->pool->spec[k], c->make, &s->inner[id * s->pool->n + k]));
+        for (size_t k = 0; k < s->pool->n; k++) FLTX_TRY(make_seat(s, c, w, k, &s->seats[id * s->pool->n + k]));
     return FLTE_OK;
 }
 
@@ -144,17 +198,19 @@ static flt_err size_arms(threads *s) {
     for (size_t g = 0; g < s->pool->groups; g++) {
         size_t params = 0, words = 0;
         for (size_t d = 0; d < s->pool->draws; d++) {
-            const flt_inner *inner = &s->inner[s->pool->task[g * s->pool->draws + d]];
-            if (inner->params > params) params = inner->params;
-            if (inner->state > words) words = inner->state;
+            const seat *x = &s->seats[s->pool->task[g * s->pool->draws + d]];
+            const size_t state = x->unroll != NULL ? flt_unroll_words(x->unroll) : x->inner.state;
+            if (x->inner.params > params) params = x->inner.params;
+            if (state > words) words = state;
         }
         FLTX_TRY(flt_arms_size(s->arms, g, params, words));
     }
     return FLTE_OK;
 }
 
-static flt_err allocate(threads *s) {
-    FLTX_TRY(flt_alloc((size_t)s->count, s->pool->n * sizeof *s->inner, &s->inner));
+static flt_err allocate(threads *s, bool back) {
+    FLTX_TRY(flt_alloc((size_t)s->count, s->pool->n * sizeof *s->seats, &s->seats));
+    if (back) FLTX_TRY(flt_alloc((size_t)s->count, s->longest * sizeof *s->losses, &s->losses));
     return flt_alloc((size_t)s->count, s->n * sizeof *s->theta, &s->theta);
 }
 
@@ -163,8 +219,8 @@ static flt_err keep(threads *s) {
     return flt_arms_like(s->arms, s->arms->first, s->arms->count, &s->before);
 }
 
-flt_err flt_threads_create(const flt_meta_config *c, const flt_weights *w, const flt_task_pool *pool, flt_arms *arms,
-                           flt_workers *out) {
+flt_err flt_threads_create(const flt_meta_config *c, const flt_particles *p, const flt_weights *w, const flt_task_pool *pool,
+                           flt_arms *arms, flt_workers *out) {
     threads *s = NULL;
     *out = (flt_workers){0};
     flt_num_init();
@@ -174,11 +230,12 @@ flt_err flt_threads_create(const flt_meta_config *c, const flt_weights *w, const
     s->count = (size_t)wanted < most ? wanted : (int)most;
     s->pool = pool;
     s->n = w->layout.total;
+    s->longest = p->kind->whole_episodes ? c->unroll_max : c->window;
     s->seed = c->seed;
     s->arms = arms;
     flt_err err = flt_meta_loss_make(c, &s->loss);
-    if (err == FLTE_OK) err = allocate(s);
-    if (err == FLTE_OK) err = make_inner(s, c, w);
+    if (err == FLTE_OK) err = allocate(s, p->kind->backpropagates);
+    if (err == FLTE_OK) err = make_seats(s, c, w);
     if (err == FLTE_OK) err = size_arms(s);
     if (err == FLTE_OK && c->checkpoint != NULL) err = keep(s);
     if (err != FLTE_OK) {

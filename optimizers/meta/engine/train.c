@@ -78,6 +78,14 @@ static flt_err check(const flt_meta_config *c, const flt_weights *w) {
     return FLTE_OK;
 }
 
+static flt_err check_kind(const flt_meta_config *c, const flt_estimator_kind *kind) {
+    flt_difference d;
+    FLTX_TRY(flt_difference_make(c, &d));
+    if (!kind->backpropagates || (d.kind == 0 && d.clip == 0.0)) return FLTE_OK;
+    return flt_fail(FLTE_USAGE, who, "%s has no antithetic differences to treat; leave their treatment and clip out",
+                    kind->kind.name);
+}
+
 static double now(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
@@ -174,6 +182,7 @@ flt_err flt_meta_train(const flt_meta_config *c, flt_weights *w, const flt_sink 
     run r = {.sink = sink};
     FLTX_TRY(check(c, w));
     FLTX_TRY(flt_estimator_find(c->estimator, &kind));
+    FLTX_TRY(check_kind(c, kind));
     flt_err err = flt_ranks_agree(c->ranks, flt_outer_create(c, kind, w, &r.o));
     r.o.watch.sink = sink;
     if (err == FLTE_OK) err = flt_adam_curves_create(c, &r.o.pool, &r.o.watch, &r.o.adam);

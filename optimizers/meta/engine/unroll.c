@@ -266,29 +266,43 @@ static void pull(flt_unroll *u, size_t i, const flt_real *now, const flt_real *g
     u->objective->hessian_vector(u->objective->self, batch_of(u, i), now, u->out + u->n + u->P + u->words, u->after);
 }
 
-// lambda of step i from that of step i + 1, which is 0 at the last one.
-static void recur(flt_unroll *u, size_t i, double slope, const flt_real *now, const flt_real *grad, double *gradient) {
-    const flt_real *param = u->out + u->n, c = (flt_real)slope;
-    if (i + 1 == u->made) {
-        memset(u->lambda, 0, (u->P + u->words) * sizeof *u->lambda);
-        for (size_t j = 0; j < u->P; j++) u->lambda[j] = c * grad[j];
-        return;
+// lambda_p += c times the gradient of the loss that counts.
+static void add_loss(flt_unroll *u, size_t i, const flt_unroll_sum *sum, const flt_real *now, const flt_real *grad) {
+    const flt_real c = (flt_real)sum->slope[i];
+    flt_batch batch = batch_of(u, i);
+    if (c == 0) return;
+    if (sum->held_out) {
+        batch.split = FLTX_VALID;
+        (void)u->objective->gradient(u->objective->self, batch, now, u->after);
+        grad = u->after;
     }
-    pull(u, i, now, grad);
-    for (size_t j = 0; j < u->n; j++) gradient[j] += (double)u->out[j];
-    for (size_t j = 0; j < u->P; j++) u->lambda[j] = param[j] + u->after[j] + c * grad[j];
-    memcpy(u->lambda + u->P, param + u->P, u->words * sizeof *u->lambda);
+    for (size_t j = 0; j < u->P; j++) u->lambda[j] += c * grad[j];
 }
 
-bool flt_unroll_gradient(flt_unroll *u, const double *slope, double *gradient, bool (*stop)(void *), void *with) {
+// lambda of step i from that of step i + 1, which is 0 at the last one.
+static void recur(flt_unroll *u, size_t i, const flt_unroll_sum *sum, const flt_real *now, const flt_real *grad,
+                  double *gradient) {
+    const flt_real *param = u->out + u->n;
+    if (i + 1 == u->made) {
+        memset(u->lambda, 0, (u->P + u->words) * sizeof *u->lambda);
+    } else {
+        pull(u, i, now, grad);
+        for (size_t j = 0; j < u->n; j++) gradient[j] += (double)u->out[j];
+        for (size_t j = 0; j < u->P; j++) u->lambda[j] = param[j] + u->after[j];
+        memcpy(u->lambda + u->P, param + u->P, u->words * sizeof *u->lambda);
+    }
+    add_loss(u, i, sum, now, grad);
+}
+
+bool flt_unroll_gradient(flt_unroll *u, const flt_unroll_sum *sum, double *gradient) {
     const size_t both = u->P + u->words;
     size_t last = u->made;
     while (last > 0) {
         const size_t first = (last - 1) / u->stride * u->stride;
         replay(u, first, last);
         for (size_t i = last; i-- > first;) {
-            if (stop != NULL && stop(with)) return false;
-            recur(u, i, slope[i], u->now + (i - first) * both, u->grad + (i - first) * u->P, gradient);
+            if (sum->stop != NULL && sum->stop(sum->with)) return false;
+            recur(u, i, sum, u->now + (i - first) * both, u->grad + (i - first) * u->P, gradient);
         }
         last = first;
     }

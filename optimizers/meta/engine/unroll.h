@@ -6,8 +6,9 @@
 //     lambda_p(t) = dy/dp + H_t dy/dg + c_t g_t,  lambda_s(t) = dy/ds,  gradient += dy/dtheta,
 //     y = <lambda_p(t + 1), p'> + <lambda_s(t + 1), s'>
 // backwards over the window, from zero at its end: what the window's last state does later is not seen. The start counts as
-// given. Memory O(sqrt(W) (P + words)): states are kept every sqrt(W) steps, those between are made again. Cost: about 2 steps
-// forward, and one backward through the step's graph with one product of the Hessian, per step.
+// given. held_out: loss_t, and its gradient beside c_t, are of validation minibatch t. Memory O(sqrt(W) (P + words)): states are
+// kept every sqrt(W) steps, those between are made again. Cost: about 2 steps forward, and one backward through the step's graph
+// with one product of the Hessian, per step.
 #ifndef FLTX_UNROLL_H
 #define FLTX_UNROLL_H
 
@@ -28,8 +29,14 @@ void flt_unroll_start(flt_unroll *u, uint64_t seed, flt_real *param, flt_real *s
 void flt_unroll_open(flt_unroll *u, uint64_t seed, uint64_t t);
 // The next step of the window: returns the loss from before the update, which is made when the loss is finite.
 flt_real flt_unroll_step(flt_unroll *u, flt_real *param, flt_real *state);
-// gradient [n] += the derivative of sum over the window's steps of slope[i] loss. slope [steps made]. False when `stop`, asked
-// before each step, said so: the gradient is unspecified then. stop may be NULL.
-bool flt_unroll_gradient(flt_unroll *u, const double *slope, double *gradient, bool (*stop)(void *), void *with);
+typedef struct flt_unroll_sum { // sum over the window's steps of slope[i] loss_i
+    const double *slope;        // [steps made]
+    bool held_out;
+    bool (*stop)(void *with); // asked before each step back; may be NULL
+    void *with;
+} flt_unroll_sum;
+
+// gradient [n] += the derivative of the sum. False, with an unspecified gradient, when `stop` said so.
+bool flt_unroll_gradient(flt_unroll *u, const flt_unroll_sum *sum, double *gradient);
 
 #endif

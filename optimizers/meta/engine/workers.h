@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Who runs the inner problems: threads of this process, and over them processes of a job (ranks), each with some of the arms.
 //
-// Between workers travel outcomes alone: a few numbers per particle, however many meta-parameters there are. Schedules and
+// Between workers travel outcomes alone: a few numbers per particle, however many meta-parameters there are, but for estimators
+// that backpropagate: those leave a gradient per arm, and all workers add them up in the order of the arms. Schedules and
 // perturbations are computed by everyone (particles.h); inner problems stay where they run, and are gathered for a checkpoint.
 #ifndef FLTX_WORKERS_H
 #define FLTX_WORKERS_H
@@ -13,10 +14,11 @@
 
 #include <stdatomic.h>
 
-// Arm 0 runs with theta + eps, arm 1 with theta - eps.
+// Arm 0 runs with theta + eps, arm 1 with theta - eps; both with theta where the estimator backpropagates.
 typedef struct flt_outcome {
     double *loss;      // [P, 2, K], sum of meta-losses over the part's steps
     uint64_t *clipped; // [P, 2], steps whose loss was clipped
+    double *gradient;  // [P, 2, n], of the sum over parts; NULL unless the estimator backpropagates
 } flt_outcome;
 
 // Whether to stop, looked at before each inner step. The sink is asked by the thread that called.
@@ -50,13 +52,13 @@ struct flt_workers {
 };
 
 // Threads of this process over its arms; the bits do not depend on how many. `pool` and `arms` are borrowed.
-flt_err flt_threads_create(const flt_meta_config *c, const flt_weights *w, const flt_task_pool *pool, flt_arms *arms,
-                           flt_workers *out);
+flt_err flt_threads_create(const flt_meta_config *c, const flt_particles *p, const flt_weights *w, const flt_task_pool *pool,
+                           flt_arms *arms, flt_workers *out);
 // The number of threads that `c` asks for, at least 1.
 int flt_threads_wanted(const flt_meta_config *c);
 
 // c->ranks over the workers of each of them, `local`, which *out takes over. *out is to be destroyed whatever came back.
-flt_err flt_processes_create(const flt_meta_config *c, size_t n, size_t most_parts, flt_arms *arms, flt_workers *local,
+flt_err flt_processes_create(const flt_meta_config *c, const flt_particles *p, flt_arms *arms, flt_workers *local,
                              flt_workers *out);
 
 #endif
