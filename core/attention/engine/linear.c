@@ -5,6 +5,7 @@
 // quadratic product inside and the state between. Time O(N F (d + dv)), memory O(F (dv + tile)) a thread.
 #include "linear.h"
 #include "tiles.h"
+#include "triangle.h"
 
 #include "flt/num.h"
 #include "flt/plant.h"
@@ -156,10 +157,10 @@ static size_t run_segment(const flt_att_linear *a, slot *w, size_t from, size_t 
     const size_t end = segment_end(a, w, from, n);
     a->tiles->key_features(rows, features, w->uk + from * features, w->run.c, w->fk);
     a->tiles->query_features(rows, features, w->uq + from * features, w->run.c, w->run.z, w->fq, w->den);
-    flt_gemm(false, true, rows, rows, features, 1, w->fq, features, w->fk, features, 0, w->a, rows);
+    flt_att_lower_product(rows, features, w->fq, w->fk, w->a);
     a->tiles->mask(rows, w->a, w->den);
     flt_gemm(false, false, rows, dv, features, 1, w->fq, features, w->run.s, dv, 0, out, dv);
-    flt_gemm(false, false, rows, dv, rows, 1, w->a, rows, v, dv, 1, out, dv);
+    flt_att_lower_times(rows, dv, w->a, v, 1, out);
     w->flagged += divide_rows(a->tiles, end - from, dv, out, w->den);
     const size_t kept = end - from - (FLTX_BUG(CHUNK_OFF_BY_ONE) && end < a->N ? 1 : 0);
     a->tiles->column_sum(kept, features, w->fk, w->run.z);

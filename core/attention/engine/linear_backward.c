@@ -2,6 +2,7 @@
 // Gradients of linear attention by a forward and a reverse state; see linear_backward.h.
 #include "linear_backward.h"
 #include "tiles.h"
+#include "triangle.h"
 
 #include "flt/num.h"
 #include "flt/plant.h"
@@ -195,11 +196,11 @@ static void load_segment(const flt_att_linear_back *a, slot *w, const head *h, s
     flt_real *den = forth ? w->den + at : w->room;
     a->tiles->key_features(n, F, w->uk + from * F, c, w->fk);
     a->tiles->query_features(n, F, w->uq + from * F, c, w->z, w->fq, den);
-    flt_gemm(false, true, n, n, F, 1, w->fq, F, w->fk, F, 0, w->a, n);
+    flt_att_lower_product(n, F, w->fq, w->fk, w->a);
     a->tiles->mask(n, w->a, den);
     extend_values(n, dv, h->v + at * dv, w->y);
     extend_gradients(n, dv, h->out + at * dv, h->dout + at * dv, w->den + at, w->g);
-    flt_gemm(false, true, n, n, dv + 1, 1, w->g, dv + 1, w->y, dv + 1, 0, w->p, n);
+    flt_att_lower_product(n, dv + 1, w->g, w->y, w->p);
     a->tiles->mask(n, w->p, w->room);
 }
 
@@ -218,7 +219,7 @@ static void forth(const flt_att_linear_back *a, slot *w, const head *h, flt_att_
         before = c;
         last_column(a, w);
         load_segment(a, w, h, i, from, n, c, true);
-        flt_gemm(false, false, n, F, n, 1, w->p, n, w->fk, F, 0, w->du + from * F, F);
+        flt_att_lower_times(n, F, w->p, w->fk, 0, w->du + from * F);
         log_gradients(a, n, w->g, w->s, w->fq, w->du + from * F);
         flt_gemm(true, false, F, width, n, 1, w->fk, F, w->y, width, 1, w->s, width);
     }
@@ -237,10 +238,10 @@ static void back(const flt_att_linear_back *a, slot *w, const head *h, flt_att_r
         flt_real *out = h->dv + (i + from) * dv;
         if (!FLTX_BUG(BACKWARD_STALE_STATE)) rescale(a, c, after, w->s);
         load_segment(a, w, h, i, from, n, c, false);
-        flt_gemm(true, false, n, F, n, 1, w->p, n, w->fq, F, 0, w->du + from * F, F);
+        flt_att_upper_times(n, F, w->p, w->fq, F, 0, w->du + from * F, F);
         log_gradients(a, n, w->y, w->s, w->fk, w->du + from * F);
         flt_gemm(false, false, n, dv, F, 1, w->fk, F, w->s, width, 0, out, dv);
-        flt_gemm(true, false, n, dv, n, 1, w->a, n, w->g, width, 1, out, dv);
+        flt_att_upper_times(n, dv, w->a, w->g, width, 1, out, dv);
         flt_gemm(true, false, F, width, n, 1, w->fq, F, w->g, width, 1, w->s, width);
         memcpy(after, c, F * sizeof *c);
     }
