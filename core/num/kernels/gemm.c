@@ -156,6 +156,12 @@ static void pack_rows(size_t width, size_t k, const flt_real *b, size_t ldb, flt
     }
 }
 
+// from a [k, height]; rows of the copy are SPREAD apart
+static void copy_rows(size_t height, size_t k, const flt_real *a, size_t lda, flt_real *out) {
+    for (size_t l = 0; l < k; l++, a += lda, out += SPREAD)
+        for (size_t i = 0; i < height; i += FLTX_LANES) flt_vreal_store(out + i, load_up_to(a + i, height - i));
+}
+
 // ---- large products in blocks
 
 typedef struct buffers {
@@ -175,8 +181,7 @@ static void multiply_block(const num_product *p, size_t i, size_t l, buffers *co
     const flt_real *a = p->a + (p->ta ? l * p->lda + i : i * p->lda + l), *b = p->b + (p->tb ? l : l * p->ldb);
     const bool far_a = p->ta && p->n > PANEL && scattered(k, p->lda); // to be read again for each panel
     const bool far_b = m >= 2 * ROWS && scattered(k, p->ldb);
-    if (far_a)
-        for (size_t r = 0; r < k; r++) memcpy(copy->a + r * SPREAD, a + r * p->lda, m * sizeof *a);
+    if (far_a) copy_rows(m, k, a, p->lda, copy->a);
     for (size_t j = 0; j < p->n; j += PANEL) {
         const size_t n = p->n - j < PANEL ? p->n - j : PANEL;
         const bool packed = p->tb || far_b || n % FLTX_LANES != 0;
