@@ -10,6 +10,9 @@ enum {
     BESIDE = 4, // rows that are worked on at once
 };
 
+// A row's length for those of its vectors that are known to be whole: nothing is asked of them.
+#define WHOLE SIZE_MAX
+
 // Vector i .. of a row with n elements; the last one may be partial, zeros behind it.
 FLTX_INLINE flt_vreal get(const flt_real *row, size_t i, size_t n) {
     return i + FLTX_LANES <= n ? flt_vreal_load(row + i) : flt_vreal_load_part(row + i, n - i);
@@ -35,73 +38,87 @@ static void start(size_t n, size_t features, const flt_real *table, const flt_re
 }
 
 // Vectors f .. of every row, as many as `vectors` says: their largest values or their sums stay in registers down the rows.
-FLTX_INLINE void column_strip(size_t n, size_t features, const flt_real *x, size_t f, int vectors, bool max, flt_real *out) {
+FLTX_INLINE void column_strip(size_t n, size_t features, const flt_real *x, size_t f, size_t end, int vectors, bool max,
+                              flt_real *out) {
     flt_vreal acc[STRIP];
 #pragma GCC unroll 4
-    for (int v = 0; v < vectors; v++) acc[v] = get(x, f + (size_t)v * FLTX_LANES, features);
+    for (int v = 0; v < vectors; v++) acc[v] = get(x, f + (size_t)v * FLTX_LANES, end);
     for (size_t i = 1; i < n; i++) {
         x += features;
 #pragma GCC unroll 4
         for (int v = 0; v < vectors; v++) {
-            const flt_vreal y = get(x, f + (size_t)v * FLTX_LANES, features);
+            const flt_vreal y = get(x, f + (size_t)v * FLTX_LANES, end);
             acc[v] = max ? flt_vreal_max(y, acc[v]) : acc[v] + y;
         }
     }
 #pragma GCC unroll 4
     for (int v = 0; v < vectors; v++) {
         const size_t at = f + (size_t)v * FLTX_LANES;
-        put(out, at, features, max ? acc[v] : get(out, at, features) + acc[v]);
+        put(out, at, end, max ? acc[v] : get(out, at, end) + acc[v]);
     }
 }
 
 static void column_max(size_t n, size_t features, const flt_real *u, flt_real *top) {
     size_t f = 0;
-    for (; f + STRIP * FLTX_LANES <= features; f += STRIP * FLTX_LANES) column_strip(n, features, u, f, STRIP, true, top);
-    for (; f < features; f += FLTX_LANES) column_strip(n, features, u, f, 1, true, top);
+    for (; f + STRIP * FLTX_LANES <= features; f += STRIP * FLTX_LANES) column_strip(n, features, u, f, WHOLE, STRIP, true, top);
+    for (; f < features; f += FLTX_LANES) column_strip(n, features, u, f, features, 1, true, top);
 }
 
 static void column_sum(size_t n, size_t features, const flt_real *phi, flt_real *z) {
     size_t f = 0;
     if (n == 0) return;
-    for (; f + STRIP * FLTX_LANES <= features; f += STRIP * FLTX_LANES) column_strip(n, features, phi, f, STRIP, false, z);
-    for (; f < features; f += FLTX_LANES) column_strip(n, features, phi, f, 1, false, z);
+    for (; f + STRIP * FLTX_LANES <= features; f += STRIP * FLTX_LANES) column_strip(n, features, phi, f, WHOLE, STRIP, false, z);
+    for (; f < features; f += FLTX_LANES) column_strip(n, features, phi, f, features, 1, false, z);
 }
 
 static void key_features(size_t n, size_t features, const flt_real *u, const flt_real *c, flt_real *phi) {
     const flt_vreal cap = flt_vreal_set(FLTX_ATT_CAP); // comes first in min, so that a NaN stays one
     for (size_t i = 0; i < n; i++, u += features, phi += features) {
-        for (size_t f = 0; f < features; f += FLTX_LANES)
-            put(phi, f, features, flt_vreal_exp(flt_vreal_min(cap, get(u, f, features) - get(c, f, features))));
+        size_t f = 0;
+        for (; f + FLTX_LANES <= features; f += FLTX_LANES)
+            put(phi, f, WHOLE, flt_vreal_exp(flt_vreal_min(cap, get(u, f, WHOLE) - get(c, f, WHOLE))));
+        if (f < features) put(phi, f, features, flt_vreal_exp(flt_vreal_min(cap, get(u, f, features) - get(c, f, features))));
+    }
+}
+
+// Vector f of `rows` rows: x = u + c, kept in phi, and the largest so far.
+FLTX_INLINE void shift_vector(int rows, size_t features, size_t f, size_t end, const flt_real *u, const flt_real *c,
+                              flt_real *phi, flt_vreal *high) {
+    const flt_vreal shift = get(c, f, end);
+#pragma GCC unroll 4
+    for (int r = 0; r < rows; r++) {
+        const flt_vreal x = get_log(u + (size_t)r * features, f, end) + shift;
+        high[r] = flt_vreal_max(x, high[r]);
+        put(phi + (size_t)r * features, f, end, x);
+    }
+}
+
+// The same vector: phi = exp(x - top), and its share of phi . z.
+FLTX_INLINE void weigh_vector(int rows, size_t features, size_t f, size_t end, const flt_real *z, const flt_vreal *top,
+                              flt_real *phi, flt_vreal *sum) {
+    const flt_vreal weight = get(z, f, end);
+#pragma GCC unroll 4
+    for (int r = 0; r < rows; r++) {
+        flt_real *row = phi + (size_t)r * features;
+        const flt_vreal x = flt_vreal_exp(get_log(row, f, end) - top[r]);
+        sum[r] += x * weight;
+        put(row, f, end, x);
     }
 }
 
 // `rows` rows at once, so that one's sums across lanes wait beside another's work.
 FLTX_INLINE void query_rows(int rows, size_t features, const flt_real *u, const flt_real *c, const flt_real *z, flt_real *phi,
                             flt_real *den) {
+    const size_t whole = features - features % FLTX_LANES;
     flt_vreal high[BESIDE], top[BESIDE], sum[BESIDE];
 #pragma GCC unroll 4
     for (int r = 0; r < rows; r++) high[r] = flt_vreal_set(-(flt_real)INFINITY), sum[r] = flt_vreal_set(0);
-    for (size_t f = 0; f < features; f += FLTX_LANES) {
-        const flt_vreal shift = get(c, f, features);
-#pragma GCC unroll 4
-        for (int r = 0; r < rows; r++) {
-            const flt_vreal x = get_log(u + (size_t)r * features, f, features) + shift;
-            high[r] = flt_vreal_max(x, high[r]);
-            put(phi + (size_t)r * features, f, features, x);
-        }
-    }
+    for (size_t f = 0; f < whole; f += FLTX_LANES) shift_vector(rows, features, f, WHOLE, u, c, phi, high);
+    if (whole < features) shift_vector(rows, features, whole, features, u, c, phi, high);
 #pragma GCC unroll 4
     for (int r = 0; r < rows; r++) top[r] = flt_vreal_set(flt_vreal_largest(high[r]));
-    for (size_t f = 0; f < features; f += FLTX_LANES) {
-        const flt_vreal weight = get(z, f, features);
-#pragma GCC unroll 4
-        for (int r = 0; r < rows; r++) {
-            flt_real *row = phi + (size_t)r * features;
-            const flt_vreal x = flt_vreal_exp(get_log(row, f, features) - top[r]);
-            sum[r] += x * weight;
-            put(row, f, features, x);
-        }
-    }
+    for (size_t f = 0; f < whole; f += FLTX_LANES) weigh_vector(rows, features, f, WHOLE, z, top, phi, sum);
+    if (whole < features) weigh_vector(rows, features, whole, features, z, top, phi, sum);
 #pragma GCC unroll 4
     for (int r = 0; r < rows; r++) den[r] = flt_vreal_sum(sum[r]);
 }
@@ -142,37 +159,48 @@ FLTX_INLINE void raise_top(const flt_att_softmax_tile *t, size_t i, flt_real hig
     t->top[i] = high;
 }
 
+// Vector j of `rows` rows: logits with their bias, and the largest so far.
+FLTX_INLINE void bias_vector(int rows, size_t cols, size_t j, size_t end, const flt_real *bias, ptrdiff_t ldb, flt_real *s,
+                             flt_vreal *high) {
+#pragma GCC unroll 4
+    for (int r = 0; r < rows; r++) {
+        flt_vreal x = get_log(s + (size_t)r * cols, j, end);
+        if (bias != NULL) {
+            x += get(bias + r * ldb, j, end);
+            put(s + (size_t)r * cols, j, end, x);
+        }
+        high[r] = flt_vreal_max(x, high[r]);
+    }
+}
+
+// The same vector: s = exp(s - top), and their sums.
+FLTX_INLINE void exp_vector(int rows, size_t cols, size_t j, size_t end, const flt_vreal *top, flt_real *s, flt_vreal *sum) {
+#pragma GCC unroll 4
+    for (int r = 0; r < rows; r++) {
+        const flt_vreal x = flt_vreal_exp(get_log(s + (size_t)r * cols, j, end) - top[r]);
+        sum[r] += x;
+        put(s + (size_t)r * cols, j, end, x);
+    }
+}
+
 // Columns 0 .. n - 1 of rows i .. i + rows - 1, side by side as in query_rows.
 FLTX_INLINE void softmax_rows(const flt_att_softmax_tile *t, size_t i, int rows, size_t n) {
-    flt_real *s = t->s + i * t->cols;
+    const size_t cols = t->cols, whole = n - n % FLTX_LANES;
+    flt_real *s = t->s + i * cols;
     const flt_real *bias = t->bias != NULL ? t->bias + (ptrdiff_t)i * t->ldb : NULL;
     flt_vreal high[BESIDE], top[BESIDE], sum[BESIDE];
 #pragma GCC unroll 4
     for (int r = 0; r < rows; r++) high[r] = flt_vreal_set(-(flt_real)INFINITY), sum[r] = flt_vreal_set(0);
-    for (size_t j = 0; j < n; j += FLTX_LANES) {
-#pragma GCC unroll 4
-        for (int r = 0; r < rows; r++) {
-            flt_vreal x = get_log(s + (size_t)r * t->cols, j, n);
-            if (bias != NULL) {
-                x += get(bias + r * t->ldb, j, n);
-                put(s + (size_t)r * t->cols, j, n, x);
-            }
-            high[r] = flt_vreal_max(x, high[r]);
-        }
-    }
+    for (size_t j = 0; bias != NULL && j < whole; j += FLTX_LANES) bias_vector(rows, cols, j, WHOLE, bias, t->ldb, s, high);
+    for (size_t j = 0; bias == NULL && j < whole; j += FLTX_LANES) bias_vector(rows, cols, j, WHOLE, NULL, 0, s, high);
+    if (whole < n) bias_vector(rows, cols, whole, n, bias, t->ldb, s, high);
 #pragma GCC unroll 4
     for (int r = 0; r < rows; r++) {
         raise_top(t, i + (size_t)r, flt_vreal_largest(high[r]));
         top[r] = flt_vreal_set(FLTX_BUG(NO_MAXIMUM) ? 0 : t->top[i + (size_t)r]);
     }
-    for (size_t j = 0; j < n; j += FLTX_LANES) {
-#pragma GCC unroll 4
-        for (int r = 0; r < rows; r++) {
-            const flt_vreal x = flt_vreal_exp(get_log(s + (size_t)r * t->cols, j, n) - top[r]);
-            sum[r] += x;
-            put(s + (size_t)r * t->cols, j, n, x);
-        }
-    }
+    for (size_t j = 0; j < whole; j += FLTX_LANES) exp_vector(rows, cols, j, WHOLE, top, s, sum);
+    if (whole < n) exp_vector(rows, cols, whole, n, top, s, sum);
 #pragma GCC unroll 4
     for (int r = 0; r < rows; r++)
         t->sum[i + (size_t)r] =
