@@ -2,11 +2,10 @@
 // The backward pass of attention: from q, k, v, y, dy and the learned arguments one vector, dq, dk, dv and the arguments'
 // gradients in a row, by the mechanism's own kernels.
 //
-// Its own gradient (Hessian-vector products) is taken of the same estimator, with the same draws, written in primitive ops:
-// scores, exp, mask, normalise (engine/attention_form.c). That costs O(N^2) time and memory whatever the mechanism, and is there
-// for exact, linear, performer and flt; the others refuse with a sentence. y counts as what q, k, v make it: no gradient goes
-// through it.
-#include "graph/engine/attend.h"
+// Its own gradient (Hessian-vector products) is taken of the same estimator, with the same draws, written in primitive ops: the
+// mechanism's file in core/graph/forms. That costs O(N^2) time and memory whatever the mechanism; one without a file refuses with
+// a sentence. y counts as what q, k, v make it: no gradient goes through it.
+#include "graph/engine/form.h"
 #include "graph/engine/graph.h"
 
 #include "flt/memory.h"
@@ -73,7 +72,7 @@ static flt_node slope(const twice *t) {
 }
 
 static flt_err differentiate(twice *t, size_t k, flt_node *out) {
-    const flt_node y = flt_attention_form(t->g, t->s, t->x);
+    const flt_node y = flt_form_build(t->g, t->s, t->x);
     const flt_node product = flt_sum_all(t->g, flt_mul(t->g, y, t->in[DY]));
     FLTX_TRY(flt_graph_status(t->g));
     FLTX_TRY(flt_gradient(t->g, product, t->n - 2, t->x, t->dx));

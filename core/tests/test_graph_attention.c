@@ -165,16 +165,18 @@ Test(graph_attention, says_what_is_wrong) {
                   "2 rows for 4 tokens");
 }
 
-// First derivatives of SPE are there, second ones are refused with those that have them.
+// First derivatives in an encoding's arguments are there, second ones are refused with those that are.
 Test(graph_attention, refuses_second_derivatives_that_it_lacks) {
     const size_t q[] = {1, 2, 4, 3};
-    const flt_attend_desc d = {.mechanism = "spe_sine", .settings = "R=4"};
+    const flt_attention_arg width = {"scale", 0, {0}, ones};
+    const flt_attend_desc d = {.mechanism = "exact", .settings = "rpe=laplace", .n_learned = 1, .learned = &width};
     flt_graph *g = NULL;
     flt_node grad, hv;
     cr_assert_eq(flt_graph_create(&g), FLTE_OK);
-    const flt_node x = flt_input(g, "x", 4, q), y = flt_attend(g, &d, (flt_node[]){x, x, x}, NULL), s = flt_sum_all(g, y);
-    cr_assert_eq(flt_gradient(g, s, 1, &x, &grad), FLTE_OK, "%s", flt_error());
+    const flt_node x = flt_input(g, "x", 4, q), scale = flt_input(g, "scale", 0, NULL);
+    const flt_node y = flt_attend(g, &d, (flt_node[]){x, x, x}, &scale), s = flt_sum_all(g, flt_square(g, y));
+    cr_assert_eq(flt_gradient(g, s, 1, &scale, &grad), FLTE_OK, "%s", flt_error());
     cr_assert_eq(flt_hessian_vector(g, s, 1, &x, &x, &hv), FLTE_UNSUPPORTED);
-    cr_assert(strstr(flt_error(), "these mechanisms have them: exact, flt, linear, performer") != NULL, "%s", flt_error());
+    cr_assert(strstr(flt_error(), "in the argument 'scale'; it has them in: bias, lag_bias") != NULL, "%s", flt_error());
     flt_graph_destroy(g);
 }

@@ -3,18 +3,17 @@
 #include "engine/transformer.h"
 #include "engine/layers.h"
 
+#include "flt/attend.h"
+
 #include <stdio.h>
-#include <string.h>
 
 flt_err flt_transformer_open(const char *who, const flt_params *p, flt_transformer *t) {
-    static const char *const twice[] = {"exact", "flt", "linear", "performer"};
     t->heads.width = flt_params_size(p, "width");
     t->depth = flt_params_size(p, "depth");
     t->hidden = t->heads.width * flt_params_size(p, "expansion");
     t->absolute = flt_params_bool(p, "absolute");
     FLTX_TRY(flt_heads_open(who, p, &t->heads));
-    for (size_t i = 0; i < sizeof twice / sizeof *twice; i++) t->hessian |= strcmp(t->heads.kind->kind.name, twice[i]) == 0;
-    t->hessian = t->hessian && flt_params_bool(p, "hessian");
+    t->hessian = flt_params_bool(p, "hessian") && flt_attend_twice(t->heads.kind->kind.name);
     return FLTE_OK;
 }
 

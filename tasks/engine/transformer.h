@@ -17,7 +17,7 @@
         FLTX_HEADS_PARAMS(attention_),                                                                                           \
         {"absolute", FLTX_BOOL, "true", 0, 0, NULL, "a learned vector for each position is added to the tokens"}, {              \
         "hessian", FLTX_BOOL, "true", 0, 0, NULL,                                                                                \
-            "plan Hessian-vector products as well: O(tokens^2) memory; exact, flt, linear and performer have them"               \
+            "plan Hessian-vector products as well, with any attention that learns: O(tokens^2) memory"                           \
     }
 
 typedef struct flt_transformer {

@@ -3,6 +3,8 @@
 //
 // A central difference with step h = eps^(1/3) errs by h^2 f''' / 6 and eps f / h, both of order eps^(2/3) times the scale of the
 // problem; GROWTH covers the third derivative.
+#include "flt/attention.h"
+#include "flt/rpe.h"
 #include "support.h"
 
 #define GROWTH 100.0
@@ -39,6 +41,13 @@ static double loss_at(point *p, double h) {
     return (double)p->o->gradient(p->o->self, p->batch, move(p, h), NULL);
 }
 
+// Of the scale; frequencies of positions turn so fast that third derivatives are large.
+static double tolerance(const task_case *c) {
+    const double smooth = GROWTH * pow(FLTX_EPS, 2.0 / 3.0);
+    if (strstr(c->spec, "attention=") == NULL) return smooth;
+    return sizeof(flt_real) == 8 ? 1e-6 : 4.0 * smooth;
+}
+
 static void check_gradient(const task_case *c, const flt_objective *o, uint64_t number) {
     point p = point_at(o, number);
     flt_real *g = vector(p.n);
@@ -46,8 +55,8 @@ static void check_gradient(const task_case *c, const flt_objective *o, uint64_t 
     const double loss = (double)o->gradient(o->self, p.batch, p.theta, g);
     const double got = dot(p.n, g, p.v), want = (loss_at(&p, h) - loss_at(&p, -h)) / (2.0 * h);
     const double scale = fabs(loss) + norm(p.n, g);
-    cr_assert(fabs(got - want) <= GROWTH * pow(FLTX_EPS, 2.0 / 3.0) * scale,
-              "%s, point %d: %.12g, differences %.12g (scale %.3g)", c->spec, (int)number, got, want, scale);
+    cr_assert(fabs(got - want) <= tolerance(c) * scale, "%s, point %d: %.12g, differences %.12g (scale %.3g)", c->spec,
+              (int)number, got, want, scale);
     free(g);
     point_free(&p);
 }
@@ -70,8 +79,8 @@ static void check_hessian(const task_case *c, const flt_objective *o, uint64_t n
     o->hessian_vector(o->self, p.batch, p.theta, p.v, hv);
     double scale = norm(p.n, up) + norm(p.n, hv), error = 0.0;
     for (size_t i = 0; i < p.n; i++) error += pow(((double)up[i] - (double)down[i]) / (2.0 * h) - (double)hv[i], 2);
-    cr_assert(sqrt(error) <= GROWTH * pow(FLTX_EPS, 2.0 / 3.0) * scale, "%s, point %d: off by %.3g (scale %.3g)", c->spec,
-              (int)number, sqrt(error), scale);
+    cr_assert(sqrt(error) <= tolerance(c) * scale, "%s, point %d: off by %.3g (scale %.3g)", c->spec, (int)number, sqrt(error),
+              scale);
     free(up);
     free(down);
     free(hv);
@@ -129,4 +138,72 @@ Test(derivatives, loss_alone_is_the_loss_of_the_gradient) {
         point_free(&p);
         flt_objective_destroy(o);
     }
+}
+
+// ---- transformers: every task, mechanism and encoding that there is
+
+// Sizes for speed; a task without a line takes its defaults.
+static const struct {
+    const char *task, *settings;
+} tiny[] = {
+    {"bytes_transformer", ",length=5"},
+    {"digits_vit", ",patch=4"},
+    {"listops", ",length=9,examples=5"},
+    {"molecules", ",most=6,examples=5"},
+    {"pathfinder", ",size=8,length=5,examples=5"},
+};
+
+static bool declares(const flt_kind *kind, const char *name) {
+    for (const flt_param_spec *p = kind->params; p != NULL && p->name != NULL; p++)
+        if (strcmp(p->name, name) == 0) return true;
+    return false;
+}
+
+static const char *tiny_settings(const char *task) {
+    for (size_t i = 0; i < sizeof tiny / sizeof *tiny; i++)
+        if (strcmp(tiny[i].task, task) == 0) return tiny[i].settings;
+    return "";
+}
+
+// 1: checked, 0: the task refuses the pair.
+static size_t check_pair(const flt_kind *task, const flt_kind *mechanism, const char *rpe) {
+    char spec[256];
+    const bool kinks = strcmp(mechanism->name, "fftnet") == 0 || strcmp(mechanism->name, "linear") == 0;
+    const bool fast = strcmp(mechanism->name, "flt") == 0 && (strcmp(rpe, "ball") == 0 || strcmp(rpe, "box") == 0);
+    const task_case c = {spec, !kinks && !fast}; // float's steps are longer than kinks are far, and than such waves
+    flt_objective *o = NULL;
+    snprintf(spec, sizeof spec, "%s:width=4,depth=1,expansion=1,batch=2%s,attention=%s,rpe=%s%s%s", task->name,
+             tiny_settings(task->name), mechanism->name, rpe, declares(mechanism, "m") ? ",m=5" : "",
+             strcmp(mechanism->name, "flt") == 0 && strcmp(rpe, "none") != 0 ? ",r=3" : "");
+    const flt_err err = flt_task_create(spec, &o);
+    cr_assert(err == FLTE_OK || err == FLTE_UNSUPPORTED, "%s: %s", spec, flt_error());
+    if (err != FLTE_OK) return 0;
+    cr_assert(o->hessian_vector != NULL, "%s has no Hessian-vector product", spec);
+    check_gradient(&c, o, 1);
+    if (c.smooth || sizeof(flt_real) == 8) check_hessian(&c, o, 1);
+    check_symmetry(&c, o, 1);
+    flt_objective_destroy(o);
+    return 1;
+}
+
+Test(derivatives, every_mechanism_and_encoding_of_every_transformer) {
+    const flt_registry *tasks = flt_task_registry(), *mechanisms = flt_attention_registry(), *encodings = flt_rpe_registry();
+    size_t transformers = 0;
+    for (size_t t = 0; tasks->kinds[t] != NULL; t++) {
+        if (!declares(tasks->kinds[t], "attention")) continue;
+        size_t taken = 0, pairs = 0;
+        for (size_t i = 0; mechanisms->kinds[i] != NULL; i++) {
+            size_t found = 0;
+            if ((mechanisms->kinds[i]->caps & FLTX_ATT_BACKWARD) == 0) continue;
+            found += check_pair(tasks->kinds[t], mechanisms->kinds[i], "none");
+            for (size_t k = 0; encodings->kinds[k] != NULL && found > 0; k++)
+                if (strcmp(encodings->kinds[k]->name, "none") != 0)
+                    found += check_pair(tasks->kinds[t], mechanisms->kinds[i], encodings->kinds[k]->name);
+            taken += found > 0, pairs += found;
+        }
+        cr_log_info("%s: %zu mechanisms, %zu with their encodings", tasks->kinds[t]->name, taken, pairs);
+        cr_assert(taken >= 4 && pairs >= 12, "%s: %zu mechanisms, %zu with their encodings", tasks->kinds[t]->name, taken, pairs);
+        transformers++;
+    }
+    cr_assert_geq(transformers, 5);
 }

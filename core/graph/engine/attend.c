@@ -48,24 +48,30 @@ static flt_err as_args(size_t n, const flt_attend_value *value, flt_attention_ar
     return FLTE_OK;
 }
 
-static flt_err make_plan(const flt_attend_spec *s, size_t B, bool backward, flt_attention **out) {
+flt_err flt_attend_describe(const flt_attend_spec *s, flt_attention_arg **args, flt_attention_desc *out) {
     const size_t n = s->n_fixed + s->n_learned;
+    FLTX_TRY(as_args(n, s->value, args));
+    *out = (flt_attention_desc){.mechanism = s->kind->kind.name,
+                                .B = 1,
+                                .H = s->H,
+                                .N = s->N,
+                                .d = s->d,
+                                .dv = s->dv,
+                                .causal = s->causal,
+                                .n_args = n,
+                                .args = *args,
+                                .params = s->params,
+                                .seed = s->seed,
+                                .threads = 1};
+    return FLTE_OK;
+}
+
+static flt_err make_plan(const flt_attend_spec *s, size_t B, bool backward, flt_attention **out) {
     flt_attention_arg *args = NULL;
+    flt_attention_desc desc;
     *out = NULL;
-    FLTX_TRY(as_args(n, s->value, &args));
-    const flt_attention_desc desc = {.mechanism = s->kind->kind.name,
-                                     .B = B,
-                                     .H = s->H,
-                                     .N = s->N,
-                                     .d = s->d,
-                                     .dv = s->dv,
-                                     .causal = s->causal,
-                                     .n_args = n,
-                                     .args = args,
-                                     .params = s->params,
-                                     .seed = s->seed,
-                                     .threads = 1,
-                                     .backward = backward};
+    FLTX_TRY(flt_attend_describe(s, &args, &desc));
+    desc.B = B, desc.backward = backward;
     const flt_err err = flt_attention_create(&desc, out);
     flt_free(args);
     return err;

@@ -29,6 +29,9 @@ typedef struct flt_attend_spec {
 
 extern const flt_op_engine flt_attend_engine;
 
+// The plan for one sequence, with its planning values; *args is the caller's to free.
+flt_err flt_attend_describe(const flt_attend_spec *s, flt_attention_arg **args, flt_attention_desc *out);
+
 // FLTE_UNSUPPORTED or FLTE_NAME unless there is a backward pass with gradients in all learned arguments.
 flt_err flt_attend_differentiable(const flt_attend_spec *s);
 
@@ -41,9 +44,5 @@ void flt_attend_backward(const flt_step *step); // inputs q, k, v, out, dout, le
 
 // The gradients as one node [total]: the backward op (core/graph/attention_backward.c).
 flt_node flt_attention_gradients(flt_graph *g, const flt_attend_spec *s, size_t n, const flt_node *in, flt_node y, flt_node dy);
-
-// The same function of q, k, v and the learned nodes (in [3 + n_learned]) by primitive ops, in O(N^2): what second derivatives
-// are taken of (engine/attention_form.c).
-flt_node flt_attention_form(flt_graph *g, const flt_attend_spec *s, const flt_node *in);
 
 #endif

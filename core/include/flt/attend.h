@@ -25,4 +25,7 @@ typedef struct flt_attend_desc {
 // output, and, when a derivative is asked for that there is not, with the mechanisms that have it.
 flt_node flt_attend(flt_graph *g, const flt_attend_desc *desc, const flt_node qkv[3], const flt_node *nodes);
 
+// Whether the mechanism of this name has second derivatives (Hessian-vector products): those with a file in core/graph/forms.
+bool flt_attend_twice(const char *mechanism);
+
 #endif
