@@ -58,7 +58,8 @@ typedef struct flt_tensor_opt {
 
 // ---- meta-parameters
 
-static const flt_lopt_form base_form = {.features = FLTX_CELO2, .count = FEATURES, .outputs = 2, .pass = 7, .eps = 1e-9};
+static const flt_lopt_form base_form = {
+    .features = FLTX_CELO2, .count = FEATURES, .outputs = 2, .pass = 7, .eps = 1e-9, .whole = true};
 
 static size_t cut(size_t *end, size_t count) {
     const size_t start = *end;

@@ -10,6 +10,8 @@
 #include <string.h>
 
 enum { D = FLTX_LOPT_DECAYS, MEANS = 6 };
+// Coordinates of a tensor whose features are kept between the two passes, and of a tile of a larger one; features at most.
+enum { KEPT = 16384, TILE = 2048, MOST = 32 };
 
 static const double keep[D] = {0.9, 0.99, 0.999};
 static const double mean_keep[MEANS] = {0.1, 0.5, 0.9, 0.99, 0.999, 0.9999};
@@ -112,7 +114,7 @@ static void bind_ws(void *self, flt_ws *ws) {
     flt_lopt_base *o = self;
     const size_t size = sizeof(flt_real);
     o->theta = flt_ws_take(ws, o->mlp.total, size);
-    o->f = flt_ws_take(ws, o->form->count * o->ld, size);
+    o->f = flt_ws_take(ws, o->form->count * (o->form->whole || o->ld < KEPT ? o->ld : KEPT), size);
     o->out = flt_ws_take(ws, 2 * o->ld, size);
     o->inverse = flt_ws_take(ws, o->form->count, sizeof(double));
     o->w0 = flt_ws_take(ws, o->form->count * o->mlp.width[1], size);
@@ -224,43 +226,134 @@ static void update_plain(flt_lopt_base *o, const flt_lopt_plan *p, const flt_rea
 
 // ---- features
 
-// Six features of decay d, of three rows each, from row `first` of f on; `m` with its factors three rows behind them.
-static void line_features(flt_lopt_base *o, const flt_lopt_plan *p, size_t d, const flt_real *g, const flt_real *m,
-                          const flt_real *moments, size_t ld, flt_real *fac_g, flt_real *rest) {
-    const flt_lopt_shape *s = &p->shape;
-    const lines l = lines_at(o, d);
-    const size_t cols = p->factored ? s->rows : 0; // where columns start among moments
-    const flt_real *moment = moments + d * (p->factored ? s->rows + s->cols : s->n), *on_m = p->factored ? l.on_g : l.on_m;
-    const flt_lopt_line row = {moment, l.rsqrt, l.on_g, on_m};
-    const flt_lopt_line col = {moment + cols, l.rsqrt + cols, l.on_g + s->rows, on_m + s->rows};
-    const flt_lopt_factored out = {fac_g + d * ld,      rest + d * ld,       rest + (3 + d) * ld,
-                                   rest + (6 + d) * ld, rest + (9 + d) * ld, rest + (12 + d) * ld};
-    o->kernels->factored(s, g, m, &row, &col, &out);
+// Coordinates first .. first + n - 1 of a tensor, and what their features are made of; ld: n rounded up to whole vectors.
+typedef struct tile {
+    size_t first, n, ld;
+    const flt_real *g, *p; // of the whole tensor, as its state
+    flt_real *state;
+    bool update; // the state first
+} tile;
+
+static size_t padded(size_t n) {
+    return (n + 15) / 16 * 16;
 }
 
-static void adafac_features(flt_lopt_base *o, const flt_lopt_plan *p, size_t ld, const flt_real *g, const flt_real *param,
-                            flt_real *state) {
+// Six features of a decay, for `runs` stretches of `run` coordinates from number k on; a single one may start at `offset`.
+typedef struct decayed {
+    const flt_lopt *kernels;
+    const flt_lopt_shape *s;
+    const flt_real *g, *m; // at the tile
+    flt_lopt_line row, col;
+    flt_lopt_factored out;
+} decayed;
+
+static void stretch(const decayed *a, size_t k, size_t offset, size_t run, size_t runs, size_t at) {
+    const flt_lopt_shape *s = a->s;
+    const size_t row = s->row_at[k] + offset * s->row_step, col = s->col_at[k] + offset * s->col_step;
+    flt_lopt_shape part = *s;
+    part.n = run * runs;
+    part.run = run;
+    part.runs = runs;
+    part.row_at = runs == 1 ? &row : s->row_at + k;
+    part.col_at = runs == 1 ? &col : s->col_at + k;
+    const flt_lopt_factored out = {a->out.g + at,         a->out.row + at,       a->out.col + at,
+                                   a->out.row_rsqrt + at, a->out.col_rsqrt + at, a->out.m + at};
+    a->kernels->factored(&part, a->g + at, a->m + at, &a->row, &a->col, &out);
+}
+
+// A tile begins and ends where it likes: the rest of a stretch, whole ones, the beginning of one.
+static void stretches(const decayed *a, const tile *t) {
+    const size_t run = a->s->run, offset = t->first % run;
+    size_t k = t->first / run, at = 0;
+    if (offset > 0) {
+        at = run - offset < t->n ? run - offset : t->n;
+        stretch(a, k++, offset, at, 1, 0);
+    }
+    const size_t runs = (t->n - at) / run, rest = (t->n - at) % run;
+    if (runs > 0) stretch(a, k, 0, run, runs, at);
+    if (rest > 0) stretch(a, k + runs, 0, rest, 1, at + runs * run);
+}
+
+// Six features of decay d, of three rows each, from row fac_g of f on; `m` with its factors three rows behind them.
+static void line_features(flt_lopt_base *o, const flt_lopt_plan *p, size_t d, const tile *t, flt_real *fac_g, flt_real *rest) {
+    const flt_lopt_shape *s = &p->shape;
+    const lines l = lines_at(o, d);
+    const size_t ld = t->ld, cols = p->factored ? s->rows : 0; // where columns start among moments
+    const flt_real *moment = t->state + p->lines + d * (p->factored ? s->rows + s->cols : s->n);
+    const flt_real *on_m = p->factored ? l.on_g : l.on_m;
+    const decayed a = {.kernels = o->kernels,
+                       .s = s,
+                       .g = t->g + t->first,
+                       .m = t->state + d * s->n + t->first,
+                       .row = {moment, l.rsqrt, l.on_g, on_m},
+                       .col = {moment + cols, l.rsqrt + cols, l.on_g + s->rows, on_m + s->rows},
+                       .out = {fac_g + d * ld, rest + d * ld, rest + (3 + d) * ld, rest + (6 + d) * ld, rest + (9 + d) * ld,
+                               rest + (12 + d) * ld}};
+    stretches(&a, t);
+}
+
+static void adafac_features(flt_lopt_base *o, const flt_lopt_plan *p, const tile *t) {
     const bool celo2 = o->form->features == FLTX_CELO2;
     const size_t n = p->shape.n, first = celo2 ? 11 : 10; // of fac_g
     const double b = celo2 ? 0.95 : 0.999;
-    flt_real *moments = state + p->lines, *fac_g = o->f + first * ld;
-    const flt_lopt_own own = {n, ld,    celo2, (flt_real)b,  (flt_real)(1 - b), (flt_real)(celo2 ? 1e-8 : 1e-6),
-                              g, param, state, state + D * n};
+    flt_real *m = t->state + t->first, *fac_g = o->f + first * t->ld;
+    const flt_lopt_own own = {.n = t->n,
+                              .ld = t->ld,
+                              .stride = n,
+                              .celo2 = celo2,
+                              .update = t->update,
+                              .keep_v = (flt_real)b,
+                              .write_v = (flt_real)(1 - b),
+                              .eps = (flt_real)(celo2 ? 1e-8 : 1e-6),
+                              .g = t->g + t->first,
+                              .p = t->p + t->first,
+                              .m = m,
+                              .v = m + D * n};
     o->kernels->own(&own, o->f);
-    if (p->factored)
-        update_factored(o, p, g, moments);
-    else
-        update_plain(o, p, g, moments);
-    for (size_t d = 0; d < D; d++) line_features(o, p, d, g, state + d * n, moments, ld, fac_g, fac_g + (celo2 ? 4 : 3) * ld);
+    for (size_t d = 0; d < D; d++) line_features(o, p, d, t, fac_g, fac_g + (celo2 ? 4 : 3) * t->ld);
 }
 
-static void mean_features(flt_lopt_base *o, const flt_lopt_plan *p, size_t ld, const flt_real *g, const flt_real *param,
-                          flt_real *state) {
-    const size_t n = p->shape.n, size = n * sizeof *g;
-    o->kernels->means(n, MEANS, mean_keep, g, state);
-    memcpy(o->f, g, size);
-    memcpy(o->f + ld, param, size);
-    for (size_t k = 0; k < MEANS; k++) memcpy(o->f + (2 + k) * ld, state + k * n, size);
+static void mean_features(flt_lopt_base *o, size_t total, const tile *t) {
+    const size_t size = t->n * sizeof *t->g;
+    flt_real *m = t->state + t->first;
+    if (t->update) o->kernels->means(t->n, MEANS, mean_keep, t->g + t->first, total, m);
+    memcpy(o->f, t->g + t->first, size);
+    memcpy(o->f + t->ld, t->p + t->first, size);
+    for (size_t k = 0; k < MEANS; k++) memcpy(o->f + (2 + k) * t->ld, m + k * total, size);
+}
+
+static void features(flt_lopt_base *o, const flt_lopt_plan *p, const tile *t) {
+    if (o->form->features == FLTX_MEANS)
+        mean_features(o, p->shape.n, t);
+    else
+        adafac_features(o, p, t);
+}
+
+// Tile number i of n coordinates; false behind the last.
+static bool cut(size_t i, size_t size, size_t n, tile *t) {
+    t->first = i * size;
+    if (t->first >= n) return false;
+    t->n = n - t->first < size ? n - t->first : size;
+    t->ld = padded(t->n);
+    return true;
+}
+
+// Updates the state; leaves the last tile's features in f, the normalisers of all in inverse.
+static void normalisers(flt_lopt_base *o, const flt_lopt_plan *p, size_t size, const tile *from) {
+    const size_t n = p->shape.n, count = o->form->count;
+    flt_real *moments = from->state + p->lines;
+    tile t = *from;
+    t.update = true;
+    for (size_t k = 0; k < count; k++) o->inverse[k] = 0;
+    if (o->form->features != FLTX_MEANS && p->factored) update_factored(o, p, t.g, moments);
+    if (o->form->features != FLTX_MEANS && !p->factored) update_plain(o, p, t.g, moments);
+    for (size_t i = 0; cut(i, size, n, &t); i++) {
+        double part[MOST];
+        features(o, p, &t);
+        o->kernels->squares(t.n, t.ld, count, o->f, part);
+        for (size_t k = 0; k < count; k++) o->inverse[k] += part[k];
+    }
+    for (size_t k = 0; k < count; k++) o->inverse[k] = 1 / sqrt(o->form->eps + o->inverse[k] / (double)n);
 }
 
 // ---- the network, with what is the same for all coordinates of a tensor folded into its first layer
@@ -276,8 +369,8 @@ static void fold(flt_lopt_base *o, const flt_real *shared) {
         for (size_t j = 0; j < wide; j++) o->b0[j] += shared[k] * w[j];
 }
 
-static flt_lopt_net net_of(const flt_lopt_base *o, size_t ld) {
-    flt_lopt_net net = {.n_layers = o->mlp.n_layers, .ld = ld, .outputs = 2};
+static flt_lopt_net net_of(const flt_lopt_base *o, size_t out_ld) {
+    flt_lopt_net net = {.n_layers = o->mlp.n_layers, .ld = out_ld, .out_ld = out_ld, .outputs = 2};
     for (size_t i = 0; i < net.n_layers; i++) {
         net.width[i + 1] = o->mlp.width[i + 1];
         net.w[i] = i == 0 ? o->w0 : o->theta + o->mlp.w[i];
@@ -287,19 +380,14 @@ static flt_lopt_net net_of(const flt_lopt_base *o, size_t ld) {
     return net;
 }
 
-static size_t padded(size_t n) {
-    return (n + 15) / 16 * 16;
+static tile tile_of(const flt_lopt_plan *p, const flt_real *grad, const flt_real *param, flt_real *state) {
+    return (tile){.g = grad + p->offset, .p = param + p->offset, .state = state + p->state};
 }
 
 void flt_lopt_inputs(flt_lopt_base *o, size_t i, const flt_real *grad, const flt_real *param, flt_real *state) {
     const flt_lopt_plan *p = &o->plans[i];
-    const size_t n = p->shape.n, ld = padded(n);
-    if (o->form->features == FLTX_MEANS)
-        mean_features(o, p, ld, grad + p->offset, param + p->offset, state + p->state);
-    else
-        adafac_features(o, p, ld, grad + p->offset, param + p->offset, state + p->state);
-    o->kernels->squares(n, ld, o->form->count, o->f, o->inverse);
-    for (size_t k = 0; k < o->form->count; k++) o->inverse[k] = 1 / sqrt(o->form->eps + o->inverse[k] / (double)n);
+    const tile from = tile_of(p, grad, param, state);
+    normalisers(o, p, p->shape.n, &from);
 }
 
 const flt_real *flt_lopt_network(flt_lopt_base *o, size_t i, const flt_real *shared) {
@@ -311,13 +399,24 @@ const flt_real *flt_lopt_network(flt_lopt_base *o, size_t i, const flt_real *sha
 
 const flt_real *flt_lopt_outputs(flt_lopt_base *o, size_t i, uint64_t t, const flt_real *grad, const flt_real *param,
                                  flt_real *state) {
+    const flt_lopt_plan *p = &o->plans[i];
+    const size_t n = p->shape.n;
     double exact[FLTX_TIMES];
     flt_real times[FLTX_TIMES];
-    if (o->plans[i].shape.n == 0) return NULL;
+    if (n == 0) return NULL;
     flt_time_features(t, exact);
     for (size_t k = 0; k < FLTX_TIMES; k++) times[k] = (flt_real)exact[k];
-    flt_lopt_inputs(o, i, grad, param, state);
-    return flt_lopt_network(o, i, times);
+    const size_t size = n <= KEPT ? n : TILE;
+    tile part = tile_of(p, grad, param, state);
+    normalisers(o, p, size, &part);
+    fold(o, times);
+    flt_lopt_net net = net_of(o, padded(n));
+    for (size_t k = 0; cut(k, size, n, &part); k++) {
+        if (size < n) features(o, p, &part);
+        net.ld = part.ld;
+        o->kernels->network(&net, o->f, o->out + part.first);
+    }
+    return o->out;
 }
 
 // ---- the classic rule
@@ -340,8 +439,8 @@ void flt_lopt_classic_step(void *self, uint64_t t, flt_real loss, const flt_real
         const flt_real *out = flt_lopt_outputs(o, i, t, grad, param, state);
         if (out == NULL) continue;
         const size_t n = p->shape.n, ld = (n + 15) / 16 * 16;
-        flt_real *gain = o->f; // its features have been used
-        for (size_t k = 0; k < n; k++) gain[k] = exp_mult * out[ld + k];
+        flt_real *gain = o->out + ld; // in place
+        for (size_t k = 0; k < n; k++) gain[k] *= exp_mult;
         flt_vexp(n, gain, gain);
         for (size_t k = 0; k < n; k++) param[p->offset + k] -= rate * out[k] * gain[k];
     }

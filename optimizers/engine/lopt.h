@@ -20,6 +20,7 @@ typedef struct flt_lopt_form {
     size_t shared;        // inputs that follow them and are the same for every coordinate; FLTX_TIMES: tanh(t / tau - 1)
     size_t outputs, pass; // of the network; the feature that an untrained one passes on
     double eps;           // of the normalisation
+    bool whole;           // the features of a whole tensor are wanted at once: flt_lopt_inputs
 } flt_lopt_form;
 
 typedef struct flt_lopt_plan {
@@ -41,7 +42,7 @@ typedef struct flt_lopt_base {
     const flt_lopt *kernels;
     flt_ws ws;
     flt_real *theta;   // a copy
-    flt_real *f, *out; // [features, ld], [2, ld]
+    flt_real *f, *out; // [features, ld, but a tile's at most unless form->whole], [2, ld]
     double *inverse;   // [features]: 1 / root mean square over the tensor
     flt_real *w0, *b0; // the first layer with normalisation and what is shared in it
     flt_real *lines;   // [3 decays, 4, longest]
@@ -61,11 +62,11 @@ size_t flt_lopt_words(const void *self);
 void flt_lopt_init(void *self, flt_real *state);
 void flt_lopt_bind(void *self, const flt_real *theta);
 
-// Updates the state of tensor i, which is not empty, and leaves its features in f, their normalisers in inverse.
+// Updates the state of tensor i, which is not empty, and leaves its features in f, their normalisers in inverse. form->whole.
 void flt_lopt_inputs(flt_lopt_base *o, size_t i, const flt_real *grad, const flt_real *param, flt_real *state);
 // The network's first two outputs [2, ld] on those features; shared [form->shared].
 const flt_real *flt_lopt_network(flt_lopt_base *o, size_t i, const flt_real *shared);
-// Both; NULL where the tensor is empty.
+// Both, for a large tensor tile by tile: its features are computed twice, and never leave the caches. NULL where it is empty.
 const flt_real *flt_lopt_outputs(flt_lopt_base *o, size_t i, uint64_t t, const flt_real *grad, const flt_real *param,
                                  flt_real *state);
 // ---- the classic rule, p -= lr step_mult D exp(0.001 M): mlp_lopt and small_fc_lopt

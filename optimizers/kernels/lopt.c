@@ -15,8 +15,8 @@ static void mean(size_t n, flt_real keep, flt_real write, const flt_real *restri
     for (size_t i = 0; i < n; i++) m[i] = keep * m[i] + write * g[i];
 }
 
-static void means(size_t n, size_t decays, const double *keep, const flt_real *g, flt_real *m) {
-    for (size_t k = 0; k < decays; k++) mean(n, REAL(keep[k]), REAL(1 - keep[k]), g, m + k * n);
+static void means(size_t n, size_t decays, const double *keep, const flt_real *g, size_t stride, flt_real *m) {
+    for (size_t k = 0; k < decays; k++) mean(n, REAL(keep[k]), REAL(1 - keep[k]), g, m + k * stride);
 }
 
 static void copy(size_t n, const flt_real *restrict x, flt_real *restrict y) {
@@ -31,13 +31,16 @@ static void clipped(size_t n, const flt_real *restrict g, flt_real *restrict out
     for (size_t i = 0; i < n; i++) out[i] = g[i] > REAL(0.1) ? REAL(0.1) : g[i] < REAL(-0.1) ? REAL(-0.1) : g[i];
 }
 
-static void second(const flt_lopt_own *a, flt_real *restrict out_v, flt_real *restrict out_rs) {
-    const flt_real keep = a->keep_v, write = a->write_v, eps = a->eps, *restrict g = a->g;
+static void second(const flt_lopt_own *a) {
+    const flt_real keep = a->keep_v, write = a->write_v, *restrict g = a->g;
     flt_real *restrict v = a->v;
-    for (size_t i = 0, n = a->n; i < n; i++) {
-        const flt_real x = keep * v[i] + write * g[i] * g[i];
-        v[i] = out_v[i] = x;
-        out_rs[i] = 1 / SQRT(x + eps);
+    for (size_t i = 0, n = a->n; i < n; i++) v[i] = keep * v[i] + write * g[i] * g[i];
+}
+
+static void rsqrt(size_t n, const flt_real *restrict x, flt_real add, flt_real least, flt_real *restrict out) {
+    for (size_t i = 0; i < n; i++) {
+        const flt_real y = x[i] + add;
+        out[i] = 1 / SQRT(y > least ? y : least);
     }
 }
 
@@ -50,11 +53,15 @@ static void own(const flt_lopt_own *a, flt_real *f) {
     copy(n, a->p, f += ld);
     m = f + ld;
     rs = m + 7 * ld;
-    means(n, FLTX_LOPT_DECAYS, keep, a->g, a->m);
-    second(a, m + 3 * ld, rs);
+    if (a->update) {
+        means(n, FLTX_LOPT_DECAYS, keep, a->g, a->stride, a->m);
+        second(a);
+    }
+    copy(n, a->v, m + 3 * ld);
+    rsqrt(n, a->v, a->eps, 0, rs);
     for (size_t d = 0; d < FLTX_LOPT_DECAYS; d++) {
-        copy(n, a->m + d * n, m + d * ld);
-        times(n, a->m + d * n, rs, m + (4 + d) * ld);
+        copy(n, a->m + d * a->stride, m + d * ld);
+        times(n, a->m + d * a->stride, rs, m + (4 + d) * ld);
     }
     if (a->celo2) times(n, a->g, rs, rs + 4 * ld);
 }
@@ -110,13 +117,6 @@ static void factored(const flt_lopt_shape *s, const flt_real *g, const flt_real 
         stretches(s, 1, 0, g, m, row, col, out);
     else
         stretches(s, 1, 1, g, m, row, col, out);
-}
-
-static void rsqrt(size_t n, const flt_real *restrict x, flt_real add, flt_real least, flt_real *restrict out) {
-    for (size_t i = 0; i < n; i++) {
-        const flt_real y = x[i] + add;
-        out[i] = 1 / SQRT(y > least ? y : least);
-    }
 }
 
 // ---- the network, two vectors of coordinates at a time: a weight that is broadcast once serves both, which is what lets both
@@ -179,8 +179,8 @@ FLTX_INLINE void network_sized(const flt_lopt_net *net, size_t hidden, const flt
         for (size_t k = 0; k < last; k++, width = hidden) layer_pair(width, hidden, net->w[k], net->b[k], false, in, next);
         layer_pair(width, net->width[last + 1], net->w[last], net->b[last], true, in, next);
         for (size_t j = 0; j < net->outputs; j++) {
-            store(out + j * net->ld + i, in[2 * j]);
-            store(out + j * net->ld + second, in[2 * j + 1]);
+            store(out + j * net->out_ld + i, in[2 * j]);
+            store(out + j * net->out_ld + second, in[2 * j + 1]);
         }
     }
 }

@@ -21,11 +21,11 @@ typedef struct flt_lopt_shape {
 // Outputs of `own`: [.., ld] each, in the order of the features: g, (clipped g), p, m 3, v, m rs 3, rs = rsqrt(v + eps), and for
 // celo2, behind a gap of three, g rs.
 typedef struct flt_lopt_own {
-    size_t n, ld;
-    bool celo2;
+    size_t n, ld, stride;
+    bool celo2, update; // update: the state, by g, first
     flt_real keep_v, write_v, eps;
     const flt_real *g, *p;
-    flt_real *m, *v; // state: [3, n], [n]
+    flt_real *m, *v; // state: [3, stride], [n]
 } flt_lopt_own;
 
 // What a line (a row or a column) multiplies: its moment, rsqrt(moment + 1e-8), and its share in the factors of g and of m.
@@ -39,14 +39,15 @@ typedef struct flt_lopt_factored {
 } flt_lopt_factored;
 
 typedef struct flt_lopt_net {
-    size_t n_layers, ld, outputs; // ld: n rounded up to whole vectors; outputs stored, at most the last width
+    size_t n_layers, outputs; // outputs stored, at most the last width
+    size_t ld, out_ld;        // of inputs: n rounded up to whole vectors; of outputs
     size_t width[10];
     const flt_real *w[9], *b[9];
 } flt_lopt_net;
 
 typedef struct flt_lopt {
-    // m[k] = keep[k] m[k] + (1 - keep[k]) g for k < decays, m [decays, n]
-    void (*means)(size_t n, size_t decays, const double *keep, const flt_real *g, flt_real *m);
+    // m[k] = keep[k] m[k] + (1 - keep[k]) g for k < decays, g [n], m [decays, stride]
+    void (*means)(size_t n, size_t decays, const double *keep, const flt_real *g, size_t stride, flt_real *m);
     void (*own)(const flt_lopt_own *a, flt_real *f);
     // Adds g^2 + 1e-30 of each coordinate to its row and column.
     void (*sum_lines)(const flt_lopt_shape *s, const flt_real *g, flt_real *rows, flt_real *cols);
@@ -56,7 +57,7 @@ typedef struct flt_lopt {
     void (*rsqrt)(size_t n, const flt_real *x, flt_real add, flt_real least, flt_real *out);
     // out [rows]: sums of squares of f [rows, ld], n numbers each
     void (*squares)(size_t n, size_t ld, size_t rows, const flt_real *f, double *out);
-    // f [width[0], ld] -> out [outputs, ld]; hidden layers of equal width
+    // f [width[0], ld] -> out [outputs, out_ld]; hidden layers of equal width
     void (*network)(const flt_lopt_net *net, const flt_real *f, flt_real *out);
 } flt_lopt;
 

@@ -195,3 +195,71 @@ Test(opt_learned, lr_multiplies_the_step) {
     }
     cr_assert_eq(flt_live_blocks(), 0u);
 }
+
+// Large tensors go tile by tile. A pattern repeated along each axis has the pattern's own means over lines and over everything,
+// so that its step is the pattern's step repeated, wherever tiles begin.
+typedef struct pattern {
+    size_t rank, dim[3], times[3];
+} pattern;
+
+static const pattern patterns[] = {
+    {1, {13}, {1400}}, {2, {5, 7}, {8, 61}}, {2, {3, 7}, {2, 500}}, {2, {7, 3}, {500, 2}}, {3, {2, 5, 7}, {1, 12, 25}}};
+
+// Where coordinate i of the repeated pattern lies in the pattern.
+static size_t source(const pattern *p, size_t i) {
+    size_t at = 0, stride = 1;
+    for (size_t k = p->rank; k-- > 0;) {
+        const size_t wide = p->dim[k] * p->times[k];
+        at += i % wide % p->dim[k] * stride;
+        i /= wide;
+        stride *= p->dim[k];
+    }
+    return at;
+}
+
+static flt_real *repeated(const pattern *p, size_t n, const flt_real *x) {
+    flt_real *y = opt_array(n);
+    for (size_t i = 0; i < n; i++) y[i] = x[source(p, i)];
+    return y;
+}
+
+static void check_pattern(const flt_weights *w, const pattern *p) {
+    enum { T = 3 };
+    flt_layout small = {0}, large = {0};
+    const size_t dim[3] = {p->dim[0] * p->times[0], p->dim[1] * p->times[1], p->dim[2] * p->times[2]};
+    OPT_OK(flt_layout_add(&small, "x", p->rank, p->dim));
+    OPT_OK(flt_layout_add(&large, "x", p->rank, dim));
+    flt_real *start = opt_normal(91, small.total, 0.01), *many = repeated(p, large.total, start);
+    opt_run a = opt_start(w, &small, start), b = opt_start(w, &large, many);
+    for (size_t t = 0; t < T; t++) {
+        flt_real *grad = opt_normal(92 + t, small.total, 0.1), *all = repeated(p, large.total, grad);
+        flt_optimizer_step(a.o, t, 0, grad, a.param, a.state);
+        flt_optimizer_step(b.o, t, 0, all, b.param, b.state);
+        flt_free(grad);
+        flt_free(all);
+    }
+    double most = 0;
+    for (size_t i = 0; i < small.total; i++) most = fmax(most, fabs((double)a.param[i] - (double)start[i]));
+    for (size_t i = 0; i < large.total; i++)
+        cr_assert_leq(fabs((double)b.param[i] - (double)a.param[source(p, i)]), 1000 * FLTX_EPS * most, "%s, %zu x %zu: %zu",
+                      w->kind->kind.name, dim[0], dim[1], i);
+    opt_stop(&a);
+    opt_stop(&b);
+    flt_free(start);
+    flt_free(many);
+    flt_layout_free(&small);
+    flt_layout_free(&large);
+}
+
+Test(opt_learned, tiles_do_not_show) {
+    static const char *const tiled[] = {"mlp_lopt", "small_fc_lopt", "celo2"};
+    for (size_t k = 0; k < sizeof tiled / sizeof *tiled; k++) {
+        flt_weights w = opt_weights(tiled[k], "");
+        flt_real *noise = opt_normal(90, w.layout.total, 0.2);
+        for (size_t i = 0; i < w.layout.total; i++) w.theta[i] += noise[i];
+        for (size_t i = 0; i < sizeof patterns / sizeof *patterns; i++) check_pattern(&w, &patterns[i]);
+        flt_free(noise);
+        flt_weights_free(&w);
+    }
+    cr_assert_eq(flt_live_blocks(), 0u);
+}
