@@ -52,8 +52,10 @@ expect 0 '^6' "$flt" results sql "SELECT count(*) FROM metrics WHERE metric = 'e
     (SELECT number FROM param WHERE name = 'meta_parameters' AND run_id = run) AND run = ($run)" --csv
 
 # ---- cells of an evaluation: the same table but for its times, from one run in the store
-compare=(eval --optimizers adam,sgd --tasks digits_mlp:width=8,batch=8,quadratic --steps 12 --seeds 3 --tune lr --json --quiet)
-numbers() { grep -E '"(task|optimizer|lr|final_loss|test_metric|steps_to_baseline)"' "$1" >"$1.numbers"; }
+compare=(eval --optimizers adam,other=sgd --tasks digits_mlp:width=8,batch=8,quadratic --steps 20 --seeds 3 --tune full --json --quiet)
+numbers() {
+    grep -E '"(tasks?|optimizer|lr|final_loss|test_metric|steps_to_baseline|speedup|vs_best|low_95|diverged|settings)"' "$1" >"$1.numbers"
+}
 "$flt" "${compare[@]}" >alone.json 2>said.txt || fail "eval: $(cat said.txt)"
 for n in 2 4; do
     ranks $n "$flt" "${compare[@]}" >many.json 2>said.txt || fail "eval on $n ranks: $(cat said.txt)"
