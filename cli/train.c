@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // flt train: meta-trains a learned optimizer and writes its weights.
 #include "engine/args.h"
+#include "engine/estimators.h"
 #include "engine/meta_options.h"
 #include "engine/ranks.h"
 #include "engine/session.h"
@@ -23,6 +24,7 @@ typedef struct input {
     char (*drawn)[FLTX_TASK_SPEC_SIZE]; // [particles]: one task each, where --tasks names distributions
     const char **drawn_list;            // [particles]: pointers into it
     flt_meta_config config;
+    flt_estimator_options report;
 } input;
 
 static const struct argp_option options[] = {
@@ -68,7 +70,8 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
     switch (key) {
     case ARGP_KEY_INIT:
         state->child_inputs[0] = &in->config;
-        state->child_inputs[1] = &in->common;
+        state->child_inputs[1] = &in->report;
+        state->child_inputs[2] = &in->common;
         return 0;
     case KEY_OPTIMIZER:
         in->optimizer = arg;
@@ -85,8 +88,8 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
         return 0;
     case ARGP_KEY_END:
         if (in->config.resume && in->config.checkpoint == NULL) argp_error(state, "--resume needs --checkpoint FILE");
-        if (in->out == NULL) argp_error(state, "--out FILE is needed: the trained weights go there");
-        if (in->config.checkpoint != NULL && strcmp(in->config.checkpoint, in->out) == 0)
+        if (in->out == NULL && !in->report.asked) argp_error(state, "--out FILE is needed: the trained weights go there");
+        if (in->config.checkpoint != NULL && in->out != NULL && strcmp(in->config.checkpoint, in->out) == 0)
             argp_error(state, "--checkpoint and --out are the same file '%s'; allowed: two files", in->out);
         return 0;
     default:
@@ -168,6 +171,32 @@ static flt_err choose_tasks(input *in) {
     return FLTE_OK;
 }
 
+static void prepare(input *in) {
+    in->config.make = flt_task_create;
+    in->config.seed = in->common.seed;
+    in->config.threads = in->common.threads;
+    in->config.ranks = flt_program_ranks();
+}
+
+// In place of training. Where tasks are drawn for particles, the fewest particles have one each.
+static flt_err compare(input *in, flt_session **s) {
+    flt_weights w = {0};
+    const flt_estimator_options *o = &in->report;
+    in->config.particles = o->particles[0];
+    for (size_t i = 0; i < o->n_particles; i++)
+        if (o->particles[i] < in->config.particles) in->config.particles = o->particles[i];
+    FLTX_TRY(choose_tasks(in));
+    FLTX_TRY(load(in, &w));
+    prepare(in);
+    flt_err err = flt_session_begin("estimators", &in->common, s);
+    if (err == FLTE_OK) {
+        describe(in, &w, *s);
+        err = flt_estimator_report(o, &in->config, &w, in->common.json, *s);
+    }
+    flt_weights_free(&w);
+    return err;
+}
+
 static flt_err train(input *in, flt_session **s) {
     flt_weights w = {0};
     flt_meta_report report = {0};
@@ -175,10 +204,7 @@ static flt_err train(input *in, flt_session **s) {
     if (flt_program_first()) FLTX_TRY(flt_write_possible(in->out));
     if (flt_program_first() && in->config.checkpoint != NULL) FLTX_TRY(flt_write_possible(in->config.checkpoint));
     FLTX_TRY(load(in, &w));
-    in->config.make = flt_task_create;
-    in->config.seed = in->common.seed;
-    in->config.threads = in->common.threads;
-    in->config.ranks = flt_program_ranks();
+    prepare(in);
     flt_err err = flt_session_begin("train", &in->common, s);
     if (err == FLTE_OK) {
         describe(in, &w, *s);
@@ -197,29 +223,33 @@ static flt_err train(input *in, flt_session **s) {
 }
 
 static int run(int argc, char **argv) {
-    static const struct argp_child children[] = {{&flt_meta_argp, 0, NULL, 2}, {&flt_common_argp, 0, "Common options", 9}, {0}};
+    static const struct argp_child children[] = {
+        {&flt_meta_argp, 0, NULL, 2}, {&flt_estimator_argp, 0, NULL, 8}, {&flt_common_argp, 0, "Common options", 9}, {0}};
     static const struct argp argp = {
         options,
         parse,
         "--out W.safetensors",
-        "Meta-trains a learned optimizer by evolution strategies on antithetic pairs of inner problems.\v"
+        "Meta-trains a learned optimizer: by evolution strategies on antithetic pairs of inner problems, or back through the "
+        "updates.\v"
         "Particles take the tasks in turn; where one is a distribution, each particle draws its own, or with --task-draws each "
         "episode. Two phases: --freeze what is to wait, then --weights with the first phase's result and --freeze the rest. "
         "Metrics of every meta-update go to the results store; the numbers are the same for any number of threads, and of "
         "processes under mpirun.\n\n"
         "example: flt train --tasks quadratic,digits_mlp --outer-steps 500 --checkpoint run.ckpt --out w.safetensors\n"
         "         flt train ... --resume      after Ctrl-C, a kill or a crash\n"
-        "         mpirun -n 4 flt train ...   on four processes, of one machine or several",
+        "         mpirun -n 4 flt train ...   on four processes, of one machine or several\n"
+        "         flt train --estimator-report --weights w.safetensors --tasks quadratic      bias and variance of every "
+        "estimator",
         children,
         NULL,
         NULL};
-    input in = {.common = flt_common_defaults(), .optimizer = "flt", .tasks = {"digits_mlp"}};
+    input in = {.common = flt_common_defaults(), .optimizer = "flt", .tasks = {"digits_mlp"}, .report = flt_estimator_defaults()};
     flt_session *s = NULL;
     flt_meta_defaults(&in.config);
     in.config.checkpoint_every = 50;
     in.config.n_tasks = 1;
     flt_parse(&argp, argc, argv, &in);
-    const flt_err err = train(&in, &s);
+    const flt_err err = in.report.asked ? compare(&in, &s) : train(&in, &s);
     flt_free(in.drawn);
     flt_free(in.drawn_list);
     return flt_session_end(s, "train", err);

@@ -98,6 +98,21 @@ expect 0 '^24,12' "$flt" results sql "SELECT sum(metric LIKE 'loss_minus_adam/%'
     BETWEEN 1 AND 3) FROM metrics WHERE run = (SELECT max(run) FROM metrics)" --csv
 expect_sentence 2 'allowed: mean, last' "$flt" train "${common[@]}" --diagnose adam --loss-of min --out x
 
+# gradients back through the updates, and what estimators are worth
+back=(train --optimizer lstm --set hidden=2 --tasks quadratic:dimension=2 --quiet --seed 3)
+expect 0 '' "$flt" "${back[@]}" --estimator full_bptt --unroll 5,9 --outer-steps 3 --out back
+report=("${back[@]}" --estimator-report --report-steps 8 --report-windows 2,4 --report-particles 2 --repetitions 5)
+expect 0 '^full_bptt  *1  *2  *0 ' "$flt" "${report[@]}" --threads 1
+cp out.txt report.1
+expect 0 '^tbptt  *4 .* yes *$' "$flt" "${report[@]}" --threads 2
+for f in report.1 out.txt; do awk '{NF -= 2; print}' $f >$f.numbers; done # without the time of a step
+same report.1.numbers out.txt.numbers
+expect 0 '^24' "$flt" results sql "SELECT count(*) FROM metrics WHERE metric LIKE 'pes/p2/%'
+    AND run = (SELECT min(run_id) FROM run WHERE kind = 'estimators')" --csv
+expect_sentence 2 'memory=window is not written as a graph' "$flt" train "${common[@]}" --estimator tbptt --set memory=window --out x
+expect_sentence 2 '15 steps can' "$flt" "${report[@]}" --report-windows 3,5
+missing x
+
 # refusals
 expect_sentence 3 'nosuch.ckpt' "$flt" "${long[@]}" --checkpoint nosuch.ckpt --resume --out x
 cp killed.ckpt cut.ckpt && truncate -s -5 cut.ckpt
