@@ -188,16 +188,20 @@ static size_t find_segments(const flt_att_linear_back *a, slot *w, size_t n) {
     return count;
 }
 
-// What both walks need of rows from .. from + n - 1 of the tile at row i: features, y, a = phi psi^T and p = g y^T on and below
-// the diagonal. forth: the denominators are formed here, else they are read.
+// What both walks need of rows from .. from + n - 1 of the tile at row i: features, y and p = g y^T on and below the diagonal.
+// forth: the denominators are formed here; back: they are read, and a = phi psi^T is wanted as well.
 static void load_segment(const flt_att_linear_back *a, slot *w, const head *h, size_t i, size_t from, size_t n, const flt_real *c,
                          bool forth) {
     const size_t F = a->features, dv = a->dv, at = i + from;
     flt_real *den = forth ? w->den + at : w->room;
     a->tiles->key_features(n, F, w->uk + from * F, c, w->fk);
     a->tiles->query_features(n, F, w->uq + from * F, c, w->z, w->fq, den);
-    flt_att_lower_product(n, F, w->fq, w->fk, w->a);
-    a->tiles->mask(n, w->a, den);
+    if (forth) {
+        a->tiles->lower_sums(n, F, w->fq, w->fk, w->top, den);
+    } else {
+        flt_att_lower_product(n, F, w->fq, w->fk, w->a);
+        a->tiles->mask(n, w->a, den);
+    }
     extend_values(n, dv, h->v + at * dv, w->y);
     extend_gradients(n, dv, h->out + at * dv, h->dout + at * dv, w->den + at, w->g);
     flt_att_lower_product(n, dv + 1, w->g, w->y, w->p);

@@ -40,6 +40,8 @@ typedef struct flt_att_tiles {
                            flt_real *den);
     // zeroes a [n, n] above the diagonal and adds the row sums of the rest to den [n]
     void (*mask)(size_t n, flt_real *a, flt_real *den);
+    // den [n] += row i of fq . (the sum of rows 0 .. i of fk), fq, fk [n, F]; run [F] is room
+    void (*lower_sums)(size_t n, size_t features, const flt_real *fq, const flt_real *fk, flt_real *run, flt_real *den);
     // rows of x [n, cols] times f [n]; rows whose factor is 1 are left alone
     void (*scale_rows)(size_t n, size_t cols, flt_real *x, const flt_real *f);
     void (*softmax)(const flt_att_softmax_tile *t);

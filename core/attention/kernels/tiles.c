@@ -143,6 +143,26 @@ static void mask(size_t n, flt_real *a, flt_real *den) {
     }
 }
 
+FLTX_INLINE flt_vreal lower_vector(size_t f, size_t end, const flt_real *fq, const flt_real *fk, flt_real *run) {
+    const flt_vreal sum = get(run, f, end) + get(fk, f, end);
+    put(run, f, end, sum);
+    return sum * get(fq, f, end);
+}
+
+static void lower_sums(size_t n, size_t features, const flt_real *fq, const flt_real *fk, flt_real *run, flt_real *den) {
+    memset(run, 0, features * sizeof *run);
+    for (size_t i = 0; i < n; i++, fq += features, fk += features) {
+        flt_vreal even = {0}, odd = {0};
+        size_t f = 0;
+        for (; f + 2 * FLTX_LANES <= features; f += 2 * FLTX_LANES) {
+            even += lower_vector(f, WHOLE, fq, fk, run);
+            odd += lower_vector(f + FLTX_LANES, WHOLE, fq, fk, run);
+        }
+        for (; f < features; f += FLTX_LANES) even += lower_vector(f, features, fq, fk, run);
+        den[i] += flt_vreal_sum(even + odd);
+    }
+}
+
 static void scale_rows(size_t n, size_t cols, flt_real *x, const flt_real *f) {
     for (size_t i = 0; i < n; i++, x += cols) {
         if (f[i] == 1) continue;
@@ -235,6 +255,7 @@ const flt_att_tiles FLTX_ISA_TABLE(flt_att_tiles) = {
     .key_features = key_features,
     .query_features = query_features,
     .mask = mask,
+    .lower_sums = lower_sums,
     .scale_rows = scale_rows,
     .softmax = softmax,
 };
