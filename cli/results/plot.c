@@ -14,7 +14,7 @@
 static const struct argp_option options[] = {
     {"figure", FLTX_SUB_TABLE, "NAME", 0, "curves (default), error-m, error-r, time, bench-time, fidelity, profile", 1},
     {"metric", FLTX_SUB_METRIC, "NAME", 0,
-     "curves: this metric instead of every loss; profile: by this one; fidelity: on this encoding", 1},
+     "curves: this metric instead of every loss; profile: by this one, or of @SET; fidelity: on this encoding", 1},
     {"output", FLTX_SUB_OUTPUT, "FILE", 0, "FILE.png or FILE.svg (default: draw on the terminal)", 1},
     {0},
 };

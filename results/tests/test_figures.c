@@ -83,6 +83,24 @@ Test(figures, profiles_count_problems_within_a_factor) {
     flt_figure_destroy(f);
 }
 
+// Of a set: its tasks alone.
+Test(figures, profiles_of_a_set) {
+    for (int task = 0; task < 4; task++)
+        for (int k = 0; k < 2; k++)
+            RECORD("evaluation", TEXT("optimizer", k == 0 ? "adam" : "sgd"), TEXT("task", task % 2 == 0 ? "t" : "u"),
+                   TEXT("suite", task < 2 ? "near" : "far"), NUM("seed", task), NUM("steps", 500), TEXT("baseline", "adam"),
+                   NUM("steps_to_baseline", (k == 0) == (task < 2) ? 10 : 50));
+    flt_figure *f = figure("profile", "@near");
+    cr_assert(f->n_series == 2, "%zu series", f->n_series);
+    for (size_t i = 0; i < 2; i++) {
+        double one = 0;
+        for (size_t k = 0; k < f->series[i].n; k++)
+            if (f->series[i].points[k].x == 1) one = fmax(one, f->series[i].points[k].y);
+        cr_assert(one == (strcmp(f->series[i].name, "adam") == 0 ? 1.0 : 0.0), "%s solves %g first", f->series[i].name, one);
+    }
+    flt_figure_destroy(f);
+}
+
 Test(figures, time_names_slope_and_crossover) {
     for (int n = 64; n <= 512; n *= 2)
         RECORD("ladder", TEXT("mechanism", "flt"), TEXT("encoding", "none"), NUM("n", n), NUM("m", 16), NUM("causal", 0),

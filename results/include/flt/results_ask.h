@@ -87,8 +87,8 @@ typedef struct flt_figure {
 // exact attention by features and frequencies, with fitted slopes), time and bench-time (by length, with the crossover; of the
 // error ladder and of the latest benchmark), fidelity (error by time; the
 // metric names an encoding), profile (performance profile of optimizers by steps to the
-// baseline's loss, or the metric: final_loss, test_loss, seconds, seconds_to_baseline); run 0: all runs. A figure may have no
-// series. FLTE_NAME when there is no such figure or run.
+// baseline's loss, or the metric: final_loss, test_loss, seconds, seconds_to_baseline; or @SET: on the tasks of a set alone); run
+// 0: all runs. A figure may have no series. FLTE_NAME when there is no such figure or run.
 flt_err flt_figure_create(flt_store *s, const char *name, long long run, const char *metric /* NULL: any loss */,
                           flt_figure **out);
 void flt_figure_destroy(flt_figure *f);
