@@ -99,7 +99,7 @@ void flt_meta_defaults(flt_meta_config *c);
 
 // Trains w->theta in place. Metrics through the sink, each outer step:
 //     meta_loss              mean over particles, both arms; with several tasks also meta_loss/TASK
-//     grad_norm              of the meta-gradient, before it is clipped
+//     grad_norm              of the meta-gradient without what is frozen, before it is clipped
 //     update_norm            of the change of theta
 //     clipped                inner steps whose loss was clipped
 //     update_ratio           update_norm over the norm of theta
@@ -111,12 +111,11 @@ void flt_meta_defaults(flt_meta_config *c);
 //                            tasks also loss_minus_adam/TASK
 //     inner_steps_per_s
 // and with several ranks exchange_bytes (what this rank received for the step), wait_share (of the window's time, the mean over
-// ranks) and slowest_rank. An inner run whose loss is not
-// finite stands still until its episode ends. The sink is asked whether to stop within windows too: what is kept then is the last
-// complete outer step.
-// Errors: FLTE_NAME, FLTE_RANGE, FLTE_IO, FLTE_FORMAT (damaged checkpoint), FLTE_USAGE, FLTE_NOMEM; FLTE_INTERRUPTED after a
-// clean stop: theta holds the last state and the checkpoint is written. With ranks: a failure of one is the failure of all, with
-// its name; FLTE_IO when one is gone, and the checkpoint that was written last resumes.
+// ranks) and slowest_rank. An inner run whose loss is not finite stands still until its episode ends. The sink is asked whether
+// to stop within windows too: what is kept then is the last complete outer step. Errors: FLTE_NAME, FLTE_RANGE, FLTE_IO,
+// FLTE_FORMAT (damaged checkpoint), FLTE_USAGE, FLTE_NOMEM; FLTE_INTERRUPTED after a clean stop: theta holds the last state and
+// the checkpoint is written. With ranks: a failure of one is the failure of all, with its name; FLTE_IO when one is gone, and the
+// checkpoint that was written last resumes.
 flt_err flt_meta_train(const flt_meta_config *c, flt_weights *w, const flt_sink *sink, flt_meta_report *out);
 
 #endif

@@ -72,9 +72,14 @@ void flt_meta_optimizer_destroy(flt_meta_optimizer *o) {
     *o = (flt_meta_optimizer){0};
 }
 
-static double norm(size_t n, const double *x) {
+static bool moves(const flt_meta_optimizer *o, size_t j) {
+    return o->frozen == NULL || !o->frozen[j];
+}
+
+static double norm(const flt_meta_optimizer *o, const double *x) {
     double sum = 0.0;
-    for (size_t j = 0; j < n; j++) sum += x[j] * x[j];
+    for (size_t j = 0; j < o->n; j++)
+        if (moves(o, j)) sum += x[j] * x[j];
     return sqrt(sum);
 }
 
@@ -89,7 +94,7 @@ static void adam(flt_meta_optimizer *o, double rate, double t, double shrink, co
     const double step = rate / (1.0 - pow(b1, t)), root = 1.0 / sqrt(1.0 - pow(b2, t));
     double moved = 0.0;
     for (size_t j = 0; j < o->n; j++) {
-        if (o->frozen != NULL && o->frozen[j]) continue;
+        if (!moves(o, j)) continue;
         const double g = clipped(o, shrink, gradient[j]);
         o->m[j] = b1 * o->m[j] + (1.0 - b1) * g;
         o->v[j] = b2 * o->v[j] + (1.0 - b2) * g * g;
@@ -102,7 +107,7 @@ static void adam(flt_meta_optimizer *o, double rate, double t, double shrink, co
 }
 
 bool flt_meta_optimizer_step(flt_meta_optimizer *o, uint64_t step, uint64_t update, const double *gradient, flt_real *theta) {
-    o->grad_norm = norm(o->n, gradient);
+    o->grad_norm = norm(o, gradient);
     o->update_norm = 0.0;
     if (!isfinite(o->grad_norm)) return false;
     const double shrink = o->clip > 0.0 && o->grad_norm > o->clip ? o->clip / o->grad_norm : 1.0;
