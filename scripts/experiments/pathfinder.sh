@@ -4,12 +4,12 @@
 # one grid, three seeds. Accuracy on the test split, most is best: chance is 0.5, a threshold on the distance of the dots reaches
 # 0.64. Every model reads its answer at the two dots (pool=dots). nprf, the codes of spe, fftnet and fourier live on sequences: they
 # see the patches one after the other.
-#   scripts/experiments/pathfinder.sh            under 15 minutes on two cores
+#   scripts/experiments/pathfinder.sh            under 10 minutes on two cores
 #   scripts/experiments/pathfinder.sh --quick    seconds: the same path with tiny models
 # FLT: the program (default flt). FLT_DB: the store (default experiments.db).
 set -euo pipefail
 TASK=pathfinder COMMON="length=8 distractors=0 patch=4 pool=dots batch=32 hessian=false examples=1000"
-STEPS=2000 SEEDS=3 RATES="2e-3 5e-3" EVERY=500
+STEPS=1500 SEEDS=3 RATES="2e-3 5e-3" EVERY=500
 if [ "${1:-}" = --quick ]; then
     COMMON="size=8 length=5 patch=2 pool=dots width=8 depth=1 expansion=1 batch=2 hessian=false examples=8"
     STEPS=12 SEEDS=2 RATES="3e-3 1e-2" EVERY=12
