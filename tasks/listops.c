@@ -2,14 +2,15 @@
 // The value of an expression of nested lists, "[MAX 2 9 [MIN 4 7 ] 0 ]", from its tokens: a transformer with any attention
 // mechanism and learned encoding.
 //
-//   x = embed[tokens] [+ absolute], blocks as in engine/transformer.h, loss = mean_batch -log softmax(mean over the tokens that
-//   are no padding of x V + v)[value]
+//   x = embed[tokens] [+ levels] [+ absolute], blocks as in engine/transformer.h, loss = mean_batch -log softmax(mean over the
+//   tokens that are no padding, or the root's token alone, of x V + v)[value]
 //
+// levels=true tells how many lists are around a token, which a model has to count otherwise: the Long Range Arena does not.
 // Expressions without end, engine/listops.h: number k of a split follows (seed, split, k), minibatch s holds numbers s batch ..
 // s batch + batch - 1, evaluation those from 0. Shorter ones are padded by a symbol that attention sees as any other. Tensors
-// embed [16, width] ~ N(0, 1), absolute [length, width], blocks.I.{norm1,attention,norm2,up,down}, norm, head.w, head.b.
-// Chance is not a tenth: the outermost operator alone tells much. Y. Tay et al., Long Range Arena, ICLR 2021. Cost of a step: 6
-// batch length P flops beside the attention.
+// embed [16, width] ~ N(0, 1), levels [nesting + 1, width] ~ N(0, 1), absolute [length, width],
+// blocks.I.{norm1,attention,norm2,up,down}, norm, head.w, head.b. Chance is not a tenth: the outermost operator alone tells much.
+// Y. Tay et al., Long Range Arena, ICLR 2021. Cost of a step: 6 batch length P flops beside the attention.
 #include "engine/listops.h"
 #include "engine/layers.h"
 #include "engine/transformer.h"

@@ -2,13 +2,16 @@
 // Does a dashed path join the two dots of a picture? A transformer over all its pixels, with any attention mechanism and learned
 // encoding.
 //
-//   x = embed[paper, dash or dot] [+ absolute], blocks as in engine/transformer.h with positions (row, column), loss = mean_batch
-//   -log softmax(mean over pixels of x V + v)[joined]
+//   x = sum over a patch of embed[place, symbol] [+ absolute], blocks as in engine/transformer.h with positions (row, column),
+//   loss = mean_batch -log softmax(mean over the tokens of the two dots of x V + v)[joined]
 //
 // Pictures without end, engine/pathfinder.h: number k of a split follows (seed, split, k), minibatch s holds numbers s batch ..
-// s batch + batch - 1, evaluation those from 0; half of them are joined. Tensors embed [3, width] ~ N(0, 1), absolute [size^2,
-// width], blocks.I.{norm1,attention,norm2,up,down}, norm, head.w, head.b. Y. Tay et al., Long Range Arena, ICLR 2021; there
-// pictures are grey, here a pixel is one of three symbols. Cost of a step: 6 batch size^2 P flops beside the attention.
+// s batch + batch - 1, evaluation those from 0; half of them are joined. With shortest, easier pictures are among those that are
+// trained on: models that see nothing at first find the short paths, and from there the long ones. Tensors embed [3 patch^2,
+// width] ~ N(0, 1/patch^2), absolute [tokens, width], blocks.I.{norm1,attention,norm2,up,down}, norm, head.w, head.b. Y. Tay et
+// al., Long Range Arena, ICLR 2021; there pictures are grey, every pixel is a token and the head reads their mean: here a pixel
+// is one of three symbols, and patch=1 and pool=mean are the way to the rest. Cost of a step: 6 batch tokens P flops beside the
+// attention.
 #include "engine/pathfinder.h"
 #include "engine/layers.h"
 #include "engine/transformer.h"
@@ -28,7 +31,7 @@ typedef struct pathfinder {
 static const flt_param_spec params[] = {
     FLTX_TRANSFORMER_PARAMS("32", "2", "flt"),
     {"size", FLTX_INT, "16", 8, 128, NULL, "pixels on a side"},
-    {"patch", FLTX_INT, "1", 1, 16, NULL, "height and width of a token in pixels; 1: pixels are tokens"},
+    {"patch", FLTX_INT, "4", 1, 16, NULL, "height and width of a token in pixels; 1: pixels are tokens"},
     {"length", FLTX_INT, "12", 3, 128, NULL, "pixels of the two long paths, gaps included; at most size"},
     {"shortest", FLTX_INT, "0", 0, 128, NULL,
      "training pictures have paths of shortest .. length pixels, evaluation those of length alone; 0: training as well"},
@@ -36,7 +39,7 @@ static const flt_param_spec params[] = {
     {"dash", FLTX_INT, "2", 1, 16, NULL, "pixels of a dash"},
     {"gap", FLTX_INT, "1", 0, 16, NULL, "pixels between dashes; different paths are further apart"},
     {"bend", FLTX_REAL, "0.5", 0, 3.2, NULL, "largest turn of a path from pixel to pixel, radians"},
-    {"pool", FLTX_ENUM, "mean", 0, 0, "mean|dots", "what the head reads: the mean over tokens, or over those of the two dots"},
+    {"pool", FLTX_ENUM, "dots", 0, 0, "mean|dots", "what the head reads: the mean over tokens, or over those of the two dots"},
     FLTX_GRID_PARAMS,
     {"batch", FLTX_INT, "4", 1, 4096, NULL, "pictures in a minibatch"},
     {"examples", FLTX_INT, "32", 1, 1000000, NULL, "pictures that the evaluation of a split goes over"},
@@ -164,8 +167,8 @@ static flt_err create(const flt_params *p, flt_objective *out) {
 const flt_task_kind flt_task_kind_pathfinder = {
     .kind = {.name = "pathfinder",
              .summary = "transformer that sees whether a dashed path joins two dots, any attention and 2-D encoding",
-             .formula = "mean over the batch of -log softmax(transformer(pixels))[joined]",
-             .cost = "time O(batch size^2 P) and the attention's, memory O(P + batch size^2 width depth)",
+             .formula = "mean over the batch of -log softmax(transformer(patches))[joined]",
+             .cost = "time O(batch tokens P) and the attention's, memory O(P + batch tokens width depth)",
              .citation = "Y. Tay et al., Long Range Arena, ICLR 2021; D. Linsley et al., NeurIPS 2018",
              .caps = FLTX_TASK_STOCHASTIC,
              .params = params},

@@ -8,7 +8,7 @@
 #   scripts/experiments/pathfinder.sh --quick    seconds: the same path with tiny models
 # FLT: the program (default flt). FLT_DB: the store (default experiments.db).
 set -euo pipefail
-TASK=pathfinder COMMON="length=8 distractors=0 patch=4 pool=dots batch=32 hessian=false examples=1000"
+TASK=pathfinder COMMON="length=8 distractors=0 batch=32 hessian=false examples=1000"
 STEPS=1500 SEEDS=3 RATES="2e-3 5e-3" EVERY=500
 if [ "${1:-}" = --quick ]; then
     COMMON="size=8 length=5 patch=2 pool=dots width=8 depth=1 expansion=1 batch=2 hessian=false examples=8"

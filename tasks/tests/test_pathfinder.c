@@ -209,6 +209,6 @@ static void learns(const char *more) {
 }
 
 Test(pathfinder, learns_straight_paths) {
-    learns("pool=mean");
+    learns("pool=mean,patch=1");
     learns("pool=dots,patch=2");
 }
