@@ -116,7 +116,8 @@ def exact_forward(bench, n, causal):
         others = {"torch.compile": compiled, "flex_attention": flexible,
                   "jax.jit": lambda: by_jax(d.jax_exact(), q, k, v, bias)}
     goals = {"torch": (7, 4) if causal else (4, 2.2), "torch sdpa + mask": (1, 1), "share": 0.88 if causal else 0.9}
-    compare_peers(bench, "exact", what, n, plan.forward(q, k, v, out), out, peers, others, {"sgemm": exact_flops(n, causal)}, goals)
+    work = {"sgemm": exact_flops(n, causal)}
+    compare_peers(bench, "exact", what, n, plan.forward(q, k, v, out), out, peers, others, work, goals)
 
 
 def exact_memory(bench, n, count):
@@ -124,10 +125,12 @@ def exact_memory(bench, n, count):
     out, lags = torch.zeros_like(v), d.lags_of(n)
 
     def build():
-        return Plan(bench.library, "exact", n, False, bench.o.threads, heads=count, args=[("lag_bias", lags)]).forward(q, k, v, out)
+        plan = Plan(bench.library, "exact", n, False, bench.o.threads, heads=count, args=[("lag_bias", lags)])
+        return plan.forward(q, k, v, out)
     mine = peak_bytes(build)
-    bench.plain("exact_memory", f"exact with RPE, {count} of 8 heads: beyond input and output", n, ours_bytes=mine, most_bytes=20 * 2 ** 20,
-                note=f"PyTorch cannot: one mask takes {4 * n * n / 2 ** 30:.3g} GiB")
+    what = f"exact with RPE, {count} of 8 heads: beyond input and output"
+    bench.plain("exact_memory", what, n, ours_bytes=mine, most_bytes=20 * 2 ** 20,
+                note=f"not run in PyTorch: a mask takes {4 * n * n / 2 ** 30:.3g} GiB")
 
 
 def nprf_forward(bench, n):
@@ -182,15 +185,16 @@ def backward(bench, what, n, plan, peer, goals):
 def backward_flt(bench, n, causal):
     plan = Plan(bench.library, "flt", n, causal, bench.o.threads, m=M, r=R, backward=True)
     a, b, omega = d.snippets(plan.draws(), n)
-    backward(bench, f"FLT {'causal ' if causal else ''}forward + backward", n, plan, lambda q, k, v: d.flt(q, k, v, a, b, omega, causal),
-             (5, 3))
+    what = f"FLT {'causal ' if causal else ''}forward + backward"
+    backward(bench, what, n, plan, lambda q, k, v: d.flt(q, k, v, a, b, omega, causal), (5, 3))
 
 
 def backward_exact(bench, n, causal):
     lags = d.lags_of(n)
     bias = d.bias_of(lags, n, causal)
     plan = Plan(bench.library, "exact", n, causal, bench.o.threads, args=[("lag_bias", lags)], backward=True)
-    backward(bench, f"exact {'causal ' if causal else ''}forward + backward", n, plan, lambda q, k, v: d.exact(q, k, v, bias), (5, 3))
+    what = f"exact {'causal ' if causal else ''}forward + backward"
+    backward(bench, what, n, plan, lambda q, k, v: d.exact(q, k, v, bias), (5, 3))
 
 
 # ---- ours against ours

@@ -99,7 +99,8 @@ class Stream:
             x = torch.cat([k[t, :, None] * SHRINK, self.b[:, t, None]], -1)
             u = x @ self.omega - 0.5 * (x * x).sum(-1, keepdim=True)
             largest = torch.maximum(top, u.amax(-1, keepdim=True))
-            state = state * torch.exp(top - largest) + torch.exp(u - largest).transpose(1, 2) * torch.cat([v[t, :, None], one], -1)
+            token = torch.exp(u - largest).transpose(1, 2) * torch.cat([v[t, :, None], one], -1)
+            state = state * torch.exp(top - largest) + token
             top = largest
             x = torch.cat([q[t, :, None] * SHRINK, self.a[:, t, None]], -1)
             u = x @ self.omega

@@ -22,7 +22,7 @@ def safe_rsqrt(x):
 
 
 class Features:
-    """28 features of the small network, or 30 of Celo2, of a matrix [rows, cols], rows <= cols: the later axis is the larger."""
+    """28 features of the small network, or 30 of Celo2, of a matrix [rows, cols], rows <= cols."""
 
     def __init__(self, shape, celo2):
         rows, cols = shape

@@ -86,12 +86,14 @@ class Digits:
         self.layout = self.task.layout.tensors()
         self.theta, self.grad = torch.zeros(self.task.layout.total), torch.zeros(self.task.layout.total)
         self.task.init(self.task.self, 0, self.theta.data_ptr())
+        self.call, self.arguments = self.task.gradient, (self.task.self, self.theta.data_ptr(), self.grad.data_ptr())
 
     def __del__(self):
         self.bench.lib.flt_objective_destroy(self.objective)
 
     def gradient(self, step):
-        return self.task.gradient(self.task.self, Batch(0, 0, step), self.theta.data_ptr(), self.grad.data_ptr())
+        task, theta, grad = self.arguments
+        return self.call(task, Batch(0, 0, step), theta, grad)
 
     def tensors(self, flat):
         return [flat[at:at + count].reshape(shape) for shape, at, count in self.layout.values()]
@@ -110,18 +112,28 @@ def write_idx(folder, image, label, count=20):
             f.write(struct.pack(">II", 2049, count) + bytes([label]) * count)
 
 
-def digits_distance(bench, batch):
-    """Of the gradient from autograd's, on a minibatch that both know."""
+def stacked(tensors, tasks=TASKS):
+    """One copy for each task, biases as rows."""
+    return [x.detach().expand(tasks, *x.shape).reshape(tasks, -1, x.shape[-1]).clone() for x in tensors]
+
+
+def digits_distances(bench, batch):
+    """Of the gradient from autograd's, on a minibatch that both know: one network, and the last of a batch of them."""
     image = torch.randint(0, 256, (64,), generator=torch.Generator().manual_seed(3))
     with tempfile.TemporaryDirectory() as folder:
         write_idx(folder, image.tolist(), 7)
         known = Digits(bench, f"digits_mlp:batch={batch},augment=false,data={folder}")
         known.gradient(0)
-    leaves = [x.clone().requires_grad_() for x in known.tensors(known.theta)]
-    with torch.enable_grad():
-        logits = forward((image / 255.0).expand(batch, -1), *leaves)
-        grads = torch.autograd.grad(torch.nn.functional.cross_entropy(logits, torch.full((batch,), 7)), leaves)
-    return apart(known.grad, torch.cat([g.reshape(-1) for g in grads]))
+    own, x = known.tensors(known.theta), (image / 255.0).expand(batch, -1)
+    found = []
+    for leaves, tasks in ((own, 1), (stacked(own), TASKS)):
+        leaves = [leaf.clone().requires_grad_() for leaf in leaves]
+        with torch.enable_grad():
+            logits = forward(x if tasks == 1 else x.expand(tasks, -1, -1), *leaves).flatten(0, -2)
+            loss = torch.nn.functional.cross_entropy(logits, torch.full((tasks * batch,), 7), reduction="sum") / batch
+            grads = torch.autograd.grad(loss, leaves)
+        found.append(apart(known.grad, torch.cat([(g if tasks == 1 else g[-1]).reshape(-1) for g in grads])))
+    return found
 
 
 def digits(bench, batch, goals):
@@ -145,18 +157,18 @@ def digits(bench, batch, goals):
             adam.step()
         return run
     leaves = [torch.nn.Parameter(x.clone()) for x in own.tensors(own.theta)]
-    many = [torch.nn.Parameter(x.expand(TASKS, *x.shape).reshape(TASKS, -1, x.shape[-1]).clone()) for x in own.tensors(own.theta)]
-    one = peer(leaves, torch.rand(batch, 64), torch.randint(0, 10, (batch,)))
-    fused = peer([torch.nn.Parameter(x.clone()) for x in leaves], torch.rand(batch, 64), torch.randint(0, 10, (batch,)), fused=True)
+    many = [torch.nn.Parameter(x) for x in stacked(leaves)]
+    x, y = torch.rand(batch, 64), torch.randint(0, 10, (batch,))
+    one, fused = peer(leaves, x, y), peer([torch.nn.Parameter(x.detach().clone()) for x in leaves], x, y, fused=True)
     bmm = peer(many, torch.rand(TASKS, batch, 64), torch.randint(0, 10, (TASKS, batch)), fused=True)
-    distance = digits_distance(bench, batch)
+    distance, last = digits_distances(bench, batch)
     made = bench.compare("digits", f"digits network, batch {batch}, step", own.task.layout.total, ours,
                          {"torch autograd": one, "torch autograd, fused Adam": fused}, threads=1)
     made += bench.compare("digits", f"digits network, batch {batch}, {TASKS} steps", own.task.layout.total,
                           lambda: [ours() for _ in range(TASKS)], {f"torch, {TASKS} networks by bmm": bmm}, threads=1,
                           parts=TASKS)
-    for r, goal in zip(made, (goals[0], None, goals[1])):
-        r.update(apart=distance, goal=goal and (goal, goal), note=f"{1e6 / r['ours_us']:.0f} steps a second")
+    for r, goal, far in zip(made, (goals[0], None, goals[1]), (distance, distance, last)):
+        r.update(apart=far, goal=goal and (goal, goal), note=f"{1e6 / r['ours_us']:.0f} steps a second")
 
 
 # ---- two threads, and numbers below the normal ones
