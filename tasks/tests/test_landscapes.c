@@ -262,3 +262,17 @@ Test(landscapes, outward_snake_falls_along_its_path) {
     free(x);
     flt_objective_destroy(o);
 }
+
+// Each task that states a minimum is in the table above, or has a test of its own that reaches it.
+Test(landscapes, no_stated_minimum_is_untested) {
+    static const char *const elsewhere[] = {"matrix_factorisation", "outward_snake", "quadratic", "rosenbrock",
+                                            "teacher_student"};
+    const flt_registry *r = flt_task_registry();
+    for (size_t i = 0; r->kinds[i] != NULL; i++) {
+        const char *name = r->kinds[i]->name;
+        bool tested = (r->kinds[i]->caps & FLTX_TASK_MINIMUM) == 0;
+        for (size_t k = 0; k < sizeof functions / sizeof *functions; k++) tested |= strcmp(functions[k].spec, name) == 0;
+        for (size_t k = 0; k < sizeof elsewhere / sizeof *elsewhere; k++) tested |= strcmp(elsewhere[k], name) == 0;
+        cr_assert(tested, "%s states a minimum that no test reaches", name);
+    }
+}

@@ -2,6 +2,8 @@
 // Clusters of atoms: energies by plain loops, the minimum of two atoms, invariance of energies and of models, clusters of
 // different splits; what the task refuses, and that it learns.
 #include "engine/clusters.h"
+#include "flt/attention.h"
+#include "flt/rpe.h"
 #include "support.h"
 
 #include <float.h>
@@ -200,6 +202,40 @@ Test(molecules, say_which_models_are_invariant) {
         cr_assert(cases[i].rotation ? rotation <= 300 : rotation > 1e3, "%s: under rotation ratio %.3g", cases[i].model,
                   rotation);
     }
+}
+
+static bool goes_over_points(const char *model) {
+    char spec[256];
+    flt_objective *o = NULL;
+    snprintf(spec, sizeof spec, SMALL "%s", model);
+    const flt_err err = flt_task_create(spec, &o);
+    cr_assert(err == FLTE_OK || err == FLTE_UNSUPPORTED, "%s: %s", spec, flt_error());
+    flt_objective_destroy(o);
+    return err == FLTE_OK;
+}
+
+// To rotations: what has no encoding, and exact attention with a kernel of distance.
+static bool is_rotated_away(const char *mechanism, const char *rpe) {
+    return strcmp(rpe, "none") == 0 || (strcmp(mechanism, "exact") == 0 && strcmp(rpe, "gaussian_mixture") != 0);
+}
+
+// The same of every mechanism with every encoding that the task takes.
+Test(molecules, say_which_pairs_are_invariant) {
+    const flt_registry *mechanisms = flt_attention_registry(), *encodings = flt_rpe_registry();
+    size_t pairs = 0;
+    for (size_t i = 0; mechanisms->kinds[i] != NULL; i++)
+        for (size_t k = 0; encodings->kinds[k] != NULL; k++) {
+            const char *mechanism = mechanisms->kinds[i]->name, *rpe = encodings->kinds[k]->name;
+            char model[128];
+            snprintf(model, sizeof model, "hessian=false,attention=%s,rpe=%s", mechanism, rpe);
+            if (!goes_over_points(model)) continue;
+            const double order = change(model, "order=3"), rotation = change(model, "rotation=2");
+            cr_assert(order <= 300, "%s: the order of atoms changes the loss, ratio %.3g", model, order);
+            cr_assert(is_rotated_away(mechanism, rpe) ? rotation <= 300 : rotation > 1e3, "%s: under rotation ratio %.3g", model,
+                      rotation);
+            pairs++;
+        }
+    cr_assert_geq(pairs, 18);
 }
 
 // What stands in the places of absent atoms reaches nothing.

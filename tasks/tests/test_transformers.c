@@ -7,15 +7,16 @@
 
 enum { STEPS = 50, FEW = 8 };
 
-// Mean loss of the first and of the last few of 50 steps of Adam; every loss and gradient is finite.
-static void train(const char *spec, double *first, double *last) {
+// Mean loss of the first and of the last few of 50 steps of Adam, on new minibatches or on one; every loss and gradient is
+// finite.
+static void train(const char *spec, bool one, double *first, double *last) {
     flt_objective *o = make(spec);
     const size_t n = o->layout.total;
     flt_real *theta = initial(o, 1), *g = vector(n);
     double *m = calloc(n, sizeof *m), *v = calloc(n, sizeof *v);
     *first = *last = 0.0;
     for (uint64_t t = 0; t < STEPS; t++) {
-        const double loss = (double)o->gradient(o->self, (flt_batch){1, FLTX_TRAIN, t}, theta, g);
+        const double loss = (double)o->gradient(o->self, (flt_batch){1, FLTX_TRAIN, one ? 0 : t}, theta, g);
         cr_assert(isfinite(loss) && isfinite(norm(n, g)), "%s, step %d: loss %g, gradient %g", spec, (int)t, loss, norm(n, g));
         *first += t < FEW ? loss / FEW : 0.0;
         *last += t >= STEPS - FEW ? loss / FEW : 0.0;
@@ -33,11 +34,15 @@ static void train(const char *spec, double *first, double *last) {
     flt_objective_destroy(o);
 }
 
-static void check_learns(const char *spec) {
+static void check_falls(const char *spec, bool one) {
     double first, last;
-    train(spec, &first, &last);
+    train(spec, one, &first, &last);
     cr_log_info("%s: %.3f to %.3f", spec, first, last);
     cr_assert(last < 0.97 * first, "%s: the loss went from %.4f to %.4f in %d steps", spec, first, last, STEPS);
+}
+
+static void check_learns(const char *spec) {
+    check_falls(spec, false);
 }
 
 static void check_refusal(const char *spec) {
@@ -68,6 +73,42 @@ Test(transformers, learn_through_every_mechanism) {
         check_learns(spec);
     }
     cr_assert_geq(learned, 9);
+}
+
+static bool has_attention(const flt_kind *task) {
+    for (const flt_param_spec *p = task->params; p != NULL && p->name != NULL; p++)
+        if (strcmp(p->name, "attention") == 0) return true;
+    return false;
+}
+
+// Every task that has attention, on one minibatch: listops and pathfinder take longer than 50 steps to learn.
+Test(transformers, every_task_follows_its_gradient) {
+    static const char *const small[][2] = {{"listops", ",length=16"},
+                                           {"pathfinder", ",size=8,length=5"},
+                                           {"molecules", ",most=8"},
+                                           {"bytes_transformer", ",length=16"},
+                                           {"digits_vit", ",patch=2"}};
+    const flt_registry *tasks = flt_task_registry(), *r = flt_attention_registry();
+    for (size_t t = 0; tasks->kinds[t] != NULL; t++) {
+        const char *task = tasks->kinds[t]->name, *sizes = "";
+        size_t mechanisms = 0;
+        if (!has_attention(tasks->kinds[t])) continue;
+        for (size_t k = 0; k < sizeof small / sizeof *small; k++)
+            if (strcmp(small[k][0], task) == 0) sizes = small[k][1];
+        for (size_t i = 0; r->kinds[i] != NULL; i++) {
+            flt_objective *o = NULL;
+            char spec[256];
+            snprintf(spec, sizeof spec, "%s:width=8,depth=1,expansion=1,batch=4,hessian=false,attention=%s%s", task,
+                     r->kinds[i]->name, sizes);
+            const flt_err err = flt_task_create(spec, &o);
+            cr_assert(err == FLTE_OK || err == FLTE_UNSUPPORTED, "%s: %s", spec, flt_error());
+            flt_objective_destroy(o);
+            if (err != FLTE_OK) continue;
+            check_falls(spec, true);
+            mechanisms++;
+        }
+        cr_assert(mechanisms >= 4, "%s: %zu mechanisms", task, mechanisms);
+    }
 }
 
 Test(transformers, learn_through_every_encoding) {
