@@ -198,7 +198,15 @@ static flt_err optimizer_row(const watcher *w, const flt_bench_row *r, double sp
 }
 
 static flt_err task_row(const watcher *w, const flt_bench_row *r, double spread, double versus) {
-    const char *cells[] = {r->subject,  cell((double)r->n), cell(1e6 * r->median), cell(spread), cell(r->peak_rss / 1048576.0),
+    const char *cells[] = {r->subject,
+                           cell((double)r->n),
+                           cell(1e6 * r->median),
+                           cell(spread),
+                           cell(100.0 * r->minibatch),
+                           cell(100.0 * r->idle),
+                           cell(1e6 * r->hessian),
+                           cell(r->bytes / 1024.0),
+                           cell(r->peak_rss / 1048576.0),
                            cell(versus)};
     return flt_table_row(w->table, cells);
 }
@@ -222,7 +230,8 @@ static const char *const attention_columns[] = {"mechanism", "phase",    "N",   
 static const char *const optimizer_columns[] = {"optimizer", "parameters", "phase",           "ns_per_param",
                                                 "us",        "spread_%",   "words_per_param", "dram_%",
                                                 "state_KiB", "rss_MiB",    "vs_stored"};
-static const char *const task_columns[] = {"task", "parameters", "us_per_gradient", "spread_%", "rss_MiB", "vs_stored"};
+static const char *const task_columns[] = {"task",   "parameters",     "us_per_gradient", "spread_%", "minibatch_%",
+                                           "idle_%", "us_per_hessian", "work_KiB",        "rss_MiB",  "vs_stored"};
 static const char *const train_columns[] = {"optimizer",         "task",     "particles", "threads",  "steps_per_s",
                                             "us_per_inner_step", "spread_%", "rss_MiB",   "vs_stored"};
 
@@ -271,7 +280,10 @@ static int run(int argc, char **argv) {
         "(dram_%) in the same moment, on as many threads.\v"
         "NAMEs are attention mechanisms, optimizers, task specs, learned optimizers; all without a NAME. error: relative "
         "distance "
-        "from exact attention, up to 2048 tokens. vs_stored: time by that of the latest earlier run in the store with the same "
+        "from exact attention, up to 2048 tokens. minibatch_%, idle_%: shares of a gradient's time that making the minibatch and "
+        "the "
+        "executor alone (its nodes doing nothing) take; hessian: one Hessian-vector product. vs_stored: time by that of the "
+        "latest earlier run in the store with the same "
         "machine, registry and instructions; 10 % more is told on stderr, the exit status stays 0. Raw samples are rows of the "
         "table timing. Optimizers: phase decayed is a step on a state that has shrunk below the normal numbers.\n\nexample: flt "
         "bench attention flt exact --n 1024,4096 --m 256 --reps 15\n"

@@ -8,12 +8,16 @@
 #include "flt/evaluate.h"
 #include "flt/graph.h"
 #include "flt/meta.h"
+#include "flt/task_cost.h"
 #include "flt/tasks.h"
 #include "flt/verify.h"
 
 #include <cJSON.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
+
+#define MEASURE 4e-3 // seconds for each part of a task's cost
 
 typedef const flt_registry *(*registry_fn)(void);
 static const struct {
@@ -134,38 +138,101 @@ static const flt_param_spec *common_params(const flt_registry *r) {
 }
 
 static void print_common(const flt_registry *r) {
-    if (common_params(r) == NULL) return;
     printf("\n  %-24s parameters of each of them: re-parametrisation, theta = s theta' element by element\n", "every task");
     print_params(common_params(r));
 }
 
-static int print_json(size_t first, size_t last, const char *kind) {
-    cJSON *all = cJSON_CreateObject();
-    for (size_t i = first; i < last; i++) {
-        const flt_registry *r = families[i].registry();
-        cJSON *list = cJSON_AddArrayToObject(all, families[i].name);
-        for (size_t k = 0; r->kinds[k] != NULL; k++)
-            if (kind == NULL || strcmp(kind, r->kinds[k]->name) == 0) cJSON_AddItemToArray(list, kind_json(r, r->kinds[k]));
-        if (common_params(r) != NULL) cJSON_AddItemToObject(all, "task_parameters", params_json(common_params(r)));
-    }
-    char *text = cJSON_Print(all);
-    cJSON_Delete(all);
-    if (text == NULL) return flt_report("list", flt_fail(FLTE_NOMEM, "list", "no memory for the JSON text"));
-    printf("%s\n", text);
-    cJSON_free(text);
-    return 0;
+// ---- what tasks cost, measured now
+
+static const char *cell(double x) {
+    return isnan(x) ? NULL : flt_number(x);
 }
 
-static void print_text(size_t first, size_t last, const char *kind) {
+static flt_err add_cost(flt_table *t, const char *task, uint64_t seed) {
+    flt_task_cost c;
+    FLTX_TRY(flt_task_cost_of(task, seed, MEASURE, &c));
+    const char *cells[] = {task,
+                           cell((double)c.parameters),
+                           cell(1e6 * c.gradient),
+                           cell(1.0 / c.gradient),
+                           cell(100.0 * c.minibatch / c.gradient),
+                           cell(100.0 * c.idle / c.gradient),
+                           cell(1e6 * c.hessian),
+                           cell((double)c.bytes / 1024.0)};
+    return flt_table_row(t, cells);
+}
+
+static flt_err print_costs(const flt_registry *r, const char *kind, uint64_t seed) {
+    static const char *const names[] = {"task",        "parameters", "us_per_step",    "steps_per_s",
+                                        "minibatch_%", "idle_%",     "us_per_hessian", "memory_KiB"};
+    flt_table *t = NULL;
+    FLTX_TRY(flt_table_create(sizeof names / sizeof *names, names, &t));
+    flt_err err = FLTE_OK;
+    for (size_t k = 0; r->kinds[k] != NULL && err == FLTE_OK; k++)
+        if (kind == NULL || strcmp(kind, r->kinds[k]->name) == 0) err = add_cost(t, r->kinds[k]->name, seed);
+    if (err == FLTE_OK) {
+        printf("\nmeasured now at the defaults, by one thread: a step is loss and gradient of one minibatch; of it, making the\n"
+               "minibatch and the executor without the work of its nodes (`flt bench task` measures longer, and stores)\n");
+        err = flt_table_print(t, FLTX_TABLE_ALIGNED, stdout);
+    }
+    flt_table_destroy(t);
+    return err;
+}
+
+static flt_err cost_json(cJSON *o, const char *task, uint64_t seed) {
+    flt_task_cost c;
+    FLTX_TRY(flt_task_cost_of(task, seed, MEASURE, &c));
+    cJSON *m = cJSON_AddObjectToObject(o, "measured");
+    cJSON_AddNumberToObject(m, "parameters", (double)c.parameters);
+    cJSON_AddNumberToObject(m, "us_per_step", 1e6 * c.gradient);
+    cJSON_AddNumberToObject(m, "minibatch_percent", 100.0 * c.minibatch / c.gradient);
+    if (!isnan(c.idle)) cJSON_AddNumberToObject(m, "idle_percent", 100.0 * c.idle / c.gradient);
+    if (!isnan(c.hessian)) cJSON_AddNumberToObject(m, "us_per_hessian", 1e6 * c.hessian);
+    cJSON_AddNumberToObject(m, "memory_bytes", (double)c.bytes);
+    return FLTE_OK;
+}
+
+static flt_err family_json(const flt_registry *r, bool measure, const input *in, cJSON *list) {
+    for (size_t k = 0; r->kinds[k] != NULL; k++) {
+        if (in->kind != NULL && strcmp(in->kind, r->kinds[k]->name) != 0) continue;
+        cJSON *o = kind_json(r, r->kinds[k]);
+        cJSON_AddItemToArray(list, o);
+        if (measure) FLTX_TRY(cost_json(o, r->kinds[k]->name, in->common.seed));
+    }
+    return FLTE_OK;
+}
+
+static flt_err print_json(size_t first, size_t last, const input *in) {
+    cJSON *all = cJSON_CreateObject();
+    flt_err err = FLTE_OK;
+    for (size_t i = first; i < last && err == FLTE_OK; i++) {
+        const flt_registry *r = families[i].registry();
+        const bool tasks = common_params(r) != NULL;
+        err = family_json(r, tasks && last - first == 1, in, cJSON_AddArrayToObject(all, families[i].name));
+        if (tasks) cJSON_AddItemToObject(all, "task_parameters", params_json(common_params(r)));
+    }
+    char *text = err == FLTE_OK ? cJSON_Print(all) : NULL;
+    cJSON_Delete(all);
+    if (err != FLTE_OK) return err;
+    if (text == NULL) return flt_fail(FLTE_NOMEM, "list", "no memory for the JSON text");
+    printf("%s\n", text);
+    cJSON_free(text);
+    return FLTE_OK;
+}
+
+static flt_err print_text(size_t first, size_t last, const input *in) {
     const bool details = last - first == 1;
     for (size_t i = first; i < last; i++) {
         const flt_registry *r = families[i].registry();
         printf("%s%s\n", i > first ? "\n" : "", families[i].name);
         for (size_t k = 0; r->kinds[k] != NULL; k++)
-            if (kind == NULL || strcmp(kind, r->kinds[k]->name) == 0) print_kind(r, r->kinds[k], details);
-        if (details) print_common(r);
+            if (in->kind == NULL || strcmp(in->kind, r->kinds[k]->name) == 0) print_kind(r, r->kinds[k], details);
+        if (!details || common_params(r) == NULL) continue;
+        print_common(r);
+        FLTX_TRY(print_costs(r, in->kind, in->common.seed));
     }
     if (!details) printf("\n`flt list FAMILY` shows formula, cost, reference and parameters; `flt list FAMILY NAME` one kind.\n");
+    return FLTE_OK;
 }
 
 // ---- tables that are no families: sets of tasks, and what is tuned
@@ -259,8 +326,9 @@ static int run(int argc, char **argv) {
         parse,
         "[FAMILY [NAME]]",
         "Lists what is registered. FAMILY is one of attention, rpe, tasks, optimizers, estimators, checks, ops; "
-        "with a family, formula, cost, reference and parameters are shown too. `flt list sets` shows the sets of tasks that "
-        "optimizers are compared on, `flt list tuning` what is tuned of hand-designed ones.\v"
+        "with a family, formula, cost, reference and parameters are shown too, and for tasks what a step costs, measured now. "
+        "`flt list "
+        "sets` shows the sets of tasks that optimizers are compared on, `flt list tuning` what is tuned of hand-designed ones.\v"
         "example: flt list attention flt",
         children,
         NULL,
@@ -270,11 +338,9 @@ static int run(int argc, char **argv) {
     flt_parse(&argp, argc, argv, &in);
     const bool sets = in.family != NULL && strcmp(in.family, "sets") == 0;
     if (sets || (in.family != NULL && strcmp(in.family, "tuning") == 0)) return print_list(&in, !sets);
-    const flt_err err = choose(&in, &first, &last);
-    if (err != FLTE_OK) return flt_report("list", err);
-    if (in.common.json) return print_json(first, last, in.kind);
-    print_text(first, last, in.kind);
-    return 0;
+    flt_err err = choose(&in, &first, &last);
+    if (err == FLTE_OK) err = in.common.json ? print_json(first, last, &in) : print_text(first, last, &in);
+    return err == FLTE_OK ? 0 : flt_report("list", err);
 }
 
 const flt_verb_kind flt_verb_kind_list = {

@@ -14,7 +14,7 @@ done
 expect 0 'ns_per_param.*words_per_param' "$flt" bench optimizer --n 30 "${quick[@]}"
 grep -q '^adam  *30  *step ' out.txt || fail 'adam is not in the table'
 grep -q '^adam  *30  *decayed ' out.txt || fail 'a state of denormal numbers was not measured'
-expect 0 'us_per_gradient' "$flt" bench task "${quick[@]}"
+expect 0 'us_per_gradient.*minibatch_%.*idle_%.*us_per_hessian' "$flt" bench task "${quick[@]}"
 grep -q '^digits_mlp ' out.txt || fail 'digits_mlp is not in the table'
 expect 0 'steps_per_s' "$flt" bench train flt --reps 1 --threads 2
 [ "$(grep -c '^flt ' out.txt)" -eq 2 ] || fail 'training was not measured with one thread and with two'
@@ -23,7 +23,10 @@ expect 0 'steps_per_s' "$flt" bench train flt --reps 1 --threads 2
 [ "$(rows "subject = 'exact' AND phase = 'forward' AND warm = 0")" = 1 ] || fail 'not one row a repetition'
 [ "$(rows "subject = 'exact' AND phase = 'forward' AND warm = 1")" = 2 ] || fail 'no warm samples'
 [ "$(rows "subject = 'gemm' AND phase = 'probe' AND flops > 0 AND seconds > 0")" -ge 2 ] || fail 'no probes'
-[ "$(rows "NOT seconds > 0 OR threads IS NULL OR rep IS NULL")" = 0 ] || fail 'incomplete rows'
+for phase in minibatch idle hessian; do
+    [ "$(rows "subject = 'digits_mlp' AND phase = '$phase' AND n = 2410 AND seconds >= 0")" = 1 ] || fail "no $phase of digits_mlp"
+done
+[ "$(rows "phase <> 'minibatch' AND NOT seconds > 0 OR threads IS NULL OR rep IS NULL")" = 0 ] || fail 'incomplete rows'
 expect 0 'bench' "$flt" results list
 
 # JSON of one case; the second run finds the first, the exit status stays 0

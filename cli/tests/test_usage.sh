@@ -64,4 +64,10 @@ cp text.db copy.db
 expect_sentence 3 'text.db' "$flt" verify --db text.db --check fourier
 same text.db copy.db
 chmod 700 closed
+# what tasks cost is measured when they are listed alone
+expect 0 'us_per_step.*minibatch_%.*idle_%' "$flt" list tasks
+[ "$(grep -c '^[a-z_]*  *[0-9][0-9]*  *[0-9.]' out.txt)" -eq "$(ls "$FLT_SOURCE_DIR"/tasks/*.c | wc -l)" ] || fail 'a task was not measured'
+expect 0 'reparam_scale' "$flt" list tasks quadratic
+expect 0 '"us_per_step":' "$flt" list tasks quadratic --json
+"$flt" list --json | grep -q us_per_step && fail 'flt list measures what was not asked for'
 finish

@@ -2,6 +2,7 @@
 // The one file that calls the system allocator.
 #include "flt/memory.h"
 
+#include <malloc.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,11 +18,14 @@ enum { REDZONE = 64 };
 enum { REDZONE = 0 };
 #endif
 
-static atomic_size_t live_blocks, requests;
+static atomic_size_t live_blocks, live_bytes, requests;
 static atomic_long fail_after = -1;
 
 size_t flt_live_blocks(void) {
     return atomic_load(&live_blocks);
+}
+size_t flt_live_bytes(void) {
+    return atomic_load(&live_bytes);
 }
 size_t flt_alloc_count(void) {
     return atomic_load(&requests);
@@ -58,6 +62,7 @@ flt_err flt_alloc(size_t count, size_t size, void *out) {
     if (block == NULL) return flt_fail(FLTE_NOMEM, "memory", "%zu bytes were refused by the system", bytes);
     memset(block, 0, bytes);
     atomic_fetch_add(&live_blocks, 1);
+    atomic_fetch_add(&live_bytes, malloc_usable_size(block));
     memcpy(out, &block, sizeof block);
     return FLTE_OK;
 }
@@ -65,6 +70,7 @@ flt_err flt_alloc(size_t count, size_t size, void *out) {
 void flt_free(void *p) {
     if (p == NULL) return;
     atomic_fetch_sub(&live_blocks, 1);
+    atomic_fetch_sub(&live_bytes, malloc_usable_size(p));
     free(p);
 }
 

@@ -128,6 +128,23 @@ Test(graph, running_allocates_nothing_and_outlives_the_graph) {
     cr_assert(eq(sz, flt_live_blocks(), 0));
 }
 
+Test(graph, idling_computes_nothing) {
+    network n;
+    flt_exec *e = NULL;
+    flt_real kept[64];
+    cr_assert(make(&n) == FLTE_OK && flt_exec_create(n.graph, OUTPUTS, n.out, &e) == FLTE_OK, "%s", flt_error());
+    bind(&n, e);
+    flt_exec_run(e);
+    memcpy(kept, flt_exec_output(e, 2), n.count[0] * sizeof *kept);
+    n.data[0] += 1;
+    flt_exec_idle(e);
+    cr_assert_eq(memcmp(kept, flt_exec_output(e, 2), n.count[0] * sizeof *kept), 0);
+    flt_exec_run(e);
+    cr_assert(memcmp(kept, flt_exec_output(e, 2), n.count[0] * sizeof *kept) != 0);
+    flt_exec_destroy(e);
+    flt_graph_destroy(n.graph);
+}
+
 Test(graph, outputs_go_where_they_are_bound) {
     network n;
     flt_real to[OUTPUTS][65];

@@ -86,6 +86,11 @@ static flt_real gradient(void *self, flt_batch which, const flt_real *theta, flt
     return loss;
 }
 
+static void idle(void *self, const flt_real *theta, flt_real *grad) {
+    graph_task *t = self;
+    flt_program_idle(&t->train, theta, grad);
+}
+
 static void hessian_vector(void *self, flt_batch which, const flt_real *theta, const flt_real *v, flt_real *hv) {
     graph_task *t = self;
     fill(t, which);
@@ -166,6 +171,7 @@ static void set_facts(const flt_task_model *m, flt_objective *out) {
     out->gradient = gradient;
     out->hessian_vector = hessian_vector;
     out->evaluate = evaluate;
+    out->idle = idle;
     out->destroy = destroy;
 }
 

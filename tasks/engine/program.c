@@ -158,30 +158,48 @@ void flt_program_destroy(flt_program *p) {
 
 // ---- running
 
-// Binds each tensor of a flat vector to its node.
-static void bind_flat(flt_exec *e, const flt_layout *l, const flt_node *node, const flt_real *flat) {
+// Binds each tensor of a flat vector to its node, unless it is bound to that vector already: an optimizer moves one in place.
+static void bind_flat(flt_exec *e, const flt_layout *l, const flt_node *node, const flt_real *flat, const flt_real **bound) {
+    if (*bound == flat) return;
     for (size_t i = 0; i < l->n; i++) flt_exec_bind(e, node[i], flat + l->tensor[i].offset);
+    *bound = flat;
+}
+
+// Has the outputs from `first` on written into a flat vector.
+static void bind_outputs(flt_exec *e, const flt_layout *l, size_t first, flt_real *flat, const flt_real **bound) {
+    if (*bound == flat) return;
+    for (size_t i = 0; i < l->n; i++) flt_exec_bind_output(e, first + i, flat + l->tensor[i].offset);
+    *bound = flat;
 }
 
 void flt_program_loss(flt_program *p, const flt_real *theta, flt_real *loss, flt_real *metric) {
-    bind_flat(p->loss, &p->parts.layout, p->parts.tensor, theta);
+    bind_flat(p->loss, &p->parts.layout, p->parts.tensor, theta, &p->bound.loss);
     flt_exec_run(p->loss);
     *loss = *flt_exec_output(p->loss, 0);
     if (metric != NULL) *metric = p->has_metric ? *flt_exec_output(p->loss, 1) : (flt_real)0;
 }
 
-flt_real flt_program_gradient(flt_program *p, const flt_real *theta, flt_real *grad) {
+static void bind_gradient(flt_program *p, const flt_real *theta, flt_real *grad) {
     const flt_layout *l = &p->parts.layout;
-    bind_flat(p->gradient, l, p->parts.tensor, theta);
-    for (size_t i = 0; i < l->n; i++) flt_exec_bind_output(p->gradient, i + 1, grad + l->tensor[i].offset);
+    bind_flat(p->gradient, l, p->parts.tensor, theta, &p->bound.theta);
+    bind_outputs(p->gradient, l, 1, grad, &p->bound.grad);
+}
+
+flt_real flt_program_gradient(flt_program *p, const flt_real *theta, flt_real *grad) {
+    bind_gradient(p, theta, grad);
     flt_exec_run(p->gradient);
     return *flt_exec_output(p->gradient, 0);
 }
 
+void flt_program_idle(flt_program *p, const flt_real *theta, flt_real *grad) {
+    bind_gradient(p, theta, grad);
+    flt_exec_idle(p->gradient);
+}
+
 void flt_program_hessian(flt_program *p, const flt_real *theta, const flt_real *v, flt_real *hv) {
     const flt_layout *l = &p->parts.layout;
-    bind_flat(p->hessian, l, p->parts.tensor, theta);
-    bind_flat(p->hessian, l, p->direction, v);
-    for (size_t i = 0; i < l->n; i++) flt_exec_bind_output(p->hessian, i, hv + l->tensor[i].offset);
+    bind_flat(p->hessian, l, p->parts.tensor, theta, &p->bound.hessian);
+    bind_flat(p->hessian, l, p->direction, v, &p->bound.v);
+    bind_outputs(p->hessian, l, 0, hv, &p->bound.hv);
     flt_exec_run(p->hessian);
 }

@@ -25,6 +25,9 @@ typedef struct flt_program {
     flt_exec *loss;     // outputs: loss, metric
     flt_exec *gradient; // outputs: loss, gradient of each tensor; NULL in programs that only evaluate
     flt_exec *hessian;  // outputs: H v of each tensor; NULL also where the model has first derivatives alone
+    struct {            // the flat vectors that the executors are bound to
+        const flt_real *loss, *theta, *grad, *hessian, *v, *hv;
+    } bound;
 } flt_program;
 
 // Builds the model for `rows` rows; *facts receives what `build` set (its graph and parts are gone). `differentiate`: with
@@ -36,6 +39,7 @@ void flt_program_destroy(flt_program *p); // a zeroed program is fine
 // Each runs on the minibatch in p->data.
 void flt_program_loss(flt_program *p, const flt_real *theta, flt_real *loss, flt_real *metric /* NULL: not wanted */);
 flt_real flt_program_gradient(flt_program *p, const flt_real *theta, flt_real *grad);
+void flt_program_idle(flt_program *p, const flt_real *theta, flt_real *grad); // a gradient whose nodes do nothing
 void flt_program_hessian(flt_program *p, const flt_real *theta, const flt_real *v, flt_real *hv);
 
 #endif

@@ -120,6 +120,11 @@ static void evaluate(void *self, uint64_t seed, flt_split split, const flt_real 
     r->task.evaluate(r->task.self, seed, split, r->theta, loss, metric);
 }
 
+static void idle(void *self, const flt_real *theta, flt_real *grad) {
+    reparam *r = self;
+    r->task.idle(r->task.self, theta, grad);
+}
+
 // ---- wrapping
 
 static mode mode_of(const flt_params *p) {
@@ -153,6 +158,7 @@ flt_err flt_reparam_wrap(const flt_params *p, flt_objective *o) {
     o->gradient = gradient;
     o->hessian_vector = r->task.hessian_vector == NULL ? NULL : hessian_vector;
     o->evaluate = evaluate;
+    o->idle = r->task.idle == NULL ? NULL : idle;
     o->destroy = destroy;
     return FLTE_OK;
 }

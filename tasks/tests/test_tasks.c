@@ -145,6 +145,37 @@ Test(tasks, take_vectors_of_any_alignment) {
     }
 }
 
+// Executors stay bound to the vectors of the last call.
+Test(tasks, read_and_write_the_vectors_of_each_call) {
+    static const flt_batch batch = {1, FLTX_TRAIN, 0};
+    task_case c;
+    for (size_t i = 0; task_case_at(i, &c); i++) {
+        flt_objective *o = make(c.spec);
+        const size_t n = o->layout.total;
+        flt_real *theta[2] = {initial(o, 1), initial(o, 2)}, *g[2] = {vector(n), vector(n)}, *again = vector(n);
+        flt_real loss[2], test[2], other;
+        for (int k = 0; k < 2; k++) {
+            loss[k] = o->gradient(o->self, batch, theta[k], g[k]);
+            test[k] = o->gradient(o->self, batch, theta[k], NULL);
+        }
+        for (int k = 0; k < 2; k++) {
+            o->idle(o->self, theta[1 - k], g[1 - k]);
+            cr_assert_eq(o->gradient(o->self, batch, theta[k], again), loss[k], "%s", c.spec);
+            cr_assert_eq(memcmp(again, g[k], n * sizeof *again), 0, "%s", c.spec);
+            cr_assert_eq(o->gradient(o->self, batch, theta[k], NULL), test[k], "%s", c.spec);
+            if (o->hessian_vector == NULL) continue;
+            o->hessian_vector(o->self, batch, theta[k], theta[1 - k], again);
+            other = again[0];
+            o->hessian_vector(o->self, batch, theta[1 - k], theta[k], again);
+            o->hessian_vector(o->self, batch, theta[k], theta[1 - k], again);
+            cr_assert_eq(again[0], other, "%s", c.spec);
+        }
+        flt_real *const all[] = {theta[0], theta[1], g[0], g[1], again};
+        for (size_t k = 0; k < sizeof all / sizeof *all; k++) free(all[k]);
+        flt_objective_destroy(o);
+    }
+}
+
 Test(tasks, survive_failing_allocations) {
     task_case c;
     flt_objective_destroy(make("digits_mlp")); // the shared table is decoded

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: MIT
-// Tasks: loss and gradient on one minibatch after the other, by one thread.
+// Tasks: loss and gradient on one minibatch after the other, by one thread, and what of it is which.
 #include "engine/bench.h"
 
 #include "flt/memory.h"
+#include "flt/task_cost.h"
 #include "flt/tasks.h"
 
 #include <math.h>
+
+#define PART 0.02 // seconds for each part
 
 typedef struct job {
     flt_objective *objective;
@@ -29,6 +32,26 @@ static flt_err prepare(const flt_bench_config *c, const char *spec, job *j) {
     return FLTE_OK;
 }
 
+static flt_err record(const flt_bench *b, const char *spec, size_t n, const char *phase, double seconds) {
+    if (isnan(seconds)) return FLTE_OK;
+    const flt_field fields[] = {flt_text_field("subject", spec), flt_text_field("phase", phase),   flt_text_field("label", ""),
+                                flt_num_field("n", (double)n),   flt_num_field("threads", 1),      flt_num_field("rep", 0),
+                                flt_num_field("warm", 0),        flt_num_field("seconds", seconds)};
+    return flt_sink_record(b->sink, "timing", sizeof fields / sizeof *fields, fields);
+}
+
+static flt_err parts(const flt_bench *b, const char *spec, flt_bench_row *row) {
+    flt_task_cost cost;
+    FLTX_TRY(flt_task_cost_of(spec, b->config->seed, PART, &cost));
+    row->bytes = (double)cost.bytes;
+    row->minibatch = cost.minibatch / cost.gradient;
+    row->idle = cost.idle / cost.gradient;
+    row->hessian = cost.hessian;
+    FLTX_TRY(record(b, spec, cost.parameters, "minibatch", cost.minibatch));
+    FLTX_TRY(record(b, spec, cost.parameters, "idle", cost.idle));
+    return record(b, spec, cost.parameters, "hessian", cost.hessian);
+}
+
 static flt_err measure(flt_bench *b, const char *spec, job *j) {
     flt_bench_case c = {.row = {.subject = spec,
                                 .phase = "gradient",
@@ -41,6 +64,7 @@ static flt_err measure(flt_bench *b, const char *spec, job *j) {
                                 .error = NAN},
                         .self = j,
                         .run = gradients};
+    FLTX_TRY(parts(b, spec, &c.row));
     return flt_bench_measure(b, &c);
 }
 

@@ -88,6 +88,7 @@ void flt_exec_destroy(flt_exec *e);
 void flt_exec_bind(flt_exec *e, flt_node input, const flt_real *data); // borrowed until bound again; any alignment
 void flt_exec_bind_output(flt_exec *e, size_t i, flt_real *data);      // output i is written there; NULL: own buffer
 void flt_exec_run(flt_exec *e);
+void flt_exec_idle(flt_exec *e); // for benchmarks: a run whose every node does nothing
 const flt_real *flt_exec_output(const flt_exec *e, size_t i);
 size_t flt_exec_nodes(const flt_exec *e); // nodes run per pass
 size_t flt_exec_bytes(const flt_exec *e); // planned buffers

@@ -17,6 +17,7 @@ flt_err flt_strdup(const char *text, char **out); // freed with flt_free
 bool flt_mul_ok(size_t a, size_t b, size_t *out); // false on overflow
 
 size_t flt_live_blocks(void); // blocks allocated and not yet freed, over all threads
+size_t flt_live_bytes(void);  // their sizes, as the system rounded them
 size_t flt_alloc_count(void); // number of calls of flt_alloc so far (conformance: forward makes none)
 // Largest memory that the process has held, in bytes: since flt_peak_forget where the system can forget (Linux), else ever.
 double flt_peak_bytes(void);

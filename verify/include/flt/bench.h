@@ -36,6 +36,7 @@ typedef struct flt_bench_row {
     double bytes;                    // workspace, or an optimizer's state
     double peak_rss;                 // bytes of the process while it ran, the probes' arrays among them
     double error;                    // relative Frobenius distance from exact attention
+    double minibatch, idle, hessian; // of a task, as in flt/task_cost.h, the first two as shares of its gradient
 } flt_bench_row;
 
 typedef flt_err (*flt_bench_row_fn)(void *user, const flt_bench_row *row);
