@@ -340,6 +340,53 @@ Test(op_forward, transposes) {
     for (size_t i = 0; i < count(tall); i++) cr_assert(got[i % 19 * 33 + i / 19] == a[i], "element %zu", i);
 }
 
+// One number of the surroundings of pixel (i, j); k: which of the 9 and of the channels.
+static real surrounding(const size_t dim[4], size_t image, size_t i, size_t j, size_t k) {
+    const size_t p = i + k / dim[3] / 3, q = j + k / dim[3] % 3; // one too far down and right
+    if (p < 1 || p > dim[1] || q < 1 || q > dim[2]) return 0;
+    return (real)a[((image * dim[1] + p - 1) * dim[2] + q - 1) * dim[3] + k % dim[3]];
+}
+
+static const size_t images[][4] = {{2, 3, 4, 1}, {1, 1, 1, 3},  {3, 1, 5, 2}, {2, 4, 1, 5},
+                                   {1, 8, 8, 8}, {2, 2, 3, 16}, {1, 3, 2, 21}};
+
+Test(op, patches_are_surroundings) {
+    for (size_t c = 0; c < sizeof images / sizeof *images; c++) {
+        const size_t *dim = images[c], width = 9 * dim[3];
+        fill("patches", -1, 1, MOST, a);
+        begin();
+        const flt_node x = input((shape){4, {dim[0], dim[1], dim[2], dim[3]}});
+        const size_t n = run(flt_patches_of(graph, x), x, (flt_node){-1}, "patches");
+        cr_assert(eq(sz, n, dim[0] * dim[1] * dim[2] * width));
+        for (size_t i = 0; i < n; i++) {
+            const size_t pixel = i / width, row = pixel / dim[2];
+            const real want = surrounding(dim, row / dim[1], row % dim[1], pixel % dim[2], i % width);
+            cr_assert(got[i] == (flt_real)want, "case %zu, number %zu", c, i);
+        }
+    }
+}
+
+// <patches(x), z> = <x, patches_sum(z)>, pixel by pixel: every number of x appears in the sum where it was copied to.
+Test(op, patches_sum_adds_each_copy) {
+    static real want[MOST];
+    for (size_t c = 0; c < sizeof images / sizeof *images; c++) {
+        const size_t *dim = images[c], pixels = dim[0] * dim[1] * dim[2], width = 9 * dim[3];
+        for (size_t i = 0; i < MOST; i++) a[i] = (flt_real)(i + 1); // which number it was
+        memset(want, 0, sizeof want);
+        fill("patches_sum", -1, 1, MOST, b);
+        for (size_t i = 0; i < pixels * width; i++) {
+            const size_t pixel = i / width, row = pixel / dim[2];
+            const size_t from = (size_t)surrounding(dim, row / dim[1], row % dim[1], pixel % dim[2], i % width);
+            if (from > 0) want[from - 1] += (real)b[i];
+        }
+        begin();
+        const flt_node x = input((shape){4, {dim[0], dim[1], dim[2], width}});
+        const size_t n = run(flt_patches_sum(graph, x), (flt_node){-1}, x, "patches_sum");
+        cr_assert(eq(sz, n, pixels * dim[3]));
+        for (size_t i = 0; i < n; i++) cr_assert(fabsl((real)got[i] - want[i]) <= 9 * FLTX_EPS * 9, "case %zu, number %zu", c, i);
+    }
+}
+
 // slice(concat(x, y, x)) and pad(x), at every axis.
 Test(op_forward, pieces) {
     const shape s = {3, {3, 4, 5}};

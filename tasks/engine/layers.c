@@ -56,14 +56,6 @@ flt_node flt_layer_norm(flt_task_model *m, const char *name, flt_node x) {
     return flt_add(g, flt_mul(g, whitened, scale), shift);
 }
 
-// The nine shifts of x side by side: [rows, h, w, 9 in], ordered as the first three axes of the weights.
-static flt_node neighbours(flt_graph *g, flt_node x, size_t h, size_t w) {
-    const flt_node framed = flt_pad(g, flt_pad(g, x, 1, 1, 1), 2, 1, 1);
-    flt_node shifts[9];
-    for (size_t i = 0; i < 9; i++) shifts[i] = flt_slice(g, flt_slice(g, framed, 1, i / 3, h), 2, i % 3, w);
-    return flt_concat(g, 9, shifts, 3);
-}
-
 flt_node flt_conv3(flt_task_model *m, const char *name, flt_node x, size_t out) {
     flt_graph *g = m->graph;
     if (flt_node_rank(g, x) != 4) return x; // a bad node
@@ -74,7 +66,7 @@ flt_node flt_conv3(flt_task_model *m, const char *name, flt_node x, size_t out) 
     const flt_node weight = flt_task_tensor(m, tensor, 4, (size_t[]){3, 3, in, out}, he);
     snprintf(tensor, sizeof tensor, "%s.b", name);
     const flt_node bias = flt_task_tensor(m, tensor, 1, &out, (flt_task_init){.mean = 0.01});
-    const flt_node patches = flt_reshape(g, neighbours(g, x, h, w), 2, (size_t[]){rows * h * w, 9 * in});
+    const flt_node patches = flt_reshape(g, flt_patches_of(g, x), 2, (size_t[]){rows * h * w, 9 * in});
     const flt_node matrix = flt_reshape(g, weight, 2, (size_t[]){9 * in, out});
     const flt_node sums = flt_add(g, flt_matmul(g, patches, matrix, false, false), bias);
     return flt_reshape(g, sums, 4, (size_t[]){rows, h, w, out});

@@ -204,7 +204,8 @@ flt_node flt_normal_cdf(flt_graph *g, flt_node a);                    // Phi(a) 
 // scale / batch (softmax(logits) - onehot(labels)); scale of rank 0: the gradient of softmax_cross_entropy.
 flt_node flt_softmax_cross_entropy_gradient(flt_graph *g, flt_node logits, flt_node labels, flt_node scale);
 
-flt_node flt_normal_pdf(flt_graph *g, flt_node a); // exp(-a^2 / 2) / sqrt(2 pi)
+flt_node flt_patches_sum(flt_graph *g, flt_node a); // the gradient of flt_patches_of
+flt_node flt_normal_pdf(flt_graph *g, flt_node a);  // exp(-a^2 / 2) / sqrt(2 pi)
 
 extern const flt_op_kind flt_op_kind_add, flt_op_kind_broadcast, flt_op_kind_offset, flt_op_kind_reshape, flt_op_kind_scale,
     flt_op_kind_transpose;

@@ -45,6 +45,17 @@ typedef struct flt_softmax_kernels {
 } flt_softmax_kernels;
 FLTX_ISA_DECLARE(flt_softmax_kernels);
 
+// Surroundings of 3 x 3 pixels, with zeros beyond the edges.
+typedef struct flt_patches {
+    size_t images, height, width, channels;
+} flt_patches;
+
+typedef struct flt_patch_kernels {
+    void (*gather)(const flt_patches *p, const flt_real *x, flt_real *y); // y [images, height, width, 9, channels]
+    void (*sum)(const flt_patches *p, const flt_real *x, flt_real *y);    // its adjoint
+} flt_patch_kernels;
+FLTX_ISA_DECLARE(flt_patch_kernels);
+
 static inline const flt_graph_kernels *flt_kernels(void) {
     return FLTX_ISA_PICK(flt_graph_kernels);
 }

@@ -63,6 +63,8 @@ flt_node flt_transpose(flt_graph *g, flt_node a, const size_t *axes /* [rank] */
 flt_node flt_concat(flt_graph *g, size_t n, const flt_node *parts, size_t axis);
 flt_node flt_slice(flt_graph *g, flt_node a, size_t axis, size_t start, size_t length);
 flt_node flt_pad(flt_graph *g, flt_node a, size_t axis, size_t before, size_t after); // zeros; the gradient of slice
+// [images, height, width, channels] -> [images, height, width, 9 channels]: the 3 x 3 around each pixel, zeros beyond the edges.
+flt_node flt_patches_of(flt_graph *g, flt_node a);
 // Indices and labels are whole numbers held as flt_real (exact below 2^24 in float); no gradient goes through them. Where one is
 // out of range: gather gives a row of NaN, scatter_add leaves the row out, the loss is NaN, accuracy counts a miss.
 flt_node flt_gather(flt_graph *g, flt_node table /* [n, ..] */, flt_node index /* [k] */);               // [k, ..]
