@@ -154,3 +154,20 @@ Test(attention_nprf, needs_evenly_spaced_positions) {
     cr_assert(strstr(flt_error(), "flt") != NULL, "%s", flt_error());
     drop_problem(&p);
 }
+
+// i / N is evenly spaced up to rounding, and taken as such; what is off by more than that is not.
+Test(attention_nprf, takes_the_rounding_of_positions) {
+    problem p = {.mechanism = "nprf", .B = 1, .H = 1, .N = 9, .d = 2, .dv = 2, .params = ""};
+    double pos[9];
+    inputs(&p, 1);
+    for (int i = 0; i < 9; i++) pos[i] = (double)i / 9.0;
+    p.args[p.n_args++] = (flt_attention_arg){.name = "pos", .rank = 2, .dim = {9, 1}, .data = pos};
+    for (int moved = 0; moved < 2; moved++) {
+        flt_attention *a = NULL;
+        pos[4] += moved * 1e-12;
+        cr_assert(eq(int, try_plan(&p, &a), moved ? FLTE_UNSUPPORTED : FLTE_OK));
+        flt_attention_destroy(a);
+    }
+    p.n_args--;
+    drop_problem(&p);
+}

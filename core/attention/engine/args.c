@@ -4,6 +4,7 @@
 
 #include "flt/memory.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -236,11 +237,19 @@ flt_err flt_att_size(const flt_attention_desc *desc, const char *param, size_t f
 
 // ---- positions
 
+static bool follows(const double *pos, size_t n, double step, double tolerance) {
+    for (size_t i = 0; i < n; i++)
+        if (!(fabs(pos[i] - pos[0] - (double)i * step) <= tolerance)) return false;
+    return true;
+}
+
+// Exactly, or, as i / N is, up to the rounding of the positions themselves.
 static bool evenly_spaced(const double *pos, size_t n, double *step) {
     *step = n > 1 ? pos[1] - pos[0] : 1.0;
-    for (size_t i = 0; i < n; i++) {
-        if (pos[i] - pos[0] != (double)i * *step) return false;
-    }
+    if (follows(pos, n, *step, 0.0)) return true;
+    const double mean = (pos[n - 1] - pos[0]) / (double)(n - 1);
+    if (!follows(pos, n, mean, DBL_EPSILON * fmax(fabs(pos[0]), fabs(pos[n - 1])))) return false;
+    *step = mean;
     return true;
 }
 

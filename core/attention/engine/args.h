@@ -69,7 +69,7 @@ flt_err flt_att_size(const flt_attention_desc *desc, const char *param, size_t f
 typedef struct flt_att_positions {
     flt_att_array array; // "pos" [N, l], shared; 0 .. N-1 when it was not given
     size_t l;
-    bool given, spaced; // spaced: l = 1 and r_i = r_0 + i step
+    bool given, spaced; // spaced: l = 1 and r_i = r_0 + i step, up to rounding
     double step;
 } flt_att_positions;
 
