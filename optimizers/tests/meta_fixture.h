@@ -223,4 +223,21 @@ static UNUSED void spill(const char *path, const void *bytes, size_t size) {
     fclose(f);
 }
 
+// Small and of several parts a window: what most tests train with, one thread, NRES.
+static inline flt_meta_config fake_config(size_t n_tasks, const char *const *tasks) {
+    flt_meta_config c;
+    flt_meta_defaults(&c);
+    c.n_tasks = n_tasks;
+    c.tasks = tasks;
+    c.make = fake_make;
+    c.outer_steps = 14;
+    c.particles = 5;
+    c.window = 6;
+    c.unroll_min = 4;
+    c.unroll_max = 30;
+    c.sigma = 0.01;
+    c.threads = 1;
+    return c;
+}
+
 #endif

@@ -5,18 +5,8 @@
 static const char *const two_tasks[] = {"noisy", "glitch"}; // a frozen arm must stay frozen
 
 static flt_meta_config config(const char *estimator, const char *path) {
-    flt_meta_config c;
-    flt_meta_defaults(&c);
+    flt_meta_config c = fake_config(2, two_tasks);
     c.estimator = estimator;
-    c.n_tasks = 2;
-    c.tasks = two_tasks;
-    c.make = fake_make;
-    c.outer_steps = 14;
-    c.particles = 5;
-    c.window = 6;
-    c.unroll_min = 4;
-    c.unroll_max = 30;
-    c.sigma = 0.01;
     c.threads = 2;
     c.checkpoint = path;
     return c;

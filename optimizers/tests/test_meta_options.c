@@ -7,19 +7,7 @@
 static const char *const two_tasks[] = {"noisy", "glitch"};
 
 static flt_meta_config config(void) {
-    flt_meta_config c;
-    flt_meta_defaults(&c);
-    c.n_tasks = 2;
-    c.tasks = two_tasks;
-    c.make = fake_make;
-    c.outer_steps = 14;
-    c.particles = 5;
-    c.window = 6;
-    c.unroll_min = 4;
-    c.unroll_max = 30;
-    c.sigma = 0.01;
-    c.threads = 1;
-    return c;
+    return fake_config(2, two_tasks);
 }
 
 static flt_weights two_tensors(void) {

@@ -112,19 +112,8 @@ static void together(job *j, int count) {
 static const char *const tasks[] = {"noisy", "glitch", "bowl"};
 
 static flt_meta_config config(const char *estimator, const char *path) {
-    flt_meta_config c;
-    flt_meta_defaults(&c);
+    flt_meta_config c = fake_config(3, tasks);
     c.estimator = estimator;
-    c.n_tasks = 3;
-    c.tasks = tasks;
-    c.make = fake_make;
-    c.outer_steps = 14;
-    c.particles = 5;
-    c.window = 6;
-    c.unroll_min = 4;
-    c.unroll_max = 30;
-    c.sigma = 0.01;
-    c.threads = 1;
     c.checkpoint = path;
     return c;
 }

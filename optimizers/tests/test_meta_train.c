@@ -7,18 +7,10 @@
 static const char *const two_tasks[] = {"noisy", "line"};
 
 static flt_meta_config config(const char *estimator, size_t n_tasks, const char *const *tasks) {
-    flt_meta_config c;
-    flt_meta_defaults(&c);
+    flt_meta_config c = fake_config(n_tasks, tasks);
     c.estimator = estimator;
-    c.n_tasks = n_tasks;
-    c.tasks = tasks;
-    c.make = fake_make;
     c.outer_steps = 25;
     c.particles = 7;
-    c.window = 6;
-    c.unroll_min = 4;
-    c.unroll_max = 30;
-    c.sigma = 0.01;
     c.threads = 2;
     return c;
 }
