@@ -2,6 +2,7 @@
 // Softmax features by random projection, with or without positional snippets; see features.h.
 #include "features.h"
 #include "tiles.h"
+#include "token.h"
 
 #include "flt/num.h"
 #include "flt/plant.h"
@@ -36,6 +37,7 @@ struct flt_att_features {
     double *along;    // [tq_heads, N]: the means times b
     int threads;
     const flt_att_tiles *tiles;
+    const flt_att_token *one;
     room *rooms; // [threads]
     flt_ws ws;
 };
@@ -95,21 +97,41 @@ static void project_snippets(const flt_att_features *a, flt_att_rows rows, bool 
              F);
 }
 
+// FAVOR++: B multiplies the snippets as well, hence comes last.
+static bool gain_last(const flt_att_features *a) {
+    return a->s.pos != NULL && a->form == FLTX_ATT_FAVORPP;
+}
+
+static bool listed(const flt_att_features *a, flt_att_rows rows) {
+    return a->tq != NULL && rows.first + rows.count <= a->N;
+}
+
+// u [count, F] = (table of positions) - shift [count]
+static void start(const flt_att_features *a, flt_att_rows rows, bool query, const flt_real *shift, flt_real *u) {
+    const size_t F = a->features;
+    const flt_real *table = NULL;
+    if (listed(a, rows))
+        table = of_head(query ? a->tq : a->tk, query ? a->tq_heads : a->tk_heads, rows.head, a->N * F) + rows.first * F;
+    a->tiles->start(rows.count, F, table, gain_last(a) ? NULL : shift, u);
+}
+
+static void finish(const flt_att_features *a, flt_att_rows rows, const flt_real *shift, flt_real *u) {
+    const size_t F = a->features;
+    const flt_real gain = (flt_real)a->rooms[rows.thread].gain;
+    for (size_t i = 0; gain_last(a) && i < rows.count; i++) {
+        for (size_t f = 0; f < F; f++) u[i * F + f] = gain * u[i * F + f] - (shift != NULL ? shift[i] : 0);
+    }
+}
+
 // u [count, F] = (table of positions) - shift [count] + omega x
 static void project(const flt_att_features *a, flt_att_rows rows, bool query, const flt_real *x, const flt_real *shift,
                     flt_real *u) {
     const size_t F = a->features;
-    const flt_real *table = query ? a->tq : a->tk;
-    const bool listed = table != NULL && rows.first + rows.count <= a->N;
-    if (listed) table = of_head(table, query ? a->tq_heads : a->tk_heads, rows.head, a->N * F) + rows.first * F;
-    const bool later = a->s.pos != NULL && a->form == FLTX_ATT_FAVORPP; // B multiplies the snippets as well
-    const flt_real gain = (flt_real)a->rooms[rows.thread].gain, *w = of_head(a->w, a->heads, rows.head, a->d * F);
-    a->tiles->start(rows.count, F, listed ? table : NULL, later ? NULL : shift, u);
-    flt_gemm(false, false, rows.count, F, a->d, later ? 1 : gain, x, a->d, w, F, 1, u, F);
-    if (a->s.pos != NULL && !listed) project_snippets(a, rows, query, u);
-    for (size_t i = 0; later && i < rows.count; i++) {
-        for (size_t f = 0; f < F; f++) u[i * F + f] = gain * u[i * F + f] - (shift != NULL ? shift[i] : 0);
-    }
+    const flt_real gain = gain_last(a) ? 1 : (flt_real)a->rooms[rows.thread].gain;
+    start(a, rows, query, shift, u);
+    flt_gemm(false, false, rows.count, F, a->d, gain, x, a->d, of_head(a->w, a->heads, rows.head, a->d * F), F, 1, u, F);
+    if (a->s.pos != NULL && !listed(a, rows)) project_snippets(a, rows, query, u);
+    finish(a, rows, shift, u);
 }
 
 static void log_relu(size_t n, flt_real *u) {
@@ -154,19 +176,52 @@ static void fill_bias(const flt_att_features *a, size_t head, const room *w) {
     }
 }
 
-static void keys(const void *self, flt_att_rows rows, const flt_real *k, flt_real *u) {
-    const flt_att_features *a = self;
+static void add_bias(const flt_att_features *a, flt_att_rows rows, flt_real *u) {
     const room *w = &a->rooms[rows.thread];
-    if (a->form == FLTX_ATT_RELU) {
-        project(a, rows, false, k, NULL, u);
-        log_relu(rows.count * a->features, u);
-        return;
-    }
-    key_halves(a, rows, k, w->half);
-    project(a, rows, false, k, w->half, u);
     if (w->bias == NULL) return;
     fill_bias(a, rows.head, w);
     for (size_t i = 0; i < rows.count; i++) flt_axpy(a->features, 1, w->bias, u + i * a->features);
+}
+
+static void keys(const void *self, flt_att_rows rows, const flt_real *k, flt_real *u) {
+    const flt_att_features *a = self;
+    const room *w = &a->rooms[rows.thread];
+    const bool relu = a->form == FLTX_ATT_RELU;
+    if (!relu) key_halves(a, rows, k, w->half);
+    project(a, rows, false, k, relu ? NULL : w->half, u);
+    if (relu)
+        log_relu(rows.count * a->features, u);
+    else
+        add_bias(a, rows, u);
+}
+
+// Query and key of one token: omega is read once for both.
+static void token(const void *self, flt_att_rows row, const flt_real *q, const flt_real *k, flt_real *uq, flt_real *uk) {
+    const flt_att_features *a = self;
+    const room *w = &a->rooms[row.thread];
+    const size_t F = a->features, width = 2 * a->r;
+    const bool relu = a->form == FLTX_ATT_RELU;
+    const flt_real *half = relu ? NULL : w->half;
+    if (!relu) key_halves(a, row, k, w->half);
+    start(a, row, true, NULL, uq);
+    start(a, row, false, half, uk);
+    a->one->project(a->d, F, gain_last(a) ? 1 : (flt_real)w->gain, of_head(a->w, a->heads, row.head, a->d * F),
+                    (flt_att_pair){.x = {q, k}, .to = {uq, uk}});
+    if (a->s.pos != NULL && !listed(a, row)) {
+        flt_real *of_query = w->snippet, *of_key = w->snippet + width;
+        snippet_of(a, w, row.head, row.first, true, of_query);
+        snippet_of(a, w, row.head, row.first, false, of_key);
+        a->one->project(width, F, 1, of_head(a->wp, a->heads, row.head, width * F),
+                        (flt_att_pair){.x = {of_query, of_key}, .to = {uq, uk}});
+    }
+    finish(a, row, NULL, uq);
+    finish(a, row, half, uk);
+    if (relu) {
+        log_relu(F, uq);
+        log_relu(F, uk);
+    } else {
+        add_bias(a, row, uk);
+    }
 }
 
 // ---- what is measured on the whole sequence
@@ -277,7 +332,7 @@ static flt_err make_measures(flt_att_features *a) {
 
 flt_att_map flt_att_features_map(const flt_att_features *a) {
     const bool measures = a->centred || (a->form == FLTX_ATT_FAVORPP && a->spread == 0.0);
-    return (flt_att_map){a->features, a, queries, keys, measures ? prepare : NULL};
+    return (flt_att_map){a->features, a, queries, keys, measures ? prepare : NULL, token};
 }
 
 // ---- plan
@@ -350,11 +405,11 @@ void flt_att_features_update(flt_att_features *a, const flt_att_array *omega) {
 
 static void bind(void *self, flt_ws *ws) {
     flt_att_features *a = self;
-    const size_t tile = a->N < FLTX_ATT_MAX_TILE ? a->N : FLTX_ATT_MAX_TILE;
+    const size_t tile = a->N < FLTX_ATT_MAX_TILE ? a->N : FLTX_ATT_MAX_TILE, snippets = tile > 2 ? tile : 2; // a token has two
     const bool biased = a->centred || a->form == FLTX_ATT_FAVORPP;
     for (int t = 0; t < a->threads; t++) {
         a->rooms[t].half = flt_ws_take(ws, tile, sizeof(flt_real));
-        a->rooms[t].snippet = a->r > 0 ? flt_ws_take(ws, tile * 2 * a->r, sizeof(flt_real)) : NULL;
+        a->rooms[t].snippet = a->r > 0 ? flt_ws_take(ws, snippets * 2 * a->r, sizeof(flt_real)) : NULL;
         a->rooms[t].bias = biased ? flt_ws_take(ws, a->features, sizeof(flt_real)) : NULL;
         a->rooms[t].middle = biased ? flt_ws_take(ws, 2 * a->d, sizeof(double)) : NULL;
         a->rooms[t].pos = a->r > 0 ? flt_ws_take(ws, a->s.pos->l, sizeof(double)) : NULL;
@@ -391,6 +446,7 @@ flt_err flt_att_features_create(const flt_attention_desc *desc, const flt_att_ar
     a->d = desc->d, a->N = desc->N;
     a->threads = desc->threads;
     a->tiles = FLTX_ISA_PICK(flt_att_tiles);
+    a->one = FLTX_ISA_PICK(flt_att_token);
     FLTX_GO(err, failed, read_form(desc, a));
     a->features = (a->form == FLTX_ATT_HYPERBOLIC ? 2 : 1) * omega->dim[0];
     if (snippets != NULL) a->s = *snippets, a->r = snippets->xi->dim[0];

@@ -5,6 +5,7 @@
 // quadratic product inside and the state between. Time O(N F (d + dv)), memory O(F (dv + tile)) a thread.
 #include "linear.h"
 #include "tiles.h"
+#include "token.h"
 #include "triangle.h"
 
 #include "flt/num.h"
@@ -14,13 +15,15 @@
 #include <omp.h>
 #include <string.h>
 
+enum { BATCH = 16 }; // tokens that a stream adds to its state at once
+
 typedef struct state {
     flt_real *c, *z; // [F]: scale; sum of exp(lk - c)
     flt_real *s;     // [F, dv]: the same weights times v
-    // Streams: the latest tokens by themselves, added to z and s by the tileful. Single numbers added to the sum over a long past
-    // would lose their digits.
-    flt_real *fresh_z, *fresh_s;
-    size_t fresh; // tokens in them
+    // Streams: the latest tokens by themselves, added to z and s by the batch. Single numbers added to the sum over a long past
+    // would lose their digits, and s would be written for each.
+    flt_real *fresh_k, *fresh_v; // [BATCH, F]: features; [BATCH, dv]
+    size_t fresh;                // tokens in them
     bool empty;
 } state;
 
@@ -40,6 +43,7 @@ struct flt_att_linear {
     int threads;
     flt_att_map map;
     const flt_att_tiles *tiles;
+    const flt_att_token *one;
     slot *slots;    // [threads]
     state *streams; // [B * H], causal plans
     size_t token;   // next token of the streams
@@ -53,25 +57,21 @@ static void state_bind(flt_ws *ws, const flt_att_linear *a, bool stream, state *
     s->c = flt_ws_take(ws, features, real);
     s->z = flt_ws_take(ws, features, real);
     s->s = flt_ws_take(ws, features * a->dv, real);
-    s->fresh_z = stream ? flt_ws_take(ws, features, real) : NULL;
-    s->fresh_s = stream ? flt_ws_take(ws, features * a->dv, real) : NULL;
-}
-
-static void clear(const flt_att_linear *a, flt_real *z, flt_real *s) {
-    memset(z, 0, a->features * sizeof *z);
-    memset(s, 0, a->features * a->dv * sizeof *s);
+    s->fresh_k = stream ? flt_ws_take(ws, BATCH * features, real) : NULL;
+    s->fresh_v = stream ? flt_ws_take(ws, BATCH * a->dv, real) : NULL;
 }
 
 static void state_clear(const flt_att_linear *a, state *s) {
     s->empty = true;
     s->fresh = 0;
-    clear(a, s->z, s->s);
-    if (s->fresh_z != NULL) clear(a, s->fresh_z, s->fresh_s);
+    memset(s->z, 0, a->features * sizeof *s->z);
+    memset(s->s, 0, a->features * a->dv * sizeof *s->s);
 }
 
-static void scale_feature(const flt_att_linear *a, size_t f, flt_real factor, flt_real *z, flt_real *s) {
-    z[f] *= factor;
-    for (size_t k = 0; k < a->dv; k++) s[f * a->dv + k] *= factor;
+static void scale_feature(const flt_att_linear *a, state *s, size_t f, flt_real factor) {
+    s->z[f] *= factor;
+    for (size_t k = 0; k < a->dv; k++) s->s[f * a->dv + k] *= factor;
+    for (size_t i = 0; i < s->fresh; i++) s->fresh_k[i * a->features + f] *= factor;
 }
 
 // Moves the scale up where `level` [F] exceeds it by more than CAP.
@@ -82,8 +82,7 @@ static void state_raise(const flt_att_linear *a, state *s, const flt_real *level
         if (!(level[f] - s->c[f] > FLTX_ATT_CAP)) continue;
         const flt_real keep = FLTX_BUG(STALE_STATE) ? 1 : (flt_real)exp((double)(s->c[f] - level[f]));
         s->c[f] = level[f];
-        scale_feature(a, f, keep, s->z, s->s);
-        if (s->fresh_z != NULL) scale_feature(a, f, keep, s->fresh_z, s->fresh_s);
+        scale_feature(a, s, f, keep);
     }
 }
 
@@ -182,30 +181,40 @@ static void run_causal(const flt_att_linear *a, slot *w, flt_att_rows head, cons
 
 // ---- streaming
 
-static void add_token(const flt_att_linear *a, state *s, const flt_real *phi, const flt_real *v) {
-    if (s->fresh == FLTX_ATT_MAX_TILE) {
-        if (!FLTX_BUG(LOST_TOKENS)) flt_axpy(a->features, 1, s->fresh_z, s->z);
-        flt_axpy(a->features * a->dv, 1, s->fresh_s, s->s);
-        clear(a, s->fresh_z, s->fresh_s);
-        s->fresh = 0;
+static void settle(const flt_att_linear *a, state *s) {
+    const size_t features = a->features, dv = a->dv;
+    if (!FLTX_BUG(LOST_TOKENS)) a->tiles->column_sum(s->fresh, features, s->fresh_k, s->z);
+    flt_gemm(true, false, features, dv, s->fresh, 1, s->fresh_k, features, s->fresh_v, dv, 1, s->s, dv);
+    s->fresh = 0;
+}
+
+static void map_token(const flt_att_linear *a, const slot *w, flt_att_rows row, const flt_real *q, const flt_real *k) {
+    if (a->map.token != NULL) {
+        a->map.token(a->map.self, row, q, k, w->uq, w->uk);
+        return;
     }
-    flt_axpy(a->features, 1, phi, s->fresh_z);
-    for (size_t f = 0; f < a->features; f++) flt_axpy(a->dv, phi[f], v, s->fresh_s + f * a->dv);
+    a->map.queries(a->map.self, row, q, w->uq);
+    a->map.keys(a->map.self, row, k, w->uk);
+}
+
+static void add_token(const flt_att_linear *a, const slot *w, state *s, const flt_real *v) {
+    if (s->fresh == BATCH) settle(a, s);
+    if (s->empty || a->one->above(a->features, w->uk, s->c)) state_raise(a, s, w->uk);
+    a->tiles->key_features(1, a->features, w->uk, s->c, s->fresh_k + s->fresh * a->features);
+    memcpy(s->fresh_v + s->fresh * a->dv, v, a->dv * sizeof *v);
     s->fresh++;
 }
 
-static void run_step(const flt_att_linear *a, slot *w, state *s, flt_att_rows row, const flt_real *q, const flt_real *k,
-                     const flt_real *v, flt_real *out) {
+// The past by its state, the latest tokens one by one.
+static void answer_token(const flt_att_linear *a, slot *w, const state *s, flt_real *out) {
     const size_t features = a->features, dv = a->dv;
-    a->map.queries(a->map.self, row, q, w->uq);
-    a->map.keys(a->map.self, row, k, w->uk);
-    state_raise(a, s, w->uk);
-    a->tiles->key_features(1, features, w->uk, s->c, w->fk);
-    add_token(a, s, w->fk, v);
+    flt_real weight[BATCH];
     a->tiles->query_features(1, features, w->uq, s->c, s->z, w->fq, w->den);
-    w->den[0] += flt_dot(features, w->fq, s->fresh_z);
-    flt_gemm(false, false, 1, dv, features, 1, w->fq, features, s->s, dv, 0, out, dv);
-    flt_gemm(false, false, 1, dv, features, 1, w->fq, features, s->fresh_s, dv, 1, out, dv);
+    memset(out, 0, dv * sizeof *out);
+    a->one->combine(features, dv, w->fq, s->s, out);
+    a->one->dots(s->fresh, features, s->fresh_k, w->fq, weight);
+    a->one->combine(s->fresh, dv, weight, s->fresh_v, out);
+    for (size_t i = 0; i < s->fresh; i++) w->den[0] += weight[i];
     w->flagged += divide_rows(a->tiles, 1, dv, out, w->den);
 }
 
@@ -220,7 +229,9 @@ void flt_att_linear_step(flt_att_linear *a, const flt_real *q, const flt_real *k
     const unsigned saved = flt_num_ftz();
     for (size_t i = 0; i < heads; i++) {
         const flt_att_rows row = {.head = i % a->H, .first = a->token + FLTX_BUG(LATE_POSITION), .count = 1};
-        run_step(a, &a->slots[0], &a->streams[i], row, q + i * a->d, k + i * a->d, v + i * a->dv, out + i * a->dv);
+        map_token(a, &a->slots[0], row, q + i * a->d, k + i * a->d);
+        add_token(a, &a->slots[0], &a->streams[i], v + i * a->dv);
+        answer_token(a, &a->slots[0], &a->streams[i], out + i * a->dv);
     }
     flt_num_ftz_restore(saved);
     a->token++;
@@ -281,6 +292,7 @@ flt_err flt_att_linear_create(const flt_attention_desc *desc, flt_att_map map, f
     a->threads = (size_t)desc->threads < a->B * a->H ? desc->threads : (int)(a->B * a->H);
     a->map = map;
     a->tiles = FLTX_ISA_PICK(flt_att_tiles);
+    a->one = FLTX_ISA_PICK(flt_att_token);
     a->features = map.features;
     a->tile = tile_rows(a);
     FLTX_GO(err, failed, flt_alloc((size_t)a->threads, sizeof *a->slots, &a->slots));

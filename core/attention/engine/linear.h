@@ -31,6 +31,8 @@ typedef struct flt_att_map {
     void (*keys)(const void *self, flt_att_rows rows, const flt_real *x, flt_real *u);
     // What a map measures on all of q, k [count, d] before the first tile of a head; NULL: nothing. Not called by streams.
     void (*prepare)(const void *self, flt_att_rows all, const flt_real *q, const flt_real *k);
+    // Both for one token of a stream, where that is cheaper than one after the other; NULL: it is not.
+    void (*token)(const void *self, flt_att_rows row, const flt_real *q, const flt_real *k, flt_real *uq, flt_real *uk);
 } flt_att_map;
 
 typedef struct flt_att_linear flt_att_linear;
