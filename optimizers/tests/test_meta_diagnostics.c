@@ -67,6 +67,81 @@ Test(meta_diagnostics, diagnostics_say_what_they_claim) {
     fake_weights_free(&w);
 }
 
+// ---- movement of the inner problems
+static flt_err inner_ratio(void *self, const char *name, uint64_t step, double value) {
+    (void)step;
+    if (strcmp(name, "inner_update_ratio") == 0) *(double *)self = value;
+    return FLTE_OK;
+}
+
+// |change| / |x| of step `look` of "line" from its beginning, in the fake optimizer's hands.
+static double movement_of_line(const double theta[2], size_t look) {
+    double x = 0, m = 0, before = 0;
+    for (size_t t = 0; t <= look; t++) {
+        before = x;
+        m = m / 2 + (x - 1);
+        x -= 0.3 * theta[0] * m - 0.1 * theta[1];
+    }
+    return fabs(x - before) / fabs(x);
+}
+
+static double arm_of_line(const flt_outer *o, size_t u) {
+    double theta[2];
+    for (size_t j = 0; j < 2; j++) {
+        const double eps = o->particles.kind->backpropagates ? 0 : (double)flt_particles_eps(&o->particles, u / 2, 0)[j];
+        theta[j] = (double)o->weights->theta[j] + (u % 2 == 0 ? eps : -eps);
+    }
+    return movement_of_line(theta, o->particles.look[u / 2]);
+}
+
+// A window is an episode; the task "bomb" is "line" until it fails at step 7, so that what is looked at later stands still.
+static size_t check_movement(flt_outer *o, bool bomb) {
+    double sum = 0, found = -1;
+    size_t n = 0;
+    for (size_t u = 0; u < 10; u++) {
+        const size_t look = o->particles.look[u / 2];
+        cr_assert(look < STEPS, "%zu", look);
+        if (bomb && look >= 7) {
+            cr_assert(isnan(o->outcome.moved[u]), "arm %zu stands still in step %zu", u, look);
+            continue;
+        }
+        const double want = arm_of_line(o, u);
+        cr_assert(fabs(o->outcome.moved[u] - want) <= 100 * FLTX_EPS, "step %zu: %g, %g", look, o->outcome.moved[u], want);
+        sum += want;
+        n++;
+    }
+    cr_assert(eq(int, flt_report_step(o, &(flt_sink){.self = &found, .metric = inner_ratio}, 1.0), FLTE_OK));
+    cr_assert(fabs(found - (n > 0 ? sum / (double)n : 0)) <= 100 * FLTX_EPS, "%g over %zu arms", found, n);
+    return n;
+}
+
+Test(meta_diagnostics, inner_problems_move_by_what_is_said) {
+    static const char *const kinds[] = {"nres", "full_es", "full_bptt"}, *const tasks[] = {"line", "bomb"};
+    for (size_t v = 0; v < 6; v++) {
+        const flt_estimator_kind *kind = NULL;
+        flt_meta_config c = config();
+        flt_weights w = fake_weights(0.5, 0.1);
+        flt_outer o;
+        size_t seen = 0, first = 0;
+        c.n_tasks = 1;
+        c.tasks = &tasks[v / 3];
+        c.window = c.unroll_min = c.unroll_max = STEPS;
+        c.in_phase = true;
+        cr_assert(eq(int, flt_estimator_find(kinds[v % 3], &kind), FLTE_OK));
+        cr_assert(eq(int, flt_outer_create(&c, kind, &w, &o), FLTE_OK), "%s", flt_error());
+        for (int s = 0; s < 8; s++) {
+            cr_assert(eq(int, flt_outer_gradient(&o), FLTE_OK));
+            seen += check_movement(&o, v / 3 == 1);
+            first += o.particles.look[0] == 0;
+            flt_outer_update(&o);
+        }
+        cr_assert(v / 3 == 0 ? seen == 80 : seen > 20 && seen < 70, "%s: %zu arms moved", kinds[v % 3], seen);
+        cr_assert(first < 4, "the step is drawn anew for each window");
+        flt_outer_destroy(&o);
+        fake_weights_free(&w);
+    }
+}
+
 // ---- Adam's curves
 // Mean loss over `steps` of the task "line" in Adam's hands, and the last one.
 static void adam_on_line(double rate, int steps, double *mean, double *last) {

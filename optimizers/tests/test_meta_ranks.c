@@ -190,21 +190,21 @@ Test(meta_ranks, any_number_of_ranks_ends_in_the_same_bits) {
     }
 }
 
-// 16 bytes a rank, and per arm 8 for each part and 8 for the clipped steps; those of the others.
+// 16 bytes a rank, and per arm 8 for each part, 8 for the clipped steps and 8 for the movement; those of the others.
 Test(meta_ranks, traffic_is_a_few_numbers_per_particle) {
     const char *path = scratch("traffic.safetensors");
     job *j = make(2, config("nres", path));
     together(j, 2);
     const double parts = 1 + (6 - 1 + 4 - 1) / 4, arms = 5; // arms of the other rank
-    cr_assert(eq(dbl, j[0].bytes, 16 + arms * 8 * (parts + 1)));
+    cr_assert(eq(dbl, j[0].bytes, 16 + arms * 8 * (parts + 2)));
     free(j);
     j = make(2, config("tbptt", path)); // and the gradient in two meta-parameters
     together(j, 2);
-    cr_assert(eq(dbl, j[0].bytes, 16 + arms * 8 * (parts + 1 + 2)));
+    cr_assert(eq(dbl, j[0].bytes, 16 + arms * 8 * (parts + 2 + 2)));
     free(j);
     j = make(2, config("full_bptt", path)); // an episode is one part
     together(j, 2);
-    cr_assert(eq(dbl, j[0].bytes, 16 + arms * 8 * (1 + 1 + 2)));
+    cr_assert(eq(dbl, j[0].bytes, 16 + arms * 8 * (1 + 2 + 2)));
     free(j);
     unlink(path);
 }

@@ -149,14 +149,15 @@ Test(meta_train, reports_each_outer_step) {
     flt_real theta[2];
     memory *m = calloc(1, sizeof *m);
     train(config("pes", 2, two_tasks), theta, m);
-    // meta_loss, one for each of two tasks, grad_norm, update_norm, clipped, update_ratio, diverged, effective_sample_size
-    cr_assert(eq(sz, m->n, 25 * 9));
+    // meta_loss, one for each of two tasks, grad_norm, update_norm, clipped, update_ratio, inner_update_ratio, diverged,
+    // effective_sample_size
+    cr_assert(eq(sz, m->n, 25 * 10));
     cr_assert(eq(u64, m->last_step, 25));
     cr_assert(eq(sz, m->progress_calls, 25));
     cr_assert(eq(dbl, m->done, 1.0));
     cr_assert(ne(ptr, strstr(m->status, "step 25/25 meta-loss "), NULL), "%s", m->status);
     for (size_t s = 0; s < 25; s++) {
-        const double *v = &m->value[9 * s]; // particles 0, 2, 4, 6 run the first task
+        const double *v = &m->value[10 * s]; // particles 0, 2, 4, 6 run the first task
         const double mean = (4 * v[1] + 3 * v[2]) / 7, scale = fabs(v[1]) + fabs(v[2]);
         cr_assert(fabs(v[0] - mean) <= 30 * 2.3e-16 * 7 * scale, "step %zu: mean of the tasks %g, reported %g", s, mean, v[0]);
         cr_assert(v[3] > 0 && v[4] > 0 && v[5] == 0, "step %zu: norms %g %g, clipped %g", s, v[3], v[4], v[5]);

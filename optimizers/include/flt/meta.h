@@ -103,6 +103,10 @@ void flt_meta_defaults(flt_meta_config *c);
 //     update_norm            of the change of theta
 //     clipped                inner steps whose loss was clipped
 //     update_ratio           update_norm over the norm of theta
+//     inner_update_ratio     of the inner problems: the norm of the change of their parameters in one step over the norm of the
+//                            parameters after it. Measured in one step of the window an arm, drawn anew for each particle and
+//                            window, so that its mean over outer steps is that over all inner steps; the mean over arms, without
+//                            those that stand still or have left the finite numbers, 0 where none is left
 //     diverged               share of particles of which an arm's loss was clipped in the window
 //     effective_sample_size  (sum w_i)^2 / sum w_i^2 with w_i = |dL_i|, the size of what particle i's perturbations are
 //                            multiplied by: particles when all weigh alike, 1 when one decides the gradient

@@ -15,6 +15,7 @@ static flt_err allocate(flt_outer *o) {
     const flt_particles *p = &o->particles;
     FLTX_TRY(flt_alloc(2 * p->count, p->most_parts * sizeof *o->outcome.loss, &o->outcome.loss));
     FLTX_TRY(flt_alloc(2 * p->count, sizeof *o->outcome.clipped, &o->outcome.clipped));
+    FLTX_TRY(flt_alloc(2 * p->count, sizeof *o->outcome.moved, &o->outcome.moved));
     if (p->kind->backpropagates) FLTX_TRY(flt_alloc(2 * p->count, o->n * sizeof *o->outcome.gradient, &o->outcome.gradient));
     FLTX_TRY(flt_alloc(o->n, sizeof *o->gradient, &o->gradient));
     FLTX_TRY(flt_alloc(p->count, p->most_parts * sizeof *o->weight, &o->weight));
@@ -54,6 +55,7 @@ void flt_outer_destroy(flt_outer *o) {
     flt_arms_destroy(&o->arms);
     flt_free(o->outcome.loss);
     flt_free(o->outcome.clipped);
+    flt_free(o->outcome.moved);
     flt_free(o->outcome.gradient);
     flt_free(o->gradient);
     flt_adam_curves_destroy(&o->adam);

@@ -14,6 +14,7 @@ static flt_err allocate(flt_particles *p, bool rewinds) {
     FLTX_TRY(flt_alloc(p->count, sizeof *p->place_before, &p->place_before));
     FLTX_TRY(flt_alloc(p->count, sizeof *p->parts, &p->parts));
     FLTX_TRY(flt_alloc(p->count, p->most_parts * sizeof *p->part, &p->part));
+    FLTX_TRY(flt_alloc(p->count, sizeof *p->look, &p->look));
     size_t per_particle = 0;
     if (!flt_mul_ok(p->slots * sizeof *p->eps, p->n, &per_particle)) per_particle = SIZE_MAX;
     FLTX_TRY(flt_alloc(p->count, per_particle, &p->eps));
@@ -42,6 +43,7 @@ void flt_particles_destroy(flt_particles *p) {
     flt_free(p->place);
     flt_free(p->parts);
     flt_free(p->part);
+    flt_free(p->look);
     flt_free(p->eps);
     flt_free(p->sum);
     flt_free(p->place_before);
@@ -87,6 +89,7 @@ void flt_particles_window(flt_particles *p, size_t i, uint64_t window) {
     p->place_before[i] = p->place[i];
     if (p->sum_before != NULL) memcpy(p->sum_before + i * p->n, p->sum + i * p->n, p->n * sizeof *p->sum);
     cut(p, i, window);
+    p->look[i] = (size_t)(flt_rng_bits(flt_rng_make(p->seed, "meta/look", i), window) % flt_particles_steps(p, i));
     const flt_part *part = p->part + i * p->most_parts;
     const size_t draws = p->slots < p->parts[i] ? p->slots : p->parts[i];
     for (size_t k = 0; k < draws; k++) draw_eps(p, i, p->kind->fresh_per_window ? window : part[k].episode, slot(p, i, k));

@@ -30,6 +30,7 @@ typedef struct flt_particles {
     flt_place *place;        // [P], where the next window begins
     size_t *parts;           // [P], of the window in progress
     flt_part *part;          // [P, K]
+    size_t *look;            // [P], the step of the window whose movement is measured, in both arms
     flt_real *eps;           // [P, slots, n], scaled by sigma
     flt_real *sum;           // [P, n], perturbations of the episode so far; NULL unless the estimator accumulates
     flt_place *place_before; // `place` and `sum` where the window began

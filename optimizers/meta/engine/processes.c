@@ -3,8 +3,9 @@
 //
 // One exchange a window, of a table that every rank ends up with:
 //     for each rank   flags, a checksum of theta, seconds that the window took it
-//     for each arm    K sums of losses, steps whose loss was clipped; with estimators that backpropagate, its gradient
-// R 16 + 2 P (K + 1) 8 bytes, with P particles and K parts of a window; meta-parameters are not in it, unless gradients travel: 2
+//     for each arm    K sums of losses, steps whose loss was clipped, how far a step moved; with estimators that backpropagate,
+//     its gradient
+// R 16 + 2 P (K + 2) 8 bytes, with P particles and K parts of a window; meta-parameters are not in it, unless gradients travel: 2
 // P n 8 bytes more. Theta is computed by all from the same table in the same order. Should that ever give two results (different
 // processors, libraries), the checksum of the next window tells.
 #include "flt/memory.h"
@@ -29,7 +30,7 @@ typedef struct processes {
     flt_arms *arms;
     size_t particles, K, n; // n meta-parameters
     size_t gradients;       // bytes of an arm's gradient, 0: none travels
-    size_t record;          // bytes of an arm
+    size_t record;          // bytes of an arm: losses, clipped, moved, gradient
     size_t *offset;         // [ranks + 1], into table
     size_t *rows;           // [ranks + 1], of one task
     unsigned char *table;
@@ -50,6 +51,7 @@ static void pack(const processes *s, const flt_outcome *out, header mine) {
     for (size_t u = s->arms->first; u < s->arms->first + s->arms->count; u++, at += s->record) {
         memcpy(at, out->loss + u * s->K, s->K * sizeof *out->loss);
         memcpy(at + s->K * sizeof *out->loss, &out->clipped[u], sizeof *out->clipped);
+        memcpy(at + (s->K + 1) * sizeof *out->loss, &out->moved[u], sizeof *out->moved);
         if (s->gradients > 0) memcpy(at + s->record - s->gradients, out->gradient + u * s->n, s->gradients);
     }
 }
@@ -62,6 +64,7 @@ static void unpack(const processes *s, flt_outcome *out) {
         for (size_t u = flt_ranks_first(s->ranks, 2 * s->particles, r); u < end; u++, at += s->record) {
             memcpy(out->loss + u * s->K, at, s->K * sizeof *out->loss);
             memcpy(&out->clipped[u], at + s->K * sizeof *out->loss, sizeof *out->clipped);
+            memcpy(&out->moved[u], at + (s->K + 1) * sizeof *out->loss, sizeof *out->moved);
             if (s->gradients > 0) memcpy(out->gradient + u * s->n, at + s->record - s->gradients, s->gradients);
         }
     }
@@ -196,7 +199,7 @@ flt_err flt_processes_create(const flt_meta_config *c, const flt_particles *p, f
                      .K = p->most_parts,
                      .n = p->n,
                      .gradients = gradients,
-                     .record = (p->most_parts + 1) * sizeof(double) + gradients};
+                     .record = (p->most_parts + 2) * sizeof(double) + gradients};
     *local = (flt_workers){0};
     *out = (flt_workers){.self = s,
                          .window = window,

@@ -43,6 +43,18 @@ static double effective_sample_size(const flt_outer *o) {
     return squares > 0.0 ? sum * sum / squares : 0.0;
 }
 
+// Mean over the arms that moved in the step that was looked at, 0 where none did.
+static double inner_update_ratio(const flt_outer *o) {
+    double sum = 0.0;
+    size_t n = 0;
+    for (size_t u = 0; u < 2 * o->particles.count; u++) {
+        if (!isfinite(o->outcome.moved[u])) continue;
+        sum += o->outcome.moved[u];
+        n++;
+    }
+    return n > 0 ? sum / (double)n : 0.0;
+}
+
 static double size_of_theta(const flt_outer *o) {
     double sum = 0.0;
     for (size_t j = 0; j < o->n; j++) sum += (double)o->weights->theta[j] * (double)o->weights->theta[j];
@@ -53,6 +65,7 @@ static flt_err report_health(const flt_outer *o, const flt_sink *sink) {
     const uint64_t step = o->counts.steps;
     const double size = size_of_theta(o);
     FLTX_TRY(flt_sink_metric(sink, "update_ratio", step, size > 0.0 ? o->optimizer.update_norm / size : 0.0));
+    FLTX_TRY(flt_sink_metric(sink, "inner_update_ratio", step, inner_update_ratio(o)));
     FLTX_TRY(flt_sink_metric(sink, "diverged", step, diverged(o)));
     if (o->particles.kind->backpropagates) return FLTE_OK;
     return flt_sink_metric(sink, "effective_sample_size", step, effective_sample_size(o));

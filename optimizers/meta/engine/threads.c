@@ -29,6 +29,8 @@ typedef struct threads {
     bool *kept;      // [arms here]: `before` holds it; NULL where nothing is kept
     seat *seats;     // [count, tasks of the pool]
     flt_real *theta; // [count, n]
+    size_t most;     // parameters of the largest task
+    flt_real *last;  // [count, most], parameters before the step whose movement is measured
     double *losses;  // [count, longest], where gradients go back: of a part, then the slopes in them
 } threads;
 
@@ -50,19 +52,56 @@ typedef struct task { // what all arms of a window share
     flt_outcome *out;
 } task;
 
-// Runs one part. losses [steps], or NULL: those that counted, NaN where clipped.
-static double run_part(const threads *s, seat *own, flt_arm arm, uint64_t seed, const flt_part *part, flt_watch *watch,
-                       uint64_t *clipped, double *losses) {
+typedef struct run { // of an arm through a window
+    flt_arm arm;
+    flt_watch *watch;
+    uint64_t *clipped;
+    double *moved;
+    double *losses; // [steps of the part], or NULL: those that counted, NaN where clipped
+    size_t look;    // steps of the window before the one whose movement is measured, from the part's first; SIZE_MAX: behind us
+} run;
+
+static run run_of(const threads *s, size_t u, const task *w) {
+    w->out->clipped[u] = 0;
+    w->out->moved[u] = NAN;
+    return (run){.arm = flt_arms_at(s->arms, u / 2, u % 2),
+                 .watch = w->watch,
+                 .clipped = &w->out->clipped[u],
+                 .moved = &w->out->moved[u],
+                 .losses = s->losses == NULL ? NULL : s->losses + (size_t)omp_get_thread_num() * s->longest,
+                 .look = w->p->look[u / 2]};
+}
+
+static flt_real *last_of(const threads *s) {
+    return s->last + (size_t)omp_get_thread_num() * s->most;
+}
+
+// |now - last| / |now|; an arm that stands still has not moved.
+static double movement(size_t n, const flt_real *last, const flt_real *now, bool dead) {
+    double change = 0.0, size = 0.0;
+    for (size_t j = 0; j < n; j++) {
+        const double d = (double)now[j] - (double)last[j];
+        change += d * d;
+        size += (double)now[j] * (double)now[j];
+    }
+    return dead ? NAN : sqrt(change / size);
+}
+
+static double run_part(const threads *s, seat *own, uint64_t seed, const flt_part *part, run *r) {
     double sum = 0.0, x = 0.0, loss = 0.0;
-    for (size_t i = 0; i < part->steps && !flt_watch_stopping(watch); i++) {
+    const size_t n = own->inner.params;
+    for (size_t i = 0; i < part->steps && !flt_watch_stopping(r->watch); i++) {
         const bool counts = s->loss.reduction != FLTX_LAST || i + 1 == part->steps;
         const flt_batch batch = {.seed = seed, .step = part->t + i};
-        x = flt_meta_loss_step(&s->loss, &own->inner, own->unroll, arm, batch, counts, &loss);
+        if (i == r->look) memcpy(last_of(s), r->arm.param, n * sizeof *s->last);
+        x = flt_meta_loss_step(&s->loss, &own->inner, own->unroll, r->arm, batch, counts, &loss);
+        if (i == r->look) *r->moved = movement(n, last_of(s), r->arm.param, *r->arm.dead);
         sum = flt_meta_loss_add(&s->loss, sum, x, i);
-        *clipped += isnan(loss);
-        if (losses != NULL) losses[i] = loss;
+        *r->clipped += isnan(loss);
+        if (r->losses != NULL) r->losses[i] = loss;
     }
-    return flt_meta_loss_part(&s->loss, sum, x, *arm.dead, part->steps);
+    r->look = r->look >= part->steps && r->look != SIZE_MAX ? r->look - part->steps : SIZE_MAX;
+    return flt_meta_loss_part(&s->loss, sum, x, *r->arm.dead, part->steps);
 }
 
 static void perturb(size_t n, flt_real sign, const flt_real *theta, const flt_real *eps, flt_real *out) {
@@ -78,9 +117,8 @@ static void run_arm(const threads *s, size_t i, size_t a, const task *w) {
     const flt_particles *p = w->p;
     seat *mine = NULL;
     flt_real *own = s->theta + (size_t)omp_get_thread_num() * s->n;
-    const flt_arm arm = flt_arms_at(s->arms, i, a);
     const flt_real *bound = NULL;
-    w->out->clipped[2 * i + a] = 0;
+    run r = run_of(s, 2 * i + a, w);
     for (size_t k = 0; k < p->parts[i]; k++) {
         const flt_part *part = &p->part[i * p->most_parts + k];
         const flt_real *eps = flt_particles_eps(p, i, k);
@@ -93,11 +131,10 @@ static void run_arm(const threads *s, size_t i, size_t a, const task *w) {
         }
         const uint64_t seed = flt_training_seed(s->seed, i, part->episode);
         if (part->t == 0) {
-            flt_inner_begin(&mine->inner, seed, arm.param, arm.state);
-            *arm.dead = false;
+            flt_inner_begin(&mine->inner, seed, r.arm.param, r.arm.state);
+            *r.arm.dead = false;
         }
-        w->out->loss[(2 * i + a) * p->most_parts + k] =
-            run_part(s, mine, arm, seed, part, w->watch, &w->out->clipped[2 * i + a], NULL);
+        w->out->loss[(2 * i + a) * p->most_parts + k] = run_part(s, mine, seed, part, &r);
     }
 }
 
@@ -108,24 +145,23 @@ static bool stop_going_back(void *watch) {
 // Each part forward, and then back. Arm u, numbered over all particles, is a problem of its own.
 static void run_back(const threads *s, size_t u, const task *w) {
     const flt_particles *p = w->p;
-    const flt_arm arm = flt_arms_at(s->arms, u / 2, u % 2);
-    double *gradient = w->out->gradient + u * s->n, *losses = s->losses + (size_t)omp_get_thread_num() * s->longest;
-    const flt_unroll_sum sum = {losses, s->loss.held_out, stop_going_back, w->watch};
+    double *gradient = w->out->gradient + u * s->n;
+    run r = run_of(s, u, w);
+    const flt_unroll_sum sum = {r.losses, s->loss.held_out, stop_going_back, w->watch};
     memset(gradient, 0, s->n * sizeof *gradient);
-    w->out->clipped[u] = 0;
     for (size_t k = 0; k < p->parts[u / 2]; k++) {
         const flt_part *part = &p->part[u / 2 * p->most_parts + k];
         const uint64_t seed = flt_training_seed(s->seed, u, part->episode);
         seat *own = seat_of(s, u / 2, part);
         flt_unroll_bind(own->unroll, w->theta);
         if (part->t == 0) {
-            flt_unroll_start(own->unroll, seed, arm.param, arm.state);
-            *arm.dead = false;
+            flt_unroll_start(own->unroll, seed, r.arm.param, r.arm.state);
+            *r.arm.dead = false;
         }
         flt_unroll_open(own->unroll, seed, part->t);
-        w->out->loss[u * p->most_parts + k] = run_part(s, own, arm, seed, part, w->watch, &w->out->clipped[u], losses);
+        w->out->loss[u * p->most_parts + k] = run_part(s, own, seed, part, &r);
         if (atomic_load(&w->watch->stop)) return;
-        flt_meta_loss_slopes(&s->loss, own->inner.objective, *arm.dead, part->steps, losses);
+        flt_meta_loss_slopes(&s->loss, own->inner.objective, *r.arm.dead, part->steps, r.losses);
         if (!flt_unroll_gradient(own->unroll, &sum, gradient)) return;
     }
 }
@@ -176,6 +212,7 @@ static void destroy(void *self) {
     }
     flt_free(s->seats);
     flt_free(s->theta);
+    flt_free(s->last);
     flt_free(s->losses);
     flt_free(s->kept);
     flt_arms_destroy(&s->before);
@@ -203,9 +240,10 @@ static flt_err size_arms(threads *s) {
             if (x->inner.params > params) params = x->inner.params;
             if (state > words) words = state;
         }
+        if (params > s->most) s->most = params;
         FLTX_TRY(flt_arms_size(s->arms, g, params, words));
     }
-    return FLTE_OK;
+    return flt_alloc((size_t)s->count, s->most * sizeof *s->last, &s->last);
 }
 
 static flt_err allocate(threads *s, bool back) {

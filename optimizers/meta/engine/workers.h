@@ -18,6 +18,7 @@
 typedef struct flt_outcome {
     double *loss;      // [P, 2, K], sum of meta-losses over the part's steps
     uint64_t *clipped; // [P, 2], steps whose loss was clipped
+    double *moved;     // [P, 2], |change| / |value| of the parameters in step `look` of the window; NaN where it made none
     double *gradient;  // [P, 2, n], of the sum over parts; NULL unless the estimator backpropagates
 } flt_outcome;
 
