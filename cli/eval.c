@@ -229,6 +229,17 @@ static flt_err print(const input *in, const plan *p, flt_session *s, const flt_t
     return err;
 }
 
+static void say_untrained(const input *in, const plan *p) {
+    if (in->common.quiet || !flt_program_first()) return;
+    for (size_t i = 0; i < in->n_optimizers; i++) {
+        const flt_subject *x = &p->subjects[i];
+        if (flt_subject_learned(x) && flt_subject_file(x, in->weights) == NULL)
+            fprintf(stderr,
+                    "flt eval: %s has no weights (--weights FILE, or %s@FILE): compared as it is initialised, untrained\n",
+                    x->label, x->kind->kind.name);
+    }
+}
+
 static flt_err eval(const input *in, plan *p, flt_session **s) {
     flt_table *t = NULL;
     p->contest = (flt_contest){.common = &in->common,
@@ -240,6 +251,7 @@ static flt_err eval(const input *in, plan *p, flt_session **s) {
     FLTX_TRY(choose_subjects(in, p));
     FLTX_TRY(choose_tasks(in, p));
     FLTX_TRY(flt_session_begin("eval", &in->common, s));
+    say_untrained(in, p);
     p->contest.store = flt_session_store(*s);
     store_params(in, p, *s);
     flt_err err = flt_contest_table(&p->contest, &t);

@@ -311,7 +311,7 @@ static flt_err record(const input *in, const flt_weights *w, uint64_t seed, cons
     if (r->metric[0] != '\0') flt_session_param(s, "metric", "%s", r->metric);
     if (r->baseline_name[0] != '\0') flt_session_param(s, r->baseline_name, "%.9g", r->baseline);
     FLTX_TRY(flt_sink_metric(flt_session_sink(s), "peak_bytes", r->step, peak));
-    FLTX_TRY(flt_sink_metric(flt_session_sink(s), "steps_per_s", r->step, r->steps_per_s));
+    if (isfinite(r->steps_per_s)) FLTX_TRY(flt_sink_metric(flt_session_sink(s), "steps_per_s", r->step, r->steps_per_s));
     return flt_sink_record(flt_session_sink(s), "evaluation", sizeof fields / sizeof *fields, fields);
 }
 
@@ -335,7 +335,7 @@ static flt_err add_row(const input *in, uint64_t seed, const flt_fit_report *r, 
                            number_or_empty(r->test_metric, metric),
                            number_or_empty(r->baseline, baseline),
                            flt_number((double)r->layout.total),
-                           flt_number(r->steps_per_s),
+                           number_or_empty(r->steps_per_s, isfinite(r->steps_per_s)),
                            flt_number(flt_peak_bytes() / 1048576.0)};
     return flt_table_row(t, cells);
 }

@@ -31,7 +31,9 @@ static const struct argp_option options[] = {
     {NULL, 0, NULL, 0, "What is trained, and on what:", 1},
     {"optimizer", KEY_OPTIMIZER, "NAME", 0, "the learned optimizer (default flt)", 1},
     {"tasks", KEY_TASKS, "SPEC,..", 0,
-     "task specs, or distributions of them: digits_mlp:width=8..128,activation=relu|gelu (default digits_mlp)", 1},
+     "task specs, distributions of them (digits_mlp:width=8..128,activation=relu|gelu) and sets by name (@train; see `flt list "
+     "sets`); default digits_mlp",
+     1},
     {"task-draws", KEY_DRAWS, "N", 0,
      "draw N tasks of each distribution, and take one of them each episode (default: each particle draws one and keeps it)", 1},
     {NULL, 0, NULL, 0, "Files:", 5},
@@ -145,6 +147,33 @@ static flt_err finish(const input *in, flt_weights *w, flt_session *s, flt_err t
     return flt_store_artifact(flt_session_store(s), "weights", in->out);
 }
 
+static flt_err add_task(input *in, size_t *n, const char *spec) {
+    if (*n == FLTX_MAX_LIST)
+        return flt_fail(FLTE_RANGE, "--tasks", "more than %d tasks with those of the sets; at most so many are allowed",
+                        FLTX_MAX_LIST);
+    in->tasks[(*n)++] = spec;
+    return FLTE_OK;
+}
+
+// Puts a set's tasks in its place.
+static flt_err expand_sets(input *in) {
+    const char *named[FLTX_MAX_LIST];
+    const size_t n_named = in->config.n_tasks;
+    size_t n = 0;
+    memcpy(named, in->tasks, sizeof named);
+    for (size_t i = 0; i < n_named; i++) {
+        const flt_task_set *set = NULL;
+        if (named[i][0] != '@') {
+            FLTX_TRY(add_task(in, &n, named[i]));
+            continue;
+        }
+        FLTX_TRY(flt_task_set_find(named[i] + 1, &set));
+        for (const flt_task_of_set *t = set->tasks; t->spec != NULL; t++) FLTX_TRY(add_task(in, &n, t->spec));
+    }
+    in->config.n_tasks = n;
+    return FLTE_OK;
+}
+
 static bool is_distribution(const char *spec) {
     return strstr(spec, "..") != NULL || strpbrk(spec, "|;*") != NULL;
 }
@@ -154,6 +183,7 @@ static bool is_distribution(const char *spec) {
 static flt_err choose_tasks(input *in) {
     flt_meta_config *c = &in->config;
     bool any = false;
+    FLTX_TRY(expand_sets(in));
     c->tasks = in->tasks;
     c->sample = flt_task_sample;
     if (c->draws > 0) return FLTE_OK;
@@ -231,7 +261,8 @@ static int run(int argc, char **argv) {
         "--out W.safetensors",
         "Meta-trains a learned optimizer: by evolution strategies on antithetic pairs of inner problems, or back through the "
         "updates.\v"
-        "Particles take the tasks in turn; where one is a distribution, each particle draws its own, or with --task-draws each "
+        "Particles take the tasks in turn (as many particles as tasks are needed); where one is a distribution, each particle "
+        "draws its own, or with --task-draws each "
         "episode. Two phases: --freeze what is to wait, then --weights with the first phase's result and --freeze the rest. "
         "Metrics of every meta-update go to the results store; the numbers are the same for any number of threads, and of "
         "processes under mpirun.\n\n"

@@ -11,6 +11,7 @@ expect 0 '' "$flt" fit "${small[@]}" --steps 17 --checkpoint half.ckpt --out hal
 expect 0 '' "$flt" fit "${small[@]}" --steps 40 --checkpoint half.ckpt --resume --out c.safetensors
 same a.safetensors c.safetensors
 expect 0 '' "$flt" fit "${small[@]}" --steps 40 --checkpoint half.ckpt --resume --out c.safetensors
+! grep -q nan out.txt || fail "no step was left to time: $(cat out.txt)"
 same a.safetensors c.safetensors
 
 # settings in the spec, through --set with a prefix, before the task: one run

@@ -42,7 +42,7 @@ same w.alone w.mpi
 expect 0 '^26' "$flt" results sql "SELECT count(*) FROM run" --csv
 expect 0 '^12' "$flt" results sql "SELECT count(*) FROM metrics WHERE metric = 'wait_share' AND value BETWEEN 0 AND 1
     AND run = (SELECT min(run_id) FROM param WHERE name = 'ranks' AND number = 2)" --csv
-# of the other rank: 16 bytes, and for each of its 3 arms 8 bytes for the clipped steps and for each part of a window
+# of the other rank: 16 bytes, and for each of its 3 arms 8 bytes for the clipped steps, for the movement and for each part of a window
 expect 0 '^112\.0' "$flt" results sql "SELECT DISTINCT value FROM metrics WHERE metric = 'exchange_bytes'
     AND run = (SELECT min(run_id) FROM param WHERE name = 'ranks' AND number = 2)" --csv
 # where gradients travel too, 8 bytes for each meta-parameter and arm more

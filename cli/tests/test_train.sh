@@ -44,6 +44,12 @@ expect 0 '' "$flt" "${wide[@]}" --threads 2 --out wide.2
 same wide.1 wide.2
 expect_sentence 2 'width' "$flt" train --tasks 'digits_mlp:width=8..1000000' --out x
 
+# a set stands for its tasks
+expect 0 '' "$flt" train --optimizer celo2 --tasks quadratic,@valid --particles 7 --window 1 --unroll 2,4 --outer-steps 1 --db set.db --quiet --out x
+expect 0 'task.6.*softmax_regression' "$flt" results show 1 --db set.db
+expect_sentence 2 'valid sets: @train' "$flt" train --tasks @everything --out x
+expect_sentence 2 'give at least one particle a task' "$flt" train --tasks @far --out x
+
 # re-parametrised tasks: each episode has scales of its own, the same for any number of threads; evaluated on such tasks as well
 scaled=(train --tasks 'digits_mlp:width=4..8,batch=4,reparam=none|global|tensor|parameter,reparam_scale=2..1000;quadratic:reparam=global'
     --particles 4 --window 3 --unroll 5,9 --outer-steps 4 --quiet)

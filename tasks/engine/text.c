@@ -129,10 +129,10 @@ static void cut(const reader *r, flt_text *out) {
     }
 }
 
-static flt_err check(const reader *r, size_t least, const flt_text *t) {
+static flt_err check(const reader *r, const char *where, size_t least, const flt_text *t) {
     for (size_t s = 0; s < SPLITS; s++)
         if (t->first[s + 1] - t->first[s] < least)
-            return flt_fail(FLTE_RANGE, r->who, "the text has %zu bytes; a tenth of it must hold %zu", r->n, least);
+            return flt_fail(FLTE_RANGE, r->who, "the text '%s' has %zu bytes; a tenth of it must hold %zu", where, r->n, least);
     return FLTE_OK;
 }
 
@@ -145,7 +145,7 @@ flt_err flt_text_open(const char *who, const char *where, size_t least, flt_text
     FLTX_GO(err, done, strcmp(where, "licences") == 0 ? read_licences(r) : read_one(r, where));
     FLTX_GO(err, done, flt_alloc(r->n + 1, 1, &out->symbol));
     cut(r, out);
-    FLTX_GO(err, done, check(r, least, out));
+    FLTX_GO(err, done, check(r, where, least, out));
 done:
     flt_free(r->bytes);
     flt_free(r);

@@ -44,7 +44,7 @@ Test(text, says_what_is_wrong) {
         const char *says;
     } cases[] = {{"/nowhere/at/all", FLTE_IO, "No such file or directory; text is 'licences'"},
                  {"/tmp", FLTE_IO, "not a regular file"},
-                 {NULL, FLTE_RANGE, "20 bytes; a tenth of it must hold 17"}};
+                 {NULL, FLTE_RANGE, "' has 20 bytes; a tenth of it must hold 17"}};
     write_text(path, "exactly twenty bytes", 20);
     const size_t before = flt_live_blocks();
     for (size_t i = 0; i < 3; i++) {
