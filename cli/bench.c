@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { KEY_N = FLTX_KEY_VERB, KEY_M, KEY_R, KEY_REPS };
+enum { KEY_N = FLTX_KEY_VERB, KEY_M, KEY_R, KEY_REPS, KEY_BACKWARD, KEY_STREAMING };
 enum { MAX_SIZE = 1 << 28 }; // of N, m, r
 #define TOLERANCE 0.1        // more time than this beyond the stored median is told
 
@@ -27,6 +27,8 @@ static const struct argp_option options[] = {
     {"n", KEY_N, "N,..", 0, "tokens (default 512,2048), parameters (1e3 to 1e6) or particles (8)", 1},
     {"m", KEY_M, "M,..", 0, "kernel features of attention (default 256)", 1},
     {"r", KEY_R, "R,..", 0, "frequencies of attention (default 32)", 1},
+    {"backward", KEY_BACKWARD, NULL, 0, "attention: forward and backward passes, and how much longer the latter take", 1},
+    {"streaming", KEY_STREAMING, NULL, 0, "attention: one token after the other, alone or beside --backward", 1},
     {"reps", KEY_REPS, "K", 0, "repetitions of each case (default 9)", 1},
     {0},
 };
@@ -61,6 +63,12 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
         return 0;
     case KEY_REPS:
         c->reps = (size_t)flt_arg_int(state, "reps", arg, 1, 100000);
+        return 0;
+    case KEY_BACKWARD:
+        c->phases |= FLTX_BENCH_FORWARD | FLTX_BENCH_BACKWARD;
+        return 0;
+    case KEY_STREAMING:
+        c->phases |= FLTX_BENCH_STREAM;
         return 0;
     case ARGP_KEY_ARG:
         if (!flt_common_take(&in->common, arg)) take_argument(state, in, arg);
@@ -178,6 +186,7 @@ static flt_err attention_row(const watcher *w, const flt_bench_row *r, double sp
                            cell(r->bytes / 1024.0),
                            cell(r->peak_rss / 1048576.0),
                            cell(r->error),
+                           cell(r->versus_forward),
                            cell(versus)};
     return flt_table_row(w->table, cells);
 }
@@ -190,6 +199,8 @@ static flt_err optimizer_row(const watcher *w, const flt_bench_row *r, double sp
                            cell(1e6 * r->median),
                            cell(spread),
                            cell(r->bytes / sizeof(flt_real) / (double)r->n),
+                           cell(r->flops / r->median * 1e-9),
+                           cell(100.0 * r->gemm_share),
                            cell(100.0 * r->memory_share),
                            cell(r->bytes / 1024.0),
                            cell(r->peak_rss / 1048576.0),
@@ -202,6 +213,9 @@ static flt_err task_row(const watcher *w, const flt_bench_row *r, double spread,
                            cell((double)r->n),
                            cell(1e6 * r->median),
                            cell(spread),
+                           cell(r->flops / r->median * 1e-9),
+                           cell(100.0 * r->gemm_share),
+                           cell(100.0 * r->memory_share),
                            cell(100.0 * r->minibatch),
                            cell(100.0 * r->idle),
                            cell(1e6 * r->hessian),
@@ -219,21 +233,24 @@ static flt_err train_row(const watcher *w, const flt_bench_row *r, double spread
                            cell(1.0 / r->median),
                            cell(1e6 * r->median),
                            cell(spread),
+                           cell(r->flops / r->median * 1e-9),
+                           cell(100.0 * r->gemm_share),
                            cell(r->peak_rss / 1048576.0),
                            cell(versus)};
     return flt_table_row(w->table, cells);
 }
 
-static const char *const attention_columns[] = {"mechanism", "phase",    "N",        "m",       "r",
-                                                "threads",   "us",       "spread_%", "GFLOP/s", "gemm_%",
-                                                "dram_%",    "work_KiB", "rss_MiB",  "error",   "vs_stored"};
-static const char *const optimizer_columns[] = {"optimizer", "parameters", "phase",           "ns_per_param",
-                                                "us",        "spread_%",   "words_per_param", "dram_%",
-                                                "state_KiB", "rss_MiB",    "vs_stored"};
-static const char *const task_columns[] = {"task",   "parameters",     "us_per_gradient", "spread_%", "minibatch_%",
-                                           "idle_%", "us_per_hessian", "work_KiB",        "rss_MiB",  "vs_stored"};
-static const char *const train_columns[] = {"optimizer",         "task",     "particles", "threads",  "steps_per_s",
-                                            "us_per_inner_step", "spread_%", "rss_MiB",   "vs_stored"};
+static const char *const attention_columns[] = {"mechanism", "phase",    "N",          "m",        "r",      "threads",
+                                                "us",        "spread_%", "GFLOP/s",    "gemm_%",   "dram_%", "work_KiB",
+                                                "rss_MiB",   "error",    "vs_forward", "vs_stored"};
+static const char *const optimizer_columns[] = {"optimizer", "parameters",      "phase",    "ns_per_param", "us",
+                                                "spread_%",  "words_per_param", "GFLOP/s",  "gemm_%",       "dram_%",
+                                                "state_KiB", "rss_MiB",         "vs_stored"};
+static const char *const task_columns[] = {"task",     "parameters", "us_per_gradient", "spread_%", "GFLOP/s",
+                                           "gemm_%",   "dram_%",     "minibatch_%",     "idle_%",   "us_per_hessian",
+                                           "work_KiB", "rss_MiB",    "vs_stored"};
+static const char *const train_columns[] = {"optimizer", "task",    "particles", "threads", "steps_per_s", "us_per_inner_step",
+                                            "spread_%",  "GFLOP/s", "gemm_%",    "rss_MiB", "vs_stored"};
 
 #define COLUMNS(x) sizeof x / sizeof *x, x
 static const struct {
@@ -277,16 +294,19 @@ static int run(int argc, char **argv) {
         parse,
         "attention|optimizer|task|train [NAME ..]",
         "Measures time (median; spread: distance of the quartiles) beside the rate of matrix products (gemm_%) and of memory "
-        "(dram_%) in the same moment, on as many threads.\v"
+        "(dram_%; above 100 from the caches) in the same moment, on as many threads. GFLOP/s: the method's arithmetic by time.\v"
         "NAMEs are attention mechanisms, optimizers, task specs, learned optimizers; all without a NAME. error: relative "
         "distance "
-        "from exact attention, up to 2048 tokens. minibatch_%, idle_%: shares of a gradient's time that making the minibatch and "
-        "the "
+        "from exact attention, up to 2048 tokens. Attention, phase token: one token of a stream; backward: vs_forward is its "
+        "time "
+        "by that of a forward pass beside it. minibatch_%, idle_%: shares of a gradient's time that making the minibatch and the "
         "executor alone (its nodes doing nothing) take; hessian: one Hessian-vector product. vs_stored: time by that of the "
-        "latest earlier run in the store with the same "
-        "machine, registry and instructions; 10 % more is told on stderr, the exit status stays 0. Raw samples are rows of the "
-        "table timing. Optimizers: phase decayed is a step on a state that has shrunk below the normal numbers.\n\nexample: flt "
+        "latest "
+        "earlier run in the store with the same machine, registry and instructions; 10 % more is told on stderr, the exit status "
+        "stays 0. Raw samples are rows of the table timing. Optimizers: phase decayed is a step on a state that has shrunk below "
+        "the normal numbers.\n\nexample: flt "
         "bench attention flt exact --n 1024,4096 --m 256 --reps 15\n"
+        "         flt bench attention flt exact --backward --streaming\n"
         "         flt bench task digits_mlp:batch=32 digits_mlp:batch=128",
         children,
         NULL,

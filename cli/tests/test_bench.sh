@@ -11,13 +11,35 @@ for source in "$FLT_SOURCE_DIR"/core/attention/*.c; do
     name=$(basename "$source" .c)
     grep -q "^$name " attention.txt || grep -q "left $name out" events.txt || fail "attention $name was forgotten"
 done
-expect 0 'ns_per_param.*words_per_param' "$flt" bench optimizer --n 30 "${quick[@]}"
+expect 0 'ns_per_param.*words_per_param.*GFLOP/s.*gemm_%.*dram_%' "$flt" bench optimizer --n 30 "${quick[@]}"
 grep -q '^adam  *30  *step ' out.txt || fail 'adam is not in the table'
 grep -q '^adam  *30  *decayed ' out.txt || fail 'a state of denormal numbers was not measured'
-expect 0 'us_per_gradient.*minibatch_%.*idle_%.*us_per_hessian' "$flt" bench task "${quick[@]}"
+for source in "$FLT_SOURCE_DIR"/optimizers/*.c; do
+    grep -q "^$(basename "$source" .c)  *30  *step " out.txt || fail "optimizer $source was forgotten"
+done
+expect 0 'us_per_gradient.*GFLOP/s.*gemm_%.*dram_%.*minibatch_%.*idle_%.*us_per_hessian' "$flt" bench task "${quick[@]}"
 grep -q '^digits_mlp ' out.txt || fail 'digits_mlp is not in the table'
-expect 0 'steps_per_s' "$flt" bench train flt --reps 1 --threads 2
+expect 0 'steps_per_s.*GFLOP/s.*gemm_%' "$flt" bench train flt --reps 1 --threads 2
 [ "$(grep -c '^flt ' out.txt)" -eq 2 ] || fail 'training was not measured with one thread and with two'
+
+# what is counted: arithmetic of every optimizer and task, of both passes of every mechanism
+export FLT_DB=$PWD/counted.db
+expect 0 '' "$flt" bench optimizer --n 30 "${quick[@]}"
+expect 0 '' "$flt" bench task quadratic digits_mlp digits_vit:width=4,depth=1,batch=2 "${quick[@]}"
+expect 0 'vs_forward' "$flt" bench attention --backward --n 8 --m 16 --r 4 "${quick[@]}"
+grep -q '^exact  *causal_backward  *8 ' out.txt || fail 'no backward pass of exact attention'
+! grep -q ' token ' out.txt || fail 'a stream was measured that nobody asked for'
+grep -q '^flt  *backward ' out.txt || fail 'no backward pass of flt'
+[ "$(rows "phase <> 'probe' AND flops IS NULL AND phase NOT IN ('minibatch', 'idle', 'hessian')")" = 0 ] || fail 'a subject without a count of its arithmetic'
+[ "$(rows "subject = 'adam' AND phase = 'step' AND flops = 12 * n")" -ge 1 ] || fail "adam's arithmetic is not 12 operations a parameter"
+expect 0 '' "$flt" bench attention --streaming --n 8 --m 16 --r 4 "${quick[@]}"
+grep -q '^flt  *token ' out.txt || fail 'no stream of flt'
+! grep -q ' forward \| causal ' out.txt || fail 'a pass was measured in place of the stream'
+expect 0 '"vs_forward":[[:space:]]*[0-9]' "$flt" bench attention exact --backward --n 8 --json --quiet "${quick[@]}"
+"$flt" results sql "SELECT message FROM event" >events.txt
+grep -q 'left exact out: exact: it has no streaming form' events.txt || fail 'who does not stream was left out silently'
+expect_sentence 2 'no streaming form' "$flt" bench attention exact --streaming --n 8 --quiet "${quick[@]}"
+export FLT_DB=$PWD/test.db
 
 # raw samples: each repetition, the probes beside it, two warm ones
 [ "$(rows "subject = 'exact' AND phase = 'forward' AND warm = 0")" = 1 ] || fail 'not one row a repetition'
@@ -37,10 +59,29 @@ expect 0 '"vs_stored":[[:space:]]*null' "$flt" bench optimizer adam --n 65 --jso
 expect 0 '"vs_stored":[[:space:]]*null' "$flt" bench optimizer adam --n 64 --json --quiet "${quick[@]}" --set beta1=0.8
 expect 0 'digits_mlp:width=8,batch=4' "$flt" bench task digits_mlp:width=8,batch=4 quadratic "${quick[@]}"
 
-# more time than stored is told on stderr, and is no failure
+# more time than stored is told on stderr, and is no failure; less is not told; of each group, each phase
+slower() { # GROUP NAME OPTION..: planted a thousandth of any time, then a thousand times as much
+    export FLT_DB=$PWD/planted.db
+    rm -f "$FLT_DB"
+    expect 0 '' "$flt" bench "$@" "${quick[@]}"
+    sqlite3 "$FLT_DB" "UPDATE timing SET seconds = 1e-12 WHERE phase <> 'probe'"
+    expect 0 'more time; matrix products' "$flt" bench "$@" "${quick[@]}"
+    grep -c 'more time; matrix products' out.txt >"told.$1"
+    sqlite3 "$FLT_DB" "UPDATE timing SET seconds = 1e6 WHERE phase <> 'probe'"
+    expect 0 '' "$flt" bench "$@" "${quick[@]}"
+    ! grep -q 'more time; matrix products' out.txt || fail "$*: less time was told as more"
+}
 if command -v sqlite3 >/dev/null; then
+    slower attention flt --backward --streaming --n 8 --m 16 --r 4
+    [ "$(cat told.attention)" = 5 ] || fail "$(cat told.attention) of 5 slow phases of attention were told"
+    slower optimizer adam --n 64
+    [ "$(cat told.optimizer)" = 2 ] || fail "$(cat told.optimizer) of 2 slow phases of adam were told"
+    slower task quadratic
+    slower train flt
+    expect 0 '' "$flt" bench optimizer adam --n 64 "${quick[@]}"
     sqlite3 "$FLT_DB" "UPDATE timing SET seconds = 1e-12 WHERE phase = 'step'"
-    expect 0 'more time; matrix products' "$flt" bench optimizer adam --n 64 "${quick[@]}"
+    expect 0 '' "$flt" bench optimizer adam --n 64 --quiet "${quick[@]}"
+    ! grep -q 'more time; matrix products' out.txt || fail '--quiet is not quiet'
 fi
 
 # the scripts that stand on it
@@ -67,6 +108,8 @@ expect_sentence 2 'nosuch' "$flt" bench task nosuch
 expect_sentence 2 'not learned' "$flt" bench train adam
 expect_sentence 2 'its sizes are its own' "$flt" bench task --n 5
 expect_sentence 2 'for attention' "$flt" bench optimizer --m 5
+expect_sentence 2 'for attention' "$flt" bench task --backward
+expect_sentence 2 'for attention' "$flt" bench train --streaming
 expect_sentence 2 'nosuch' "$flt" bench attention flt --set nosuch=1
 expect_sentence 2 'beta1' "$flt" bench optimizer adam --set beta1=7
 expect_sentence 2 'in the spec' "$flt" bench task --set width=8

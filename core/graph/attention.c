@@ -12,6 +12,10 @@ static flt_err shape(const flt_op_use *u, flt_shape *out) {
     return flt_shape_set(u->name, 4, (size_t[]){s->B, s->H, s->N, s->dv}, out);
 }
 
+static double flops(const flt_op_use *u) {
+    return flt_attend_flops(u->attr->spec, false);
+}
+
 static void plan(const flt_op_use *u, flt_step *s) {
     (void)u;
     s->run = flt_attend_forward;
@@ -71,6 +75,7 @@ const flt_op_kind flt_op_kind_attention = {
     .flags = FLTX_OP_LAZY,
     .shape = shape,
     .plan = plan,
+    .flops = flops,
     .gradient = gradient,
     .examples = examples,
     .engine = &flt_attend_engine,

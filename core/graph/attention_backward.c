@@ -21,6 +21,10 @@ static flt_err shape(const flt_op_use *u, flt_shape *out) {
     return flt_shape_set(u->name, 1, &total, out);
 }
 
+static double flops(const flt_op_use *u) {
+    return flt_attend_flops(u->attr->spec, true);
+}
+
 static void plan(const flt_op_use *u, flt_step *s) {
     (void)u;
     s->run = flt_attend_backward;
@@ -136,6 +140,7 @@ const flt_op_kind flt_op_kind_attention_backward = {
     .flags = FLTX_OP_LAZY,
     .shape = shape,
     .plan = plan,
+    .flops = flops,
     .gradient = gradient,
     .examples = examples,
     .engine = &flt_attend_engine,

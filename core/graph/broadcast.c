@@ -84,7 +84,7 @@ const flt_op_kind flt_op_kind_broadcast = {
             .caps = FLTX_OP_SMOOTH,
         },
     .inputs = 1,
-    .flags = FLTX_OP_LAZY,
+    .flags = FLTX_OP_LAZY | FLTX_OP_MOVES,
     .shape = shape,
     .plan = plan,
     .gradient = gradient,

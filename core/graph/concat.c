@@ -84,6 +84,7 @@ const flt_op_kind flt_op_kind_concat = {
         },
     .inputs = 0,
     .shape = shape,
+    .flags = FLTX_OP_MOVES,
     .plan = plan,
     .gradient = gradient,
     .simplify = simplify,

@@ -69,6 +69,7 @@ const flt_op_kind flt_op_kind_gather = {
         },
     .inputs = 2,
     .shape = shape,
+    .flags = FLTX_OP_MOVES,
     .plan = plan,
     .gradient = gradient,
     .examples = examples,

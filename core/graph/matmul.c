@@ -76,6 +76,11 @@ static void plan(const flt_op_use *u, flt_step *s) {
     flt_num_init();
 }
 
+static double flops(const flt_op_use *u) {
+    const product p = product_of(u->in[0], u->in[1], u->attr);
+    return 2.0 * (double)p.batch * (double)p.m * (double)p.n * (double)p.k;
+}
+
 // [.., m, k] as [rows, k].
 static flt_node flat(flt_graph *g, flt_node x) {
     const flt_shape *s = flt_node_shape(g, x);
@@ -165,6 +170,7 @@ const flt_op_kind flt_op_kind_matmul = {
     .inputs = 2,
     .shape = shape,
     .plan = plan,
+    .flops = flops,
     .gradient = gradient,
     .simplify = simplify,
     .examples = examples,

@@ -50,6 +50,7 @@ const flt_op_kind flt_op_kind_patches = {
         },
     .inputs = 1,
     .shape = shape,
+    .flags = FLTX_OP_MOVES,
     .plan = plan,
     .gradient = gradient,
     .examples = examples,

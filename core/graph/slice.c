@@ -72,6 +72,7 @@ const flt_op_kind flt_op_kind_slice = {
         },
     .inputs = 1,
     .shape = shape,
+    .flags = FLTX_OP_MOVES,
     .plan = plan,
     .gradient = gradient,
     .simplify = simplify,

@@ -131,6 +131,7 @@ const flt_op_kind flt_op_kind_transpose = {
         },
     .inputs = 1,
     .shape = shape,
+    .flags = FLTX_OP_MOVES,
     .plan = plan,
     .gradient = gradient,
     .simplify = simplify,

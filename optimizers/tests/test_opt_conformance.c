@@ -53,6 +53,26 @@ static void check_descriptor(bench *b) {
     cr_assert_eq(has_lr, (k->kind.caps & FLTX_OPT_LR) != 0, "%s: lr", b->name);
 }
 
+// Each says what a step computes, at least an operation a parameter, in proportion to them.
+static void check_flops(bench *b) {
+    flt_layout one = opt_layout((opt_shape[]){{"w", 2, {12, 10}}, {NULL, 0, {0}}});
+    flt_layout two = opt_layout((opt_shape[]){{"w", 2, {12, 10}}, {"v", 2, {12, 10}}, {NULL, 0, {0}}});
+    const double once = flt_optimizer_flops(b->w.kind, b->w.params, &one);
+    cr_assert_geq(once, 120.0, "%s: %g", b->name, once);
+    cr_assert_eq(flt_optimizer_flops(b->w.kind, b->w.params, &two), 2.0 * once, "%s", b->name);
+    flt_layout_free(&one);
+    flt_layout_free(&two);
+}
+
+static double flops_of(const char *name, const char *set) { // of a parameter of a vector
+    flt_weights w = opt_weights(name, set);
+    flt_layout l = opt_layout((opt_shape[]){{"v", 1, {10}}, {NULL, 0, {0}}});
+    const double flops = flt_optimizer_flops(w.kind, w.params, &l) / 10;
+    flt_layout_free(&l);
+    flt_weights_free(&w);
+    return flops;
+}
+
 static void check_moves_and_repeats(bench *b) {
     flt_real *copy = opt_array(T * b->layout.total);
     memcpy(copy, b->grads, T * b->layout.total * sizeof *copy);
@@ -173,6 +193,15 @@ static void check_refuses(bench *b) {
 
 Test(opt_conformance, descriptor) {
     over_kinds(check_descriptor);
+}
+Test(opt_conformance, flops) {
+    over_kinds(check_flops);
+    cr_assert_eq(flops_of("adam", ""), 12);
+    cr_assert_eq(flops_of("small_fc_lopt", "hidden=32,layers=2"), 2 * (28 * 32 + 32 * 32 + 32 * 2));
+    cr_assert_eq(flops_of("lstm", "hidden=20,layers=2"), 2 * (22 * 80 + 40 * 80 + 20));
+    cr_assert_eq(flops_of("flt", "memory=none,hidden=8,layers=2"), 2 * (30 * 8 + 8 * 8 + 8 * 2));
+    cr_assert_eq(flops_of("flt", "m=8,dk=4,dv=4,hidden=8,layers=2"),
+                 2 * (30 * 20 + 4 * 8 + 8 * 8 + 8 * 2) + 4 * 8 * 4 + 5 * 8 * 5);
 }
 Test(opt_conformance, moves_and_repeats) {
     over_kinds(check_moves_and_repeats);

@@ -335,6 +335,22 @@ Test(opt_definitions, hand_designed) {
     cr_assert_eq(flt_live_blocks(), 0u);
 }
 
+// An optimizer without a definition to be held against is found here.
+Test(opt_definitions, every_optimizer_has_one) {
+    static const char *const elsewhere[] = {
+        "sgd",     "momentum", "adam",                                        // test_opt_hand.c
+        "shampoo", "soap",                                                    // test_opt_matrix.c
+        "lstm",    "mlp_lopt", "small_fc_lopt", "celo2", "flt_tensor", "flt", // test_opt_learned.c, test_opt_flt.c
+    };
+    const flt_registry *r = flt_optimizer_registry();
+    for (size_t k = 0; r->kinds[k] != NULL; k++) {
+        bool found = false;
+        for (size_t i = 0; i < sizeof trials / sizeof *trials; i++) found |= strcmp(trials[i].name, r->kinds[k]->name) == 0;
+        for (size_t i = 0; i < sizeof elsewhere / sizeof *elsewhere; i++) found |= strcmp(elsewhere[i], r->kinds[k]->name) == 0;
+        cr_assert(found, "%s is held against no definition", r->kinds[k]->name);
+    }
+}
+
 // ---- schedules: sgd with gradient 1 moves by the rate
 
 static void check_schedule(const char *set, size_t warmup, size_t total, double (*course)(double x)) {

@@ -91,6 +91,11 @@ static void idle(void *self, const flt_real *theta, flt_real *grad) {
     flt_program_idle(&t->train, theta, grad);
 }
 
+static double flops(const void *self) {
+    const graph_task *t = self;
+    return flt_exec_flops(t->train.gradient);
+}
+
 static void hessian_vector(void *self, flt_batch which, const flt_real *theta, const flt_real *v, flt_real *hv) {
     graph_task *t = self;
     fill(t, which);
@@ -172,6 +177,7 @@ static void set_facts(const flt_task_model *m, flt_objective *out) {
     out->hessian_vector = hessian_vector;
     out->evaluate = evaluate;
     out->idle = idle;
+    out->flops = flops;
     out->destroy = destroy;
 }
 

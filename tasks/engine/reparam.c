@@ -125,6 +125,11 @@ static void idle(void *self, const flt_real *theta, flt_real *grad) {
     r->task.idle(r->task.self, theta, grad);
 }
 
+static double flops(const void *self) { // two products by the scale
+    const reparam *r = self;
+    return r->task.flops(r->task.self) + 2.0 * (double)r->layout->total;
+}
+
 // ---- wrapping
 
 static mode mode_of(const flt_params *p) {
@@ -159,6 +164,7 @@ flt_err flt_reparam_wrap(const flt_params *p, flt_objective *o) {
     o->hessian_vector = r->task.hessian_vector == NULL ? NULL : hessian_vector;
     o->evaluate = evaluate;
     o->idle = r->task.idle == NULL ? NULL : idle;
+    o->flops = r->task.flops == NULL ? NULL : flops;
     o->destroy = destroy;
     return FLTE_OK;
 }

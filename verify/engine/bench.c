@@ -115,6 +115,8 @@ static flt_err check_sizes(const flt_bench_config *c) {
         return flt_fail(FLTE_USAGE, "bench", "--n is not for task: its sizes are its own, in the spec: NAME:key=value");
     if (c->n_m + c->n_r > 0 && c->group != FLTX_BENCH_ATTENTION)
         return flt_fail(FLTE_USAGE, "bench", "--m and --r are for attention, not for %s", names[c->group]);
+    if (c->phases != 0 && c->group != FLTX_BENCH_ATTENTION)
+        return flt_fail(FLTE_USAGE, "bench", "--backward and --streaming are for attention, not for %s", names[c->group]);
     if (c->reps == 0) return flt_fail(FLTE_RANGE, "bench", "0 repetitions; allowed: 1 or more");
     return FLTE_OK;
 }

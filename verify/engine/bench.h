@@ -20,8 +20,9 @@ typedef struct flt_bench_case {
     flt_bench_row row; // what it is; the measured part is filled in
     void *self;
     flt_err (*run)(void *self, size_t calls);
-    void (*reset)(void *self); // before each sample, not timed; may be NULL
-    double parts;              // of one call: tokens of a stream, inner steps of a training run
+    flt_err (*beside)(void *self, size_t calls); // timed before each sample, for versus_forward; may be NULL
+    void (*reset)(void *self);                   // before each sample, not timed; may be NULL
+    double parts;                                // of one call: tokens of a stream, inner steps of a training run
 } flt_bench_case;
 
 flt_err flt_bench_begin(const flt_bench_config *c, const flt_sink *sink, flt_bench *out);

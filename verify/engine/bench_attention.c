@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Attention: forward bidirectional and causal, and one token of a stream, on 8 heads of width 64 with evenly spaced positions.
-//
-// Arithmetic that is counted, per head, multiplications and additions of the products alone (exponentials are not counted):
-//     exact                  2 N^2 (d + dv), half of it when causal
-//     linear, m features     4 N m (d + dv): projections of q and k, and what is summed over keys and read by queries
-// Other mechanisms say nothing about their products, and have no rate. The bytes are those of q, k, v and the output.
+// Attention on 8 heads of width 64 with evenly spaced positions: forward bidirectional and causal; one token of a stream;
+// backward in the same two forms, each pass beside a forward one of the same plan. The arithmetic is flt_attention_flops, for a
+// token that of the causal pass by tokens. The bytes that must move are those of q, k, v and the output; backward all four, the
+// output's gradient and the three that are written.
 #include "engine/bench.h"
 #include "engine/problem.h"
 
@@ -19,11 +17,29 @@ enum { HEADS = 8, WIDTH = 64, ERROR_LIMIT = 2048, MAX_SIZES = 64 };
 typedef struct job {
     const flt_problem *p;
     flt_attention *plan;
+    double flops;               // of a forward pass, or of a backward one where the plan has it
+    flt_real *dout, *gradients; // [rows, dv]; dq, dk, dv in a row; backward
 } job;
 
 static flt_err forward(void *self, size_t calls) {
     job *j = self;
     for (size_t i = 0; i < calls; i++) flt_attention_forward(j->plan, j->p->q, j->p->k, j->p->v, j->p->out);
+    return FLTE_OK;
+}
+
+static flt_err backward(void *self, size_t calls) {
+    job *j = self;
+    const flt_problem *p = j->p;
+    const size_t width = flt_problem_rows(p) * p->d;
+    const flt_attention_pass pass = {.q = p->q,
+                                     .k = p->k,
+                                     .v = p->v,
+                                     .out = p->out,
+                                     .dout = j->dout,
+                                     .dq = j->gradients,
+                                     .dk = j->gradients + width,
+                                     .dv = j->gradients + 2 * width};
+    for (size_t i = 0; i < calls; i++) FLTX_TRY(flt_attention_backward(j->plan, &pass));
     return FLTE_OK;
 }
 
@@ -50,7 +66,7 @@ static flt_err set_size(const flt_kind *kind, flt_params *p, const char *name, s
 
 // A plan over the problem with the settings of the command line; `encoded`: with the problem's mixture as encoding.
 static flt_err make_plan(const flt_bench_config *c, const flt_problem *p, const flt_attention_kind *kind, bool encoded,
-                         flt_attention **out) {
+                         job *out) {
     const flt_attention_arg args[] = {
         {"pos", 2, {p->N, p->l}, p->pos}, {"w", 1, {2}, p->w}, {"mu", 2, {2, p->l}, p->mu}, {"s2", 1, {2}, p->s2}};
     flt_params *params = NULL;
@@ -71,8 +87,10 @@ static flt_err make_plan(const flt_bench_config *c, const flt_problem *p, const 
                                      .args = args,
                                      .params = params,
                                      .seed = p->seed,
-                                     .threads = c->threads};
-    if (err == FLTE_OK) err = flt_attention_create(&desc, out);
+                                     .threads = c->threads,
+                                     .backward = p->backward};
+    if (err == FLTE_OK) err = flt_attention_create(&desc, &out->plan);
+    if (err == FLTE_OK) out->flops = flt_attention_flops(&desc, p->backward);
     flt_params_destroy(params);
     return err;
 }
@@ -99,7 +117,7 @@ static flt_err distance(const flt_bench_config *c, const flt_problem *p, const f
     const flt_attention_kind *exact = NULL;
     const flt_bench_config plain = {.threads = c->threads};
     const size_t n = flt_problem_rows(p) * p->dv;
-    flt_attention *other = NULL;
+    job other = {.p = p};
     flt_real *want = NULL;
     *out = NAN;
     if (p->N > ERROR_LIMIT || (kind->kind.caps & FLTX_ATT_EXACT) != 0) return FLTE_OK;
@@ -107,22 +125,16 @@ static flt_err distance(const flt_bench_config *c, const flt_problem *p, const f
     FLTX_TRY(make_plan(&plain, p, exact, is_encoded(kind), &other));
     const flt_err err = flt_alloc(n, sizeof *want, &want);
     if (err == FLTE_OK) {
-        flt_attention_forward(other, p->q, p->k, p->v, want);
+        flt_attention_forward(other.plan, p->q, p->k, p->v, want);
         flt_attention_forward(plan, p->q, p->k, p->v, p->out);
         *out = relative(n, p->out, want);
     }
     flt_free(want);
-    flt_attention_destroy(other);
+    flt_attention_destroy(other.plan);
     return err;
 }
 
 // ---- cases
-
-static double flops_of(const flt_problem *p, unsigned caps) {
-    const double heads = (double)(p->B * p->H), N = (double)p->N, both = (double)(p->d + p->dv);
-    if ((caps & FLTX_ATT_EXACT) != 0) return heads * 2.0 * N * (p->causal ? (N + 1.0) / 2.0 : N) * both;
-    return (caps & FLTX_ATT_LINEAR) != 0 && p->m > 0 ? heads * 4.0 * N * (double)p->m * both : NAN;
-}
 
 static flt_bench_case make_case(const flt_bench_config *c, const flt_attention_kind *kind, job *j) {
     const flt_problem *p = j->p;
@@ -135,7 +147,7 @@ static flt_bench_case make_case(const flt_bench_config *c, const flt_attention_k
                                     .m = p->m,
                                     .r = p->r,
                                     .threads = c->threads,
-                                    .flops = flops_of(p, kind->kind.caps),
+                                    .flops = j->flops,
                                     .moved = rows * (double)(2 * p->d + 2 * p->dv) * sizeof(flt_real),
                                     .bytes = (double)flt_attention_workspace(j->plan),
                                     .error = NAN},
@@ -155,24 +167,71 @@ static flt_err measure_stream(flt_bench *b, const flt_attention_kind *kind, flt_
     return flt_bench_measure(b, &c);
 }
 
-static flt_err measure_plan(flt_bench *b, const flt_attention_kind *kind, job *j) {
-    flt_bench_case c = make_case(b->config, kind, j);
-    FLTX_TRY(distance(b->config, j->p, kind, j->plan, &c.row.error));
-    FLTX_TRY(flt_bench_measure(b, &c));
-    return j->p->causal && (kind->kind.caps & FLTX_ATT_STREAM) != 0 ? measure_stream(b, kind, c) : FLTE_OK;
+static unsigned phases_of(const flt_bench_config *c) {
+    return c->phases == 0 ? FLTX_BENCH_FORWARD | FLTX_BENCH_STREAM : c->phases;
 }
 
-static flt_err measure_shape(flt_bench *b, const flt_attention_kind *kind, flt_problem shape) {
+static bool streams(const flt_bench *b, const flt_attention_kind *kind, const flt_problem *p) {
+    return p->causal && (phases_of(b->config) & FLTX_BENCH_STREAM) != 0 && (kind->kind.caps & FLTX_ATT_STREAM) != 0;
+}
+
+static flt_err measure_forward(flt_bench *b, const flt_attention_kind *kind, job *j) {
+    flt_bench_case c = make_case(b->config, kind, j);
+    if ((phases_of(b->config) & FLTX_BENCH_FORWARD) != 0) {
+        FLTX_TRY(distance(b->config, j->p, kind, j->plan, &c.row.error));
+        FLTX_TRY(flt_bench_measure(b, &c));
+    }
+    return streams(b, kind, j->p) ? measure_stream(b, kind, c) : FLTE_OK;
+}
+
+static flt_err measure_backward(flt_bench *b, const flt_attention_kind *kind, job *j) {
+    const flt_problem *p = j->p;
+    const size_t rows = flt_problem_rows(p);
+    flt_bench_case c = make_case(b->config, kind, j);
+    FLTX_TRY(flt_alloc(rows * p->dv, sizeof *j->dout, &j->dout));
+    FLTX_TRY(flt_alloc(rows * (2 * p->d + p->dv), sizeof *j->gradients, &j->gradients));
+    memcpy(j->dout, p->v, rows * p->dv * sizeof *j->dout);
+    flt_attention_forward(j->plan, p->q, p->k, p->v, p->out);
+    c.row.phase = p->causal ? "causal_backward" : "backward";
+    c.row.moved = (double)rows * (double)(4 * p->d + 4 * p->dv) * sizeof(flt_real);
+    c.run = backward;
+    c.beside = forward;
+    return flt_bench_measure(b, &c);
+}
+
+typedef flt_err (*measure_fn)(flt_bench *b, const flt_attention_kind *kind, job *j);
+
+static flt_err measure_shape(flt_bench *b, const flt_attention_kind *kind, flt_problem shape, measure_fn measure) {
     flt_problem *p = NULL;
     job j = {0};
     FLTX_TRY(flt_problem_create(&shape, &p));
     for (size_t i = 0; i < p->N; i++) p->pos[i] = (double)i / (double)p->N;
     j.p = p;
-    flt_err err = make_plan(b->config, p, kind, is_encoded(kind), &j.plan);
-    err = err == FLTE_OK ? measure_plan(b, kind, &j) : flt_bench_refused(b, kind->kind.name, err);
+    flt_err err = make_plan(b->config, p, kind, is_encoded(kind), &j);
+    err = err == FLTE_OK ? measure(b, kind, &j) : flt_bench_refused(b, kind->kind.name, err);
     flt_attention_destroy(j.plan);
+    flt_free(j.dout);
+    flt_free(j.gradients);
     flt_problem_destroy(p);
     return err;
+}
+
+static flt_err measure_phases(flt_bench *b, const flt_attention_kind *kind, flt_problem shape) {
+    const unsigned phases = phases_of(b->config);
+    if ((phases & FLTX_BENCH_FORWARD) != 0 || streams(b, kind, &shape)) FLTX_TRY(measure_shape(b, kind, shape, measure_forward));
+    shape.backward = true;
+    if ((phases & FLTX_BENCH_BACKWARD) == 0 || (kind->kind.caps & FLTX_ATT_BACKWARD) == 0) return FLTE_OK;
+    return measure_shape(b, kind, shape, measure_backward);
+}
+
+// Says of which phases that were asked for there will be no row.
+static flt_err check_phases(const flt_bench *b, const flt_attention_kind *kind) {
+    const char *name = kind->kind.name;
+    if ((b->config->phases & FLTX_BENCH_BACKWARD) != 0 && (kind->kind.caps & FLTX_ATT_BACKWARD) == 0)
+        FLTX_TRY(flt_bench_refused(b, name, flt_fail(FLTE_UNSUPPORTED, name, "it has no backward pass")));
+    if ((b->config->phases & FLTX_BENCH_STREAM) != 0 && (kind->kind.caps & FLTX_ATT_STREAM) == 0)
+        return flt_bench_refused(b, name, flt_fail(FLTE_UNSUPPORTED, name, "it has no streaming form"));
+    return FLTE_OK;
 }
 
 // ---- the grid
@@ -190,6 +249,7 @@ static flt_err measure_kind(flt_bench *b, const flt_attention_kind *kind) {
     const size_t n_n = choose(c->n_n, c->n, 2, own_n, true, &n);
     const size_t n_m = choose(c->n_m, c->m, 1, own_m, flt_bench_declares(&kind->kind, "m"), &m);
     const size_t n_r = choose(c->n_r, c->r, 1, own_r, flt_bench_declares(&kind->kind, "r"), &r);
+    FLTX_TRY(check_phases(b, kind));
     const int forms = (kind->kind.caps & FLTX_ATT_CAUSAL) != 0 ? 2 : 1;
     for (size_t i = 0; i < n_n * n_m * n_r * (size_t)forms; i++) {
         const size_t form = i % (size_t)forms, cell = i / (size_t)forms;
@@ -204,7 +264,7 @@ static flt_err measure_kind(flt_bench *b, const flt_attention_kind *kind) {
                                    .causal = form == 1,
                                    .scale = 0.5,
                                    .seed = c->seed};
-        FLTX_TRY(measure_shape(b, kind, shape));
+        FLTX_TRY(measure_phases(b, kind, shape));
     }
     return FLTE_OK;
 }

@@ -18,7 +18,7 @@ enum {
     LENGTH = 1 << 23, // of the probe's vectors: beyond the caches
     MAX_CALLS = 1 << 20
 };
-enum { SUBJECT, GEMM, MEMORY, GEMM_SHARE, MEMORY_SHARE, SERIES };
+enum { SUBJECT, GEMM, MEMORY, GEMM_SHARE, MEMORY_SHARE, VERSUS, SERIES };
 #define MIN_SAMPLE 3e-3
 
 static double clock_seconds(clockid_t id) {
@@ -151,7 +151,7 @@ static double quantile(size_t n, const double *x, double q) {
     return i + 1 < n ? x[i] + (at - (double)i) * (x[i + 1] - x[i]) : x[n - 1];
 }
 
-static void summarise(flt_bench *b, flt_bench_row *r) {
+static void summarise(flt_bench *b, const flt_bench_case *c, flt_bench_row *r) {
     const size_t n = b->config->reps;
     for (int s = 0; s < SERIES; s++) qsort(b->samples + (size_t)s * n, n, sizeof(double), by_value);
     r->median = quantile(n, b->samples + SUBJECT * n, 0.5);
@@ -161,16 +161,27 @@ static void summarise(flt_bench *b, flt_bench_row *r) {
     r->memory_rate = quantile(n, b->samples + MEMORY * n, 0.5);
     r->gemm_share = isnan(r->flops) ? NAN : quantile(n, b->samples + GEMM_SHARE * n, 0.5);
     r->memory_share = isnan(r->moved) ? NAN : quantile(n, b->samples + MEMORY_SHARE * n, 0.5);
+    r->versus_forward = c->beside == NULL ? NAN : quantile(n, b->samples + VERSUS * n, 0.5);
     r->peak_rss = flt_peak_bytes();
+}
+
+// Seconds of a call of what the subject is compared with.
+static flt_err sample_beside(const flt_bench_case *c, size_t calls, double *seconds) {
+    const double start = clock_seconds(CLOCK_MONOTONIC);
+    if (c->beside != NULL) FLTX_TRY(c->beside(c->self, calls));
+    *seconds = (clock_seconds(CLOCK_MONOTONIC) - start) / ((double)calls * c->parts);
+    return FLTE_OK;
 }
 
 static flt_err repeat(flt_bench *b, const flt_bench_case *c, size_t calls, size_t rep) {
     const size_t n = b->config->reps;
     const flt_bench_row *r = &c->row;
-    double *s = b->samples + rep, cpu = 0.0;
+    double *s = b->samples + rep, cpu = 0.0, beside = 0.0;
     s[GEMM * n] = probe_gemm(b, r->threads);
     s[MEMORY * n] = probe_memory(b, r->threads);
+    FLTX_TRY(sample_beside(c, calls, &beside));
     FLTX_TRY(sample(c, calls, &s[SUBJECT * n], &cpu));
+    s[VERSUS * n] = s[SUBJECT * n] / beside;
     s[GEMM_SHARE * n] = isnan(r->flops) ? 0.0 : r->flops / s[SUBJECT * n] / s[GEMM * n];
     s[MEMORY_SHARE * n] = isnan(r->moved) ? 0.0 : r->moved / s[SUBJECT * n] / s[MEMORY * n];
     FLTX_TRY(record_probe(b, "gemm", r->threads, rep, 2.0 * EDGE * EDGE * EDGE * r->threads, s[GEMM * n]));
@@ -191,6 +202,6 @@ flt_err flt_bench_measure(flt_bench *b, flt_bench_case *c) {
         flt_sink_progress(b->sink, (double)rep / (double)b->config->reps, status);
         FLTX_TRY(repeat(b, c, calls, rep));
     }
-    summarise(b, &c->row);
+    summarise(b, c, &c->row);
     return b->on_row == NULL ? FLTE_OK : b->on_row(b->user, &c->row);
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Tasks: loss and gradient on one minibatch after the other, by one thread, and what of it is which.
+// Tasks: loss and gradient on one minibatch after the other, by one thread, and what of it is which. The arithmetic is that of
+// the graph's nodes (flt_exec_flops); the bytes that must move are the parameters read and the gradient written.
 #include "engine/bench.h"
 
 #include "flt/memory.h"
@@ -53,13 +54,14 @@ static flt_err parts(const flt_bench *b, const char *spec, flt_bench_row *row) {
 }
 
 static flt_err measure(flt_bench *b, const char *spec, job *j) {
+    const flt_objective *o = j->objective;
     flt_bench_case c = {.row = {.subject = spec,
                                 .phase = "gradient",
                                 .label = "",
-                                .n = j->objective->layout.total,
+                                .n = o->layout.total,
                                 .threads = 1,
-                                .flops = NAN,
-                                .moved = NAN,
+                                .flops = o->flops == NULL ? NAN : o->flops(o->self),
+                                .moved = 2.0 * (double)o->layout.total * sizeof(flt_real),
                                 .bytes = NAN,
                                 .error = NAN},
                         .self = j,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Meta-training: inner steps of a learned optimizer on the digits network, by one thread and by all. An inner step is a gradient
-// of the task and a step of the optimizer; what an outer step costs beside them is part of it.
+// of the task and a step of the optimizer, whose arithmetic is counted; what an outer step costs beside them is part of the time.
 #include "engine/bench.h"
 
 #include "flt/memory.h"
@@ -16,6 +16,7 @@ enum { WINDOW = 20, OUTER_STEPS = 2 };
 typedef struct job {
     flt_meta_config config;
     flt_weights weights;
+    double flops;    // of one inner step
     flt_real *start; // meta-parameters that each sample begins with
 } job;
 
@@ -27,6 +28,14 @@ static void reset(void *self) {
 static flt_err train(void *self, size_t calls) {
     job *j = self;
     for (size_t i = 0; i < calls; i++) FLTX_TRY(flt_meta_train(&j->config, &j->weights, NULL, NULL));
+    return FLTE_OK;
+}
+
+static flt_err count(const flt_optimizer_kind *kind, const char *task, job *j) {
+    flt_objective *o = NULL;
+    FLTX_TRY(flt_task_create(task, &o));
+    j->flops = o->flops == NULL ? NAN : o->flops(o->self) + flt_optimizer_flops(kind, j->weights.params, &o->layout);
+    flt_objective_destroy(o);
     return FLTE_OK;
 }
 
@@ -45,6 +54,7 @@ static flt_err prepare(const flt_bench_config *c, const flt_optimizer_kind *kind
     if (err == FLTE_OK) err = flt_weights_load(kind, params, NULL, c->seed, &j->weights);
     flt_params_destroy(params);
     FLTX_TRY(err);
+    FLTX_TRY(count(kind, task[0], j));
     FLTX_TRY(flt_alloc(j->weights.layout.total, sizeof *j->start, &j->start));
     memcpy(j->start, j->weights.theta, j->weights.layout.total * sizeof *j->start);
     return FLTE_OK;
@@ -56,7 +66,7 @@ static flt_err measure(flt_bench *b, const flt_optimizer_kind *kind, job *j, int
                                 .label = "digits_mlp",
                                 .n = j->config.particles,
                                 .threads = threads,
-                                .flops = NAN,
+                                .flops = j->flops,
                                 .moved = NAN,
                                 .bytes = NAN,
                                 .error = NAN},

@@ -66,6 +66,18 @@ flt_err flt_attend_describe(const flt_attend_spec *s, flt_attention_arg **args, 
     return FLTE_OK;
 }
 
+double flt_attend_flops(const flt_attend_spec *s, bool backward) {
+    const flt_attention_desc desc = {.mechanism = s->kind->kind.name,
+                                     .B = s->B,
+                                     .H = s->H,
+                                     .N = s->N,
+                                     .d = s->d,
+                                     .dv = s->dv,
+                                     .causal = s->causal,
+                                     .params = s->params};
+    return flt_attention_flops(&desc, backward);
+}
+
 static flt_err make_plan(const flt_attend_spec *s, size_t B, bool backward, flt_attention **out) {
     flt_attention_arg *args = NULL;
     flt_attention_desc desc;

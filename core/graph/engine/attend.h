@@ -39,6 +39,8 @@ flt_err flt_attend_differentiable(const flt_attend_spec *s);
 size_t flt_attend_parts(const flt_attend_spec *s);
 void flt_attend_part(const flt_attend_spec *s, size_t part, size_t *start, size_t *rank, size_t *dim);
 
+double flt_attend_flops(const flt_attend_spec *s, bool backward); // of all sequences; NaN: not known
+
 void flt_attend_forward(const flt_step *step);  // inputs q, k, v, learned ..
 void flt_attend_backward(const flt_step *step); // inputs q, k, v, out, dout, learned ..; out: the parts in a row
 

@@ -62,6 +62,13 @@ static size_t add_value(flt_exec *e, flt_value_kind kind, size_t elements) {
     return e->n_values++;
 }
 
+static double flops_of(const flt_op_kind *k, const flt_op_use *u) {
+    size_t most = u->out->count;
+    if (k->flops != NULL) return k->flops(u);
+    for (size_t i = 0; i < u->n; i++) most = u->in[i]->count > most ? u->in[i]->count : most;
+    return (k->flags & (FLTX_OP_MOVES | FLTX_OP_ALIAS)) != 0 ? 0.0 : (double)most;
+}
+
 // Appends the step that makes `made` from the values `in`; the shapes are the op's.
 static void add_step(flt_exec *e, const flt_op_kind *k, const flt_op_use *u, const size_t *in, size_t made) {
     const size_t s = e->n_steps++;
@@ -78,6 +85,7 @@ static void add_step(flt_exec *e, const flt_op_kind *k, const flt_op_use *u, con
     e->step[s].count = e->count + e->first[s];
     e->step[s].engine = u->attr->spec == NULL ? NULL : flt_exec_engine_of(e, u->attr->spec);
     k->plan(u, &e->step[s]);
+    e->flops += flops_of(k, u);
 }
 
 static flt_err add_node(maker *m, size_t id) {
@@ -298,6 +306,9 @@ const flt_real *flt_exec_output(const flt_exec *e, size_t i) {
 
 size_t flt_exec_nodes(const flt_exec *e) {
     return e->n_steps;
+}
+double flt_exec_flops(const flt_exec *e) {
+    return e->flops;
 }
 size_t flt_exec_bytes(const flt_exec *e) {
     return e->bytes;

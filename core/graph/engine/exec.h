@@ -52,6 +52,7 @@ struct flt_exec {
     size_t *output;          // [n_outputs]: which value
     const flt_real **out;    // [n_outputs]: where it is
     size_t bytes;            // of the block
+    double flops;            // of one run
     unsigned char *block;    // shared buffers, then constants
 };
 

@@ -124,6 +124,7 @@ enum {
     FLTX_OP_COMMUTES = 1u << 0, // f(a, b) = f(b, a), bit for bit
     FLTX_OP_ALIAS = 1u << 1,    // the result is the input's memory under another shape
     FLTX_OP_LAZY = 1u << 2,     // of constants stays a node: consumers read its input without unfolding it
+    FLTX_OP_MOVES = 1u << 3,    // copies elements and computes nothing
 };
 
 // What plain memory cannot hold: made once for each spec and executor, out of all the executor's uses of it, and shared by its
@@ -147,6 +148,8 @@ typedef struct flt_op_kind {
     const flt_op_example *examples; // end with a row whose build is NULL
     const flt_op_engine *engine;    // NULL: none
     unsigned use;                   // this op's bit in the engine's uses
+    // Multiplications and additions of one application; NULL: one for each element of the largest array, none for FLTX_OP_MOVES.
+    double (*flops)(const flt_op_use *u);
 } flt_op_kind;
 
 flt_err flt_op_find(const char *name, const flt_op_kind **out);

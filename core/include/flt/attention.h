@@ -108,6 +108,9 @@ flt_err flt_attention_backward(flt_attention *a, const flt_attention_pass *pass)
 // nothing. FLTE_UNSUPPORTED: the mechanism cannot; FLTE_NAME, FLTE_SHAPE, FLTE_RANGE, FLTE_NUMERIC: the plan is as it was.
 flt_err flt_attention_update(flt_attention *a, size_t n_args, const flt_attention_arg *args);
 size_t flt_attention_workspace(const flt_attention *a);
+// Multiplications and additions of a forward or a backward pass, as the method counts them (core/attention/engine/flops.c has the
+// table); sizes and parameters are desc's. NaN: the mechanism says nothing about its products.
+double flt_attention_flops(const flt_attention_desc *desc, bool backward);
 // Rows of the latest forward pass (or of the stream since begin) whose denominator could not be trusted as it came: not a
 // positive number, lost in rounding, or the row saw no key at all. Such rows are computed another way where there is one (nprf);
 // 0 for mechanisms that divide by nothing that can vanish.

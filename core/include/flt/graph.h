@@ -93,6 +93,9 @@ void flt_exec_run(flt_exec *e);
 void flt_exec_idle(flt_exec *e); // for benchmarks: a run whose every node does nothing
 const flt_real *flt_exec_output(const flt_exec *e, size_t i);
 size_t flt_exec_nodes(const flt_exec *e); // nodes run per pass
+// Arithmetic of one run: 2 m n k for a product, flt_attention_flops for attention, for any other node one operation for each
+// element of the largest array that it reads or makes, none for moving data. NaN: an attention that is not counted.
+double flt_exec_flops(const flt_exec *e);
 size_t flt_exec_bytes(const flt_exec *e); // planned buffers
 
 // ---- the op family

@@ -55,9 +55,11 @@ struct flt_objective {
     // Loss and metric over a whole split (finite data), or over a fixed number of minibatches of it. metric may be NULL.
     void (*evaluate)(void *self, uint64_t seed, flt_split split, const flt_real *theta, flt_real *loss, flt_real *metric);
     void (*destroy)(void *self);
-    // What `gradient` costs beside arithmetic and the making of the minibatch, done alone: inputs and outputs are bound, each node
-    // of the graph is one call of an empty function. For benchmarks. NULL: not known.
+    // What `gradient` costs beside arithmetic and the making of the minibatch, done alone: inputs and outputs are bound, each
+    // node of the graph is one call of an empty function. For benchmarks. NULL: not known.
     void (*idle)(void *self, const flt_real *theta, flt_real *grad);
+    // Multiplications and additions of one `gradient`, the making of the minibatch left out. For benchmarks. NULL: not known.
+    double (*flops)(const void *self);
 };
 
 // An object is used by one thread at a time; threads make their own from `spec`.

@@ -42,6 +42,8 @@ flt_err flt_optimizer_create(const flt_optimizer_kind *kind, const flt_params *p
                              flt_optimizer **out);
 void flt_optimizer_destroy(flt_optimizer *o);
 size_t flt_optimizer_state_words(const flt_optimizer *o);
+// Arithmetic of one step with parameters of the kind, as the method counts it (engine/flops.c has the table). NaN: not known.
+double flt_optimizer_flops(const flt_optimizer_kind *kind, const flt_params *params, const flt_layout *layout);
 void flt_optimizer_init(flt_optimizer *o, flt_real *state);
 void flt_optimizer_bind(flt_optimizer *o, const flt_real *theta);
 void flt_optimizer_step(flt_optimizer *o, uint64_t t, flt_real loss, const flt_real *grad, flt_real *param, flt_real *state);

@@ -11,8 +11,11 @@
 
 typedef enum flt_bench_group { FLTX_BENCH_ATTENTION, FLTX_BENCH_OPTIMIZER, FLTX_BENCH_TASK, FLTX_BENCH_TRAIN } flt_bench_group;
 
+enum { FLTX_BENCH_FORWARD = 1u << 0, FLTX_BENCH_STREAM = 1u << 1, FLTX_BENCH_BACKWARD = 1u << 2 }; // phases of attention
+
 typedef struct flt_bench_config {
     flt_bench_group group;
+    unsigned phases;          // of attention; 0: forward, and the stream where there is one
     size_t n_names;           // 0: all of the registry
     const char *const *names; // mechanisms; optimizers; task specs; learned optimizers
     size_t n_n, n_m, n_r;     // 0: the group's own
@@ -24,7 +27,8 @@ typedef struct flt_bench_config {
     int threads;
 } flt_bench_config;
 
-// One subject at one size. Times are seconds for one forward, one token, one step, one gradient. NaN: not known, or says nothing.
+// One subject at one size. Times are seconds for one forward or backward pass, token, step or gradient. NaN: not known, or says
+// nothing.
 typedef struct flt_bench_row {
     const char *subject, *phase, *label, *options; // options: the settings, "" without any
     size_t n, d, m, r;
@@ -35,6 +39,7 @@ typedef struct flt_bench_row {
     double gemm_share, memory_share; // medians of the quotients within a repetition
     double bytes;                    // workspace, or an optimizer's state
     double peak_rss;                 // bytes of the process while it ran, the probes' arrays among them
+    double versus_forward;           // of a backward pass: median of its time by that of a forward pass beside it
     double error;                    // relative Frobenius distance from exact attention
     double minibatch, idle, hessian; // of a task, as in flt/task_cost.h, the first two as shares of its gradient
 } flt_bench_row;
