@@ -23,7 +23,7 @@ expect 0 'steps_per_s.*GFLOP/s.*gemm_%' "$flt" bench train flt --reps 1 --thread
 [ "$(grep -c '^flt ' out.txt)" -eq 2 ] || fail 'training was not measured with one thread and with two'
 
 # what is counted: arithmetic of every optimizer and task, of both passes of every mechanism
-uncounted="phase NOT IN ('probe', 'minibatch', 'idle', 'hessian') AND flops IS NULL"
+uncounted="phase NOT IN ('probe', 'minibatch', 'idle', 'hessian', 'decayed') AND flops IS NULL"
 [ "$(rows "$uncounted")" = 0 ] || fail 'a subject without a count of its arithmetic'
 [ "$(rows "subject = 'adam' AND phase = 'step' AND flops = 12 * n")" -ge 1 ] || fail "adam's arithmetic is not 12 operations a parameter"
 export FLT_DB=$PWD/phases.db
