@@ -365,7 +365,7 @@ flt_err flt_net_fix(const flt_net *n, flt_real *full) {
 
 double flt_net_adapt(const double *adapt, double agreement, double size, double *log_rate) {
     *log_rate += 0.1 * adapt[0] * (agreement - 0.1 * adapt[1]);
-    *log_rate = fmin(fmax(*log_rate, -8), 8);
+    *log_rate = fmin(fmax(*log_rate, -8), 2);
     return exp(*log_rate + adapt[2] * log(size));
 }
 

@@ -80,7 +80,7 @@ void flt_net_init(const flt_params *p, uint64_t seed, flt_real *theta);
 flt_err flt_net_fix(const flt_net *n, flt_real *full);
 
 // What form=adaptive multiplies a tensor's rate by, e^A size^adapt[2]. A (*log_rate, kept by the tensor) moves first:
-//     A += 0.1 adapt[0] (agreement - 0.1 adapt[1]),  -8 <= A <= 8
+//     A += 0.1 adapt[0] (agreement - 0.1 adapt[1]),  -8 <= A <= 2
 // agreement: cos(g rs, m rs), m the momentum of decay 0.9 before this step's gradient; while it is positive the rate was too low.
 // size: (mean p^2 + 0.01 mean p^2 over all tensors + 1e-12)^1/2.
 double flt_net_adapt(const double *adapt, double agreement, double size, double *log_rate);
