@@ -9,9 +9,25 @@ enum {
     DEEP = 4,   // rows of a matrix that a pair meets in one sweep
     BESIDE = 4, // rows whose products with a vector wait beside one another
     STRIP = 8,  // vectors of a sum of rows that stay in registers
+    AHEAD = 16, // rows of a sum that are asked for before their turn
 };
 
 #define WHOLE SIZE_MAX // a row's length for those of its vectors that are known to be whole
+
+// Keeps a vector that is used twice from being read twice.
+#if defined(__x86_64__)
+#define IN_REGISTER(vector) __asm__("" : "+v"(vector))
+#else
+#define IN_REGISTER(vector) (void)(vector)
+#endif
+
+// Asks for the lines of `count` numbers, `ahead` numbers after x; they may lie behind the array's end. The machine's own
+// prefetching stops at every page.
+FLTX_INLINE void fetch(const flt_real *x, size_t ahead, int count) {
+    const uintptr_t from = (uintptr_t)x + ahead * sizeof *x;
+#pragma GCC unroll 8
+    for (size_t b = 0; b < (size_t)count * sizeof *x; b += 64) __builtin_prefetch((const void *)(from + b));
+}
 
 FLTX_INLINE flt_vreal get(const flt_real *row, size_t i, size_t n) {
     return n == WHOLE || i + FLTX_LANES <= n ? flt_vreal_load(row + i) : flt_vreal_load_part(row + i, n - i);
@@ -32,7 +48,8 @@ FLTX_INLINE void project_vector(int deep, size_t features, size_t f, size_t end,
     flt_vreal one = get(rows.to[0], f, end), two = get(rows.to[1], f, end);
 #pragma GCC unroll 4
     for (int r = 0; r < deep; r++) {
-        const flt_vreal y = get(w + (size_t)r * features, f, end);
+        flt_vreal y = get(w + (size_t)r * features, f, end);
+        IN_REGISTER(y);
         one += x[0][r] * y;
         two += x[1][r] * y;
     }
@@ -49,7 +66,10 @@ FLTX_INLINE void project_rows(int deep, size_t features, flt_real gain, const fl
         x[1][r] = flt_vreal_set(gain * rows.x[1][c + (size_t)r]);
     }
     w += c * features;
-    for (size_t f = 0; f < whole; f += FLTX_LANES) project_vector(deep, features, f, WHOLE, w, x, rows);
+    for (size_t f = 0; f < whole; f += FLTX_LANES) {
+        fetch(w, (size_t)deep * (features + f), deep * FLTX_LANES);
+        project_vector(deep, features, f, WHOLE, w, x, rows);
+    }
     if (whole < features) project_vector(deep, features, whole, features, w, x, rows);
 }
 
@@ -100,6 +120,7 @@ FLTX_INLINE void combine_strip(int vectors, size_t n, size_t cols, size_t j, siz
     for (int v = 0; v < vectors; v++) sum[v] = get(out, j + (size_t)v * FLTX_LANES, end);
     for (size_t i = 0; i < n; i++, x += cols) {
         const flt_vreal weight = flt_vreal_set(p[i]);
+        fetch(x, AHEAD * cols + j, vectors * FLTX_LANES);
 #pragma GCC unroll 8
         for (int v = 0; v < vectors; v++) sum[v] += weight * get(x, j + (size_t)v * FLTX_LANES, end);
     }
