@@ -63,13 +63,23 @@ static flt_err check_range(const char *who, const flt_param_spec *s, const char 
     return flt_fail(FLTE_RANGE, who, "%s is out of range; %.15g .. %.15g is allowed", text, s->min, s->max);
 }
 
+// After a sentence about what was no number.
+static flt_err no_number(const flt_param_spec *s, flt_err err) {
+    if (isinf(s->min) && isinf(s->max)) return err;
+    if (isinf(s->max)) return flt_context(err, "at least %.15g is allowed", s->min);
+    if (isinf(s->min)) return flt_context(err, "at most %.15g is allowed", s->max);
+    return flt_context(err, "%.15g .. %.15g is allowed", s->min, s->max);
+}
+
 static flt_err read_real(const char *who, const flt_param_spec *s, const char *text, value *v) {
-    FLTX_TRY(flt_parse_real(who, text, &v->real));
+    const flt_err err = flt_parse_real(who, text, &v->real);
+    if (err != FLTE_OK) return no_number(s, err);
     return check_range(who, s, text, v->real);
 }
 
 static flt_err read_int(const char *who, const flt_param_spec *s, const char *text, value *v) {
-    FLTX_TRY(flt_parse_int(who, text, &v->integer));
+    const flt_err err = flt_parse_int(who, text, &v->integer);
+    if (err != FLTE_OK) return no_number(s, err);
     v->real = (double)v->integer;
     return check_range(who, s, text, v->integer);
 }

@@ -41,6 +41,7 @@ static flt_err draw_range(flt_params *p, const flt_param_spec *s, const char *te
     char who[80], part[VALUE];
     double low = 0.0, high = 0.0;
     snprintf(who, sizeof who, "range of %.60s", s->name);
+    if (dots == text || dots[2] == '\0') return flt_fail(FLTE_USAGE, who, "'%.60s' lacks an end; allowed: low..high", text);
     snprintf(part, sizeof part, "%.*s", (int)(dots - text), text);
     FLTX_TRY(flt_params_set(p, s->name, part));
     FLTX_TRY(flt_params_set(p, s->name, dots + 2));

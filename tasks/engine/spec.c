@@ -10,6 +10,9 @@
 static flt_err split(const char *spec, char *name, size_t size, const char **params) {
     const size_t n = strcspn(spec, ":");
     if (n == 0 || n >= size) return flt_fail(FLTE_USAGE, "task", "'%.80s' is not of the form name or name:key=value,..", spec);
+    if (spec[0] == '@' || strcspn(spec, "*;") < n)
+        return flt_fail(FLTE_USAGE, "task", "'%.80s' stands for several tasks; allowed here: one, name or name:key=value,..",
+                        spec);
     memcpy(name, spec, n);
     name[n] = '\0';
     *params = spec[n] == ':' ? spec + n + 1 : "";
