@@ -304,10 +304,10 @@ static int run(int argc, char **argv) {
         "latest "
         "earlier run in the store with the same machine, registry and instructions; 10 % more is told on stderr, the exit status "
         "stays 0. Raw samples are rows of the table timing. Optimizers: phase decayed is a step on a state that has shrunk below "
-        "the normal numbers.\n\nexample: flt "
-        "bench attention flt exact --n 1024,4096 --m 256 --reps 15\n"
-        "         flt bench attention flt performer --backward --streaming\n"
-        "         flt bench task digits_mlp:batch=32 digits_mlp:batch=128",
+        "the normal numbers.\n\nexamples:\n"
+        "  flt bench attention flt exact --n 1024,4096 --m 256 --reps 15\n"
+        "  flt bench attention flt performer --backward --streaming\n"
+        "  flt bench task digits_mlp:batch=32 digits_mlp:batch=128",
         children,
         NULL,
         NULL};

@@ -329,7 +329,7 @@ static int run(int argc, char **argv) {
         "with a family, formula, cost, reference and parameters are shown too, and for tasks what a step costs, measured now. "
         "`flt list "
         "sets` shows the sets of tasks that optimizers are compared on, `flt list tuning` what is tuned of hand-designed ones.\v"
-        "example: flt list attention flt",
+        "example:\n  flt list attention flt",
         children,
         NULL,
         NULL};

@@ -360,7 +360,7 @@ static int run(int argc, char **argv) {
                                      "attention is from exact attention.\v"
                                      "A check's ratio is its error in units of eps times the growth that rounding may cause: at "
                                      "most 30 passes, at most 300 is marginal. "
-                                     "Exit status 1 when a check fails; every row goes to the results store.\n\nexample: flt "
+                                     "Exit status 1 when a check fails; every row goes to the results store.\n\nexample:\n  flt "
                                      "verify --level quick --mechanism flt --n 64,128 --m 32,128",
                                      children,
                                      NULL,

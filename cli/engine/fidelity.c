@@ -80,6 +80,16 @@ static flt_err print_json(const printer *p, const flt_fidelity_group *g, const f
     return FLTE_OK;
 }
 
+// With the first group: what is refused leaves standard output empty.
+static void print_title(const printer *p) {
+    if (p->json)
+        printf("{\"fidelity\": [");
+    else
+        printf(
+            "relative Frobenius distance from exact masked attention in double; *: nothing else has less error in less time; p: "
+            "the published recipe\n\n");
+}
+
 static flt_err on_group(void *user, const flt_fidelity_group *g) {
     static const char *const row_names[] = {"best", "mechanism", "options", "m", "r", "error", "worst", "ms", "speedup", "KiB"};
     static const char *const ratio_names[] = {"mechanism", "options", "time_at_equal_error", "error_at_equal_time"};
@@ -95,6 +105,7 @@ static flt_err on_group(void *user, const flt_fidelity_group *g) {
         err = fill_rows(g, sorted, rows);
     }
     if (err == FLTE_OK) err = fill_ratios(g, ratios);
+    if (err == FLTE_OK && p->groups == 0) print_title(p);
     if (err == FLTE_OK) err = p->json ? print_json(p, g, rows, ratios) : print_text(g, rows, ratios);
     p->groups++;
     fflush(stdout);
@@ -106,14 +117,8 @@ static flt_err on_group(void *user, const flt_fidelity_group *g) {
 
 flt_err flt_fidelity_print(const flt_fidelity_config *c, const flt_common *common, flt_session *s) {
     printer p = {.json = common->json};
-    if (p.json)
-        printf("{\"fidelity\": [");
-    else
-        printf(
-            "relative Frobenius distance from exact masked attention in double; *: nothing else has less error in less time; p: "
-            "the published recipe\n\n");
     const flt_err err = flt_fidelity_run(c, flt_session_sink(s), on_group, &p);
-    if (p.json) printf("]}\n");
+    if (p.json && p.groups > 0) printf("]}\n");
     fflush(stdout);
     if (err == FLTE_OK && !common->quiet)
         fprintf(stderr, "flt verify: %zu groups; run %lld; draw it: flt results plot --figure fidelity %lld\n", p.groups,

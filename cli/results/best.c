@@ -33,13 +33,12 @@ static flt_err run(const flt_sub_input *in, flt_store *store) {
 
 const flt_sub flt_sub_best = {.name = "best",
                               .summary = "Ranks optimizers or attention mechanisms over seeds",
-                              .example =
-                                  "flt results best --task digits_mlp              by final loss\n"
-                                  "  flt results best --task digits_mlp --metric test_metric\n"
-                                  "  flt results best --task @train                  by the speed-up over all tasks of a set\n"
-                                  "  flt results best --metric error_total           attention mechanisms\n"
-                                  "The number is the inter-quartile mean over the latest value of each seed, with a 95 % "
-                                  "bootstrap interval; values of different code are not pooled.",
+                              .example = "flt results best --task digits_mlp              by final loss\n"
+                                         "  flt results best --task digits_mlp --metric test_metric\n"
+                                         "  flt results best --task @train                  by the speed-up over a set\n"
+                                         "  flt results best --metric error_total           attention mechanisms\n"
+                                         "The number is the inter-quartile mean over the latest value of each seed, with a 95 % "
+                                         "bootstrap interval; values of different code are not pooled.",
                               .options = options,
                               .limit = 20,
                               .run = run};

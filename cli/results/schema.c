@@ -33,7 +33,7 @@ static flt_err run(const flt_sub_input *in, flt_store *store) {
 const flt_sub flt_sub_schema = {.name = "schema",
                                 .arguments = "[TABLE]",
                                 .summary = "Says what each table and view holds",
-                                .example = "flt results schema                             tables and views, a sentence each\n"
+                                .example = "flt results schema                             tables and views\n"
                                            "  flt results schema leaderboard                 the columns of one",
                                 .options = options,
                                 .max_words = 1,

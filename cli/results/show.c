@@ -49,10 +49,9 @@ static flt_err run(const flt_sub_input *in, flt_store *store) {
 const flt_sub flt_sub_show = {.name = "show",
                               .arguments = "RUN",
                               .summary = "Shows one run: provenance, parameters, metrics, results, files",
-                              .example =
-                                  "flt results show last                          the latest run\n"
-                                  "  flt results show 3 --json                      every row, also of single seeds and checks\n"
-                                  "  flt results show 3 --csv | less -S             tables for a spreadsheet",
+                              .example = "flt results show last                          the latest run\n"
+                                         "  flt results show 3 --json                      every row, also of seeds\n"
+                                         "  flt results show 3 --csv | less -S             tables for a spreadsheet",
                               .options = options,
                               .min_words = 1,
                               .max_words = 1,

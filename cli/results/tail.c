@@ -83,6 +83,8 @@ static flt_err run(const flt_sub_input *in, flt_store *store) {
     const bool terminal = isatty(STDOUT_FILENO);
     char line[2 * LINE], shown[LINE] = "-";
     state x = {0};
+    if (in->common.json)
+        return flt_fail(FLTE_UNSUPPORTED, "tail", "--json: it follows a run in words; `flt results show` has JSON");
     FLTX_TRY(choose(in, store, &x.run));
     do {
         FLTX_TRY(look(store, &x));
