@@ -48,10 +48,10 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
         state->child_inputs[0] = &in->common;
         return 0;
     case KEY_IN:
-        in->in = arg;
+        in->in = flt_arg_file(state, "in", arg);
         return 0;
     case KEY_OUT:
-        in->out = arg;
+        in->out = flt_arg_file(state, "out", arg);
         return 0;
     case KEY_CAUSAL:
         in->causal = true;
@@ -64,6 +64,7 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
     case ARGP_KEY_END:
         if (in->mechanism == NULL) argp_error(state, "name a mechanism (see `flt list attention`)");
         if (in->in == NULL || in->out == NULL) argp_error(state, "--in FILE and --out FILE are needed");
+        flt_arg_distinct(state, &in->common, 2, (const flt_arg_path[]){{"in", in->in}, {"out", in->out}});
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -204,7 +205,7 @@ static flt_err save(job *j) {
 }
 
 static flt_err attend(job *j) {
-    FLTX_TRY(flt_check_output("attend", j->input->in, j->input->out));
+    FLTX_TRY(flt_write_possible(j->input->out));
     FLTX_TRY(plan(j));
     FLTX_TRY(flt_alloc(j->desc.B * j->desc.H * j->desc.N, j->desc.dv * sizeof(flt_real), &j->result));
     flt_attention_forward(j->plan, j->q, j->x ? j->q : j->k, j->x ? j->q : j->v, j->result);
@@ -236,8 +237,8 @@ static int run(int argc, char **argv) {
         "xi [r,l], "
         "rho [r], omega [m,d+2r] for flt (or w [T], mu [T,l], s2 [T] in place of rho: rho = g/p, p = N(0,I)). What is not given "
         "is drawn "
-        "from the seed and written to OUT.\n\nexample: flt attend flt --in qkv.safetensors --out o.safetensors --causal --set "
-        "m=256 r=64",
+        "from the seed and written to OUT.\n\nexample:\n  flt attend flt --in qkv.safetensors --out o.safetensors --causal --set "
+        "m=256",
         children,
         NULL,
         NULL};

@@ -57,7 +57,7 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
         in->n_optimizers = flt_arg_items(state, "optimizers", arg, in->optimizers);
         return 0;
     case KEY_WEIGHTS:
-        in->weights = arg;
+        in->weights = flt_arg_file(state, "weights", arg);
         return 0;
     case KEY_TASKS:
         in->n_tasks = flt_arg_list(state, "tasks", arg, in->tasks);
@@ -282,9 +282,9 @@ static int run(int argc, char **argv) {
         "not finite, or above twice its first loss; `diverged` counts these seeds. best-baseline is the hand-designed optimizer, "
         "tuned, that ends lowest on the task, and vs_best the speed-up over it.\n\n"
         "examples:\n"
-        "  flt eval --optimizers flt,adam --weights w.safetensors --tasks digits_mlp --steps 500 --seeds 5 --tune lr\n"
-        "  flt eval --optimizers flt@w.safetensors,none=flt@v.safetensors,celo2@c.safetensors,adam,nadamw --tasks @train,@near "
-        "--tune full\n"
+        "  flt eval --optimizers flt,adam --weights w.safetensors --tune lr\n"
+        "  flt eval --optimizers flt@w.safetensors,none=flt@v.safetensors,adam \\\n"
+        "    --tasks @train,@near --tune full\n"
         "  flt eval --optimizers adam,slow=adam:beta1=0.99/beta2=0.9999 --tune lr",
         children,
         NULL,

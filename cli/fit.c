@@ -58,8 +58,8 @@ static const struct argp_option options[] = {
 static void check_paths(struct argp_state *state, const input *in) {
     const flt_fit_config *c = &in->config;
     if (c->resume && c->checkpoint == NULL) argp_error(state, "--resume needs --checkpoint FILE");
-    if (c->checkpoint != NULL && in->out != NULL && strcmp(c->checkpoint, in->out) == 0)
-        argp_error(state, "--checkpoint and --out are the same file '%s'; allowed: two files", in->out);
+    const flt_arg_path files[] = {{"text", in->text}, {"weights", in->weights}, {"checkpoint", c->checkpoint}, {"out", in->out}};
+    flt_arg_distinct(state, &in->common, sizeof files / sizeof *files, files);
 }
 
 // A plain argument: a setting after --set, or the task ("name", "name:key=value,..").
@@ -68,6 +68,9 @@ static void take_word(struct argp_state *state, input *in, char *arg) {
     if (arg[head] == '=' && flt_common_take(&in->common, arg)) return;
     if (arg[head] == '=') argp_error(state, "'%s' is a setting; write --set before it", arg);
     if (in->task != NULL) argp_error(state, "'%s': one task at a time, and it is %s", arg, in->task);
+    if (strcspn(arg, "@*;,") < strcspn(arg, ":"))
+        argp_error(state, "'%s' stands for several tasks; allowed: one, NAME or NAME:key=value,..", arg);
+    flt_arg_once(state, "TASK", arg);
     in->task = arg;
 }
 
@@ -87,7 +90,7 @@ static error_t parse_run(int key, char *arg, struct argp_state *state, input *in
         c->eval_every = (uint64_t)flt_arg_int(state, "eval-every", arg, 1, 1000000000);
         return 0;
     case KEY_CHECKPOINT:
-        c->checkpoint = arg;
+        c->checkpoint = flt_arg_file(state, "checkpoint", arg);
         return 0;
     case KEY_CHECKPOINT_EVERY:
         c->checkpoint_every = (uint64_t)flt_arg_int(state, "checkpoint-every", arg, 1, 1000000000);
@@ -110,13 +113,13 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
         in->optimizer = arg;
         return 0;
     case KEY_WEIGHTS:
-        in->weights = arg;
+        in->weights = flt_arg_file(state, "weights", arg);
         return 0;
     case KEY_TEXT:
-        in->text = arg;
+        in->text = flt_arg_file(state, "text", arg);
         return 0;
     case KEY_OUT:
-        in->out = arg;
+        in->out = flt_arg_file(state, "out", arg);
         return 0;
     case ARGP_KEY_ARG:
         take_word(state, in, arg);
@@ -445,11 +448,13 @@ static int run(int argc, char **argv) {
         "parameter: attention=.. the task, lr=.. the optimizer; where both have it, write task.NAME or optimizer.NAME. Ctrl-C "
         "stops cleanly: parameters and checkpoint are written, --resume goes on to the same bits. A learned optimizer takes "
         "--weights.\n\n"
-        "example: flt fit bytes_transformer --set attention=flt rpe=gaussian_mixture --optimizer adam --set lr=3e-3 --steps "
-        "2000\n"
-        "         flt fit digits_vit --set attention=exact --steps 3000 --seeds 3 --out vit.safetensors\n"
-        "         flt fit digits_mlp --steps 100000 --checkpoint run.ckpt --resume      after Ctrl-C, a kill or a crash\n"
-        "         flt results best --task digits_vit --metric test_metric               what the store knows about it",
+        "examples:\n"
+        "  flt fit bytes_transformer --set attention=flt rpe=gaussian_mixture \\\n"
+        "    --optimizer adam --set lr=3e-3 --steps 2000\n"
+        "  flt fit digits_vit --set attention=exact --seeds 3 --out vit.safetensors\n"
+        "  flt fit digits_mlp --steps 20000 --checkpoint run.ckpt\n"
+        "  flt fit digits_mlp --steps 90000 --checkpoint run.ckpt --resume  # goes on\n"
+        "  flt results best --task digits_vit --metric test_metric",
         children,
         NULL,
         NULL};

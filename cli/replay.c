@@ -42,6 +42,16 @@ static const struct argp_option options[] = {
     {0},
 };
 
+// The state that it starts from may be replaced by that after the last step.
+static void check_files(const struct argp_state *state, const input *in) {
+    const flt_arg_path gradients[] = {{"in", in->in}, {"out", in->out}, {"state-out", in->state_out}};
+    const flt_arg_path weights[] = {{"weights", in->weights}, {"out", in->out}, {"state-out", in->state_out}};
+    const flt_arg_path start[] = {{"state-in", in->state_in}, {"out", in->out}};
+    flt_arg_distinct(state, &in->common, 3, gradients);
+    flt_arg_distinct(state, &in->common, 3, weights);
+    flt_arg_distinct(state, &in->common, 2, start);
+}
+
 static error_t parse(int key, char *arg, struct argp_state *state) {
     input *in = state->input;
     switch (key) {
@@ -49,19 +59,19 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
         state->child_inputs[0] = &in->common;
         return 0;
     case KEY_IN:
-        in->in = arg;
+        in->in = flt_arg_file(state, "in", arg);
         return 0;
     case KEY_OUT:
-        in->out = arg;
+        in->out = flt_arg_file(state, "out", arg);
         return 0;
     case KEY_WEIGHTS:
-        in->weights = arg;
+        in->weights = flt_arg_file(state, "weights", arg);
         return 0;
     case KEY_STATE_IN:
-        in->state_in = arg;
+        in->state_in = flt_arg_file(state, "state-in", arg);
         return 0;
     case KEY_STATE_OUT:
-        in->state_out = arg;
+        in->state_out = flt_arg_file(state, "state-out", arg);
         return 0;
     case ARGP_KEY_ARG:
         if (flt_common_take(&in->common, arg)) return 0;
@@ -71,6 +81,7 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
     case ARGP_KEY_END:
         if (in->optimizer == NULL) argp_error(state, "name an optimizer (see `flt list optimizers`)");
         if (in->in == NULL || in->out == NULL) argp_error(state, "--in FILE and --out FILE are needed");
+        check_files(state, in);
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -194,8 +205,8 @@ static flt_err check_finite(const job *j) {
 }
 
 static flt_err replay(job *j) {
-    FLTX_TRY(flt_check_output("replay", j->input->in, j->input->out));
-    if (j->input->state_out != NULL) FLTX_TRY(flt_check_output("replay", j->input->in, j->input->state_out));
+    FLTX_TRY(flt_write_possible(j->input->out));
+    if (j->input->state_out != NULL) FLTX_TRY(flt_write_possible(j->input->state_out));
     FLTX_TRY(plan(j));
     FLTX_TRY(start(j));
     step_all(j);
@@ -224,7 +235,7 @@ static int run(int argc, char **argv) {
                                      "OPTIMIZER --in IN.safetensors --out OUT.safetensors",
                                      "Steps an optimizer along a sequence of gradients of your own, so that its trajectory can "
                                      "be held against any other code.\v"
-                                     "example: flt replay adam --in grads.safetensors --out path.safetensors --set lr=0.01",
+                                     "example:\n  flt replay adam --in grads.safetensors --out path.safetensors --set lr=0.01",
                                      children,
                                      NULL,
                                      NULL};

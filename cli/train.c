@@ -48,7 +48,7 @@ static const struct argp_option options[] = {
 static error_t parse_files(int key, char *arg, struct argp_state *state, input *in) {
     switch (key) {
     case KEY_CHECKPOINT:
-        in->config.checkpoint = arg;
+        in->config.checkpoint = flt_arg_file(state, "checkpoint", arg);
         return 0;
     case KEY_EVERY:
         in->config.checkpoint_every = (uint64_t)flt_arg_int(state, "checkpoint-every", arg, 1, 1000000000);
@@ -57,14 +57,22 @@ static error_t parse_files(int key, char *arg, struct argp_state *state, input *
         in->config.resume = true;
         return 0;
     case KEY_WEIGHTS:
-        in->weights = arg;
+        in->weights = flt_arg_file(state, "weights", arg);
         return 0;
     case KEY_OUT:
-        in->out = arg;
+        in->out = flt_arg_file(state, "out", arg);
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
     }
+}
+
+// --weights may be --out: they are read before.
+static void check_files(const struct argp_state *state, const input *in) {
+    const flt_arg_path files[] = {{"checkpoint", in->config.checkpoint}, {"out", in->out}};
+    const flt_arg_path more[] = {{"checkpoint", in->config.checkpoint}, {"weights", in->weights}};
+    flt_arg_distinct(state, &in->common, 2, files);
+    flt_arg_distinct(state, &in->common, 2, more);
 }
 
 static error_t parse(int key, char *arg, struct argp_state *state) {
@@ -91,8 +99,7 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
     case ARGP_KEY_END:
         if (in->config.resume && in->config.checkpoint == NULL) argp_error(state, "--resume needs --checkpoint FILE");
         if (in->out == NULL && !in->report.asked) argp_error(state, "--out FILE is needed: the trained weights go there");
-        if (in->config.checkpoint != NULL && in->out != NULL && strcmp(in->config.checkpoint, in->out) == 0)
-            argp_error(state, "--checkpoint and --out are the same file '%s'; allowed: two files", in->out);
+        check_files(state, in);
         return 0;
     default:
         return parse_files(key, arg, state, in);
@@ -266,11 +273,13 @@ static int run(int argc, char **argv) {
         "episode. Two phases: --freeze what is to wait, then --weights with the first phase's result and --freeze the rest. "
         "Metrics of every meta-update go to the results store; the numbers are the same for any number of threads, and of "
         "processes under mpirun.\n\n"
-        "example: flt train --tasks quadratic,digits_mlp --outer-steps 500 --checkpoint run.ckpt --out w.safetensors\n"
-        "         flt train ... --resume      after Ctrl-C, a kill or a crash\n"
-        "         mpirun -n 4 flt train ...   on four processes, of one machine or several\n"
-        "         flt train --estimator-report --weights w.safetensors --tasks quadratic      bias and variance of every "
-        "estimator",
+        "examples:\n"
+        "  flt train --tasks quadratic --checkpoint run.ckpt --out w.safetensors\n"
+        "  flt train --tasks quadratic --checkpoint run.ckpt --out w.safetensors \\\n"
+        "    --resume      # after Ctrl-C, a kill or a crash\n"
+        "  mpirun -n 4 flt train --tasks quadratic --out w.safetensors\n"
+        "  flt train --estimator-report --weights w.safetensors --tasks quadratic\n"
+        "    # bias and variance of every estimator",
         children,
         NULL,
         NULL};

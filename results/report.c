@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MIT
 // One self-contained HTML file about a store: no network, no script but the one that sorts and filters tables.
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
+#include "flt/tensorfile.h"
 #include "html.h"
 #include "query.h"
 
@@ -256,26 +255,11 @@ static flt_err compose(flt_store *s, flt_text *t) {
     return t->err;
 }
 
-// A file that is there is replaced at once, or stays.
-static flt_err write_file(const char *path, const flt_text *t) {
-    char temporary[FLTX_MAX_PATH];
-    if ((size_t)snprintf(temporary, sizeof temporary, "%s.%ld.tmp", path, (long)getpid()) >= sizeof temporary)
-        return flt_fail(FLTE_IO, "report", "the name of the file is too long");
-    FILE *f = fopen(temporary, "we");
-    if (f == NULL) return flt_fail(FLTE_IO, "report", "%s: cannot be written: %s", path, strerror(errno));
-    const bool written = fwrite(t->data, 1, t->used, f) == t->used;
-    const bool closed = fclose(f) == 0;
-    if (written && closed && rename(temporary, path) == 0) return FLTE_OK;
-    const int number = errno;
-    unlink(temporary);
-    return flt_fail(FLTE_IO, "report", "%s: cannot be written: %s", path, strerror(number));
-}
-
 flt_err flt_store_report(flt_store *s, const char *path) {
     flt_text t = {0};
     FLTX_TRY(flt_store_check(s, "report", false));
     flt_err err = compose(s, &t);
-    if (err == FLTE_OK) err = write_file(path, &t);
+    if (err == FLTE_OK) err = flt_write_atomic(path, t.data, t.used);
     flt_free(t.data);
     return err;
 }

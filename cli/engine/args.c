@@ -4,9 +4,11 @@
 #include "engine/ranks.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { KEY_DB = FLTX_KEY_COMMON, KEY_SEED, KEY_THREADS, KEY_JSON, KEY_QUIET, KEY_SET };
@@ -45,8 +47,7 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
     flt_common *c = state->input;
     switch (key) {
     case KEY_DB:
-        if (arg[0] == '\0') argp_error(state, "--db: the file name is empty");
-        c->db = arg;
+        c->db = flt_arg_file(state, "db", arg);
         return 0;
     case KEY_SEED:
         c->seed = (uint64_t)flt_arg_int(state, "seed", arg, 0, INT64_MAX);
@@ -101,7 +102,7 @@ long long flt_arg_int(const struct argp_state *state, const char *option, const 
     long long value = 0;
     char who[64];
     snprintf(who, sizeof who, "--%s", option);
-    if (flt_parse_int(who, text, &value) != FLTE_OK) argp_error(state, "%s", flt_error());
+    if (flt_parse_int(who, text, &value) != FLTE_OK) argp_error(state, "%s; allowed: %lld to %lld", flt_error(), min, max);
     if (value < min || value > max)
         argp_error(state, "--%s: %lld is out of range; allowed: %lld to %lld", option, value, min, max);
     return value;
@@ -111,10 +112,47 @@ double flt_arg_real(const struct argp_state *state, const char *option, const ch
     double value = 0.0;
     char who[64];
     snprintf(who, sizeof who, "--%s", option);
-    if (flt_parse_real(who, text, &value) != FLTE_OK) argp_error(state, "%s", flt_error());
+    if (flt_parse_real(who, text, &value) != FLTE_OK) argp_error(state, "%s; allowed: %g to %g", flt_error(), min, max);
     if (!(value >= min && value <= max))
         argp_error(state, "--%s: %g is out of range; allowed: %g to %g", option, value, min, max);
     return value;
+}
+
+const char *flt_arg_file(const struct argp_state *state, const char *option, const char *text) {
+    if (text[0] == '\0') argp_error(state, "--%s: the file name is empty", option);
+    return text;
+}
+
+// The file behind a name, or where it would be made: its folder without links, and its last part.
+static bool locate(const char *path, char *out, size_t size) {
+    char folder[PATH_MAX], real[PATH_MAX];
+    if (realpath(path, real) != NULL) return (size_t)snprintf(out, size, "%s", real) < size;
+    const char *slash = strrchr(path, '/');
+    const size_t n = slash == NULL ? 0 : (size_t)(slash - path);
+    if (n >= sizeof folder) return false;
+    snprintf(folder, sizeof folder, "%.*s", (int)n, path);
+    if (realpath(slash == NULL ? "." : n == 0 ? "/" : folder, real) == NULL) return false;
+    return (size_t)snprintf(out, size, "%s/%s", real, slash == NULL ? path : slash + 1) < size;
+}
+
+static bool same_file(const char *a, const char *b) {
+    struct stat x, y;
+    char p[2 * PATH_MAX], q[2 * PATH_MAX];
+    if (stat(a, &x) == 0 && stat(b, &y) == 0) return x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+    return strcmp(a, b) == 0 || (locate(a, p, sizeof p) && locate(b, q, sizeof q) && strcmp(p, q) == 0);
+}
+
+void flt_arg_distinct(const struct argp_state *state, const flt_common *c, size_t n, const flt_arg_path *files) {
+    for (size_t i = 0; i < n; i++) {
+        if (files[i].path == NULL) continue;
+        for (size_t k = 0; k < i; k++)
+            if (files[k].path != NULL && same_file(files[i].path, files[k].path))
+                argp_failure(state, 2, 0, "--%s and --%s are the same file '%s'; allowed: two files", files[k].option,
+                             files[i].option, files[i].path);
+        if (same_file(files[i].path, c->db))
+            argp_failure(state, 2, 0, "--%s '%s' is the file of the results (--db); allowed: another", files[i].option,
+                         files[i].path);
+    }
 }
 
 const char *flt_arg_choice(const struct argp_state *state, const char *option, const char *text, const char *allowed) {
@@ -133,6 +171,26 @@ static bool continues_spec(const char *item) {
     return item[head] == '=';
 }
 
+const char *flt_setting_twice(const char *settings, char separator, char end) {
+    const char cuts[] = {separator, end, '\0'}, key_ends[] = {'=', separator, end, '\0'};
+    for (const char *item = settings; *item != '\0' && *item != end;) {
+        const size_t n = strcspn(item, key_ends);
+        for (const char *before = settings; before < item; before += strcspn(before, cuts) + 1)
+            if (strcspn(before, key_ends) == n && strncmp(before, item, n) == 0) return item;
+        item += strcspn(item, cuts);
+        item += *item == separator;
+    }
+    return NULL;
+}
+
+void flt_arg_once(const struct argp_state *state, const char *what, const char *spec) {
+    for (const char *entry = spec; entry != NULL; entry = strchr(entry, ';'), entry += entry != NULL) {
+        const size_t head = strcspn(entry, ":;");
+        const char *twice = entry[head] == ':' ? flt_setting_twice(entry + head + 1, ',', ';') : NULL;
+        if (twice != NULL) argp_error(state, "%s: '%s' sets '%.*s' twice", what, spec, (int)strcspn(twice, "=,;"), twice);
+    }
+}
+
 // Copies of list options, cut into items: they live as long as the program, and leak checkers find them here.
 __attribute__((used)) static char *kept[FLTX_MAX_LIST];
 static size_t n_kept;
@@ -140,6 +198,8 @@ static size_t n_kept;
 static size_t cut(const struct argp_state *state, const char *option, const char *text, bool specs, const char **items) {
     char *copy = n_kept < FLTX_MAX_LIST ? strdup(text) : NULL;
     size_t n = 0;
+    char who[64];
+    snprintf(who, sizeof who, "--%s", option);
     if (copy != NULL) kept[n_kept++] = copy;
     if (copy == NULL) argp_failure(state, 3, 0, "--%s: out of memory", option);
     for (char *item = copy; item != NULL;) {
@@ -148,6 +208,7 @@ static size_t cut(const struct argp_state *state, const char *option, const char
         if (comma != NULL) *comma = '\0';
         if (item[0] == '\0') argp_error(state, "--%s: '%s' has an empty item", option, text);
         if (n == FLTX_MAX_LIST) argp_error(state, "--%s: at most %d items", option, FLTX_MAX_LIST);
+        if (specs) flt_arg_once(state, who, item);
         items[n++] = item;
         item = comma == NULL ? NULL : comma + 1;
     }

@@ -41,6 +41,23 @@ bool flt_common_take(flt_common *c, const char *arg);
 long long flt_arg_int(const struct argp_state *state, const char *option, const char *text, long long min, long long max);
 double flt_arg_real(const struct argp_state *state, const char *option, const char *text, double min, double max);
 
+// Exits with status 2 where a spec, "name:key=value,..", or one of a distribution, ".. ; ..", sets a key twice.
+void flt_arg_once(const struct argp_state *state, const char *what, const char *spec);
+
+// The first item of "key=value,.." (up to `end`, cut at `separator`) whose key an earlier one has; NULL: there is none.
+const char *flt_setting_twice(const char *settings, char separator, char end);
+
+// `text`, the name of a file; where it is empty, says so and exits with status 2.
+const char *flt_arg_file(const struct argp_state *state, const char *option, const char *text);
+
+typedef struct flt_arg_path {
+    const char *option, *path; // NULL: not given
+} flt_arg_path;
+
+// Files that a verb writes, or reads and may not lose: exits with status 2 where two of them, or one and --db, are the same file,
+// however they are spelled.
+void flt_arg_distinct(const struct argp_state *state, const flt_common *c, size_t n, const flt_arg_path *files);
+
 // `text` where it is one of `allowed`, "first, second, .."; otherwise prints it with what is allowed, and exits with status 2.
 const char *flt_arg_choice(const struct argp_state *state, const char *option, const char *text, const char *allowed);
 

@@ -35,6 +35,10 @@ static flt_err read_settings(const char *text, size_t n, flt_subject *out) {
         return flt_fail(FLTE_USAGE, "--optimizers", "%s: its settings take more than %zu letters", out->label,
                         sizeof out->settings - 1);
     memcpy(out->settings, text, n);
+    const char *twice = flt_setting_twice(out->settings, '/', '\0');
+    if (twice != NULL)
+        return flt_fail(FLTE_USAGE, "--optimizers", "%s: '%s' sets '%.*s' twice", out->label, out->settings,
+                        (int)strcspn(twice, "=/"), twice);
     for (const char *item = out->settings; item != NULL; item = strchr(item, '/'), item += item != NULL) {
         const size_t length = strcspn(item, "/");
         if (memchr(item, '=', length) == NULL)

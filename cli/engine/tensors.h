@@ -8,9 +8,6 @@
 // The tensor of this name; FLTE_FORMAT naming file and tensor when it is missing, FLTE_NUMERIC when it holds a NaN or infinity.
 flt_err flt_need_tensor(const char *who, const char *path, const flt_tensors *in, const char *name, const flt_tensor **out);
 
-// Asked before anything is computed: `out` can be written, and is not the file that is read (FLTE_USAGE).
-flt_err flt_check_output(const char *who, const char *in, const char *out);
-
 // A copy in the working precision; freed with flt_free.
 flt_err flt_copy_real(const flt_tensor *t, flt_real **out);
 

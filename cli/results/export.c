@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // flt results export [TABLE]: the rows of one table or view, or of all tables, as CSV, JSON or one JSON object a line.
+#include "flt/tensorfile.h"
 #include "results/sub.h"
 
 #include <errno.h>
@@ -133,7 +134,8 @@ static flt_err write_to(const flt_sub_input *in, flt_store *store, writer *w, co
     flt_err err = in->n_words > 0 ? write_table(w, store, in->words[0]) : write_all(w, store);
     if (err == FLTE_OK && w->format == JSON) fputc('\n', w->to);
     const bool written = fflush(w->to) == 0 && ferror(w->to) == 0;
-    const bool closed = w->to == stdout || fclose(w->to) == 0;
+    if (err == FLTE_OK && w->to == stdout) return FLTE_OK; // what is lost is told at the end, unless the reader had enough
+    const bool closed = fclose(w->to) == 0;
     if (err == FLTE_OK && !(written && closed)) err = flt_fail(FLTE_IO, "export", "%s: could not be written whole", name);
     return err;
 }
@@ -144,6 +146,7 @@ static flt_err run(const flt_sub_input *in, flt_store *store) {
     char temporary[4096];
     FLTX_TRY(choose_format(in, &w.format));
     if (in->output == NULL) return write_to(in, store, &w, "standard output");
+    FLTX_TRY(flt_write_possible(in->output));
     if ((size_t)snprintf(temporary, sizeof temporary, "%s.%ld.tmp", in->output, (long)getpid()) >= sizeof temporary)
         return flt_fail(FLTE_IO, "export", "the name of the file is too long");
     w.to = fopen(temporary, "we");

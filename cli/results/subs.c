@@ -58,7 +58,7 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
     context *c = state->input;
     const char **text = text_of(&c->in, key);
     if (text != NULL) {
-        *text = arg;
+        *text = key == FLTX_SUB_OUTPUT ? flt_arg_file(state, "output", arg) : arg;
         return 0;
     }
     switch (key) {
@@ -83,6 +83,7 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
     case ARGP_KEY_END:
         if (c->in.n_words < c->sub->min_words)
             argp_failure(state, 2, 0, "give %s; see `flt results %s --help`", c->sub->arguments, c->sub->name);
+        flt_arg_distinct(state, &c->in.common, 1, &(flt_arg_path){"output", c->in.output});
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;

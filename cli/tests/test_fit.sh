@@ -83,6 +83,6 @@ expect 2 'TASK is needed' "$flt" fit
 expect 2 'write --set before it' "$flt" fit digits_mlp lr=3
 expect 2 'one task at a time' "$flt" fit digits_mlp quadratic
 expect 2 'two files' "$flt" fit digits_mlp --out a --checkpoint a
-expect 0 'example: flt fit bytes_transformer' "$flt" fit --help
+expect 0 '^  flt fit bytes_transformer' "$flt" fit --help
 ls ./*.tmp* 2>/dev/null && fail 'temporary files were left behind'
 finish

@@ -49,6 +49,54 @@ expect 0 '' "$flt" verify --check fourier --quiet
 "$flt" results sql "$rows" 2>err.txt | head -n 1 >head.txt
 [ ! -s err.txt ] || fail "a reader that had enough: $(cat err.txt)"
 
+# a sentence names what was given and what is allowed
+expect 2 "'1e3x' is not a whole number; allowed: 0 to 1000000000" "$flt" train --outer-steps 1e3x --out w.safetensors
+expect 2 "'x' is not a number; allowed: 1e-12 to 1000" "$flt" train --sigma x --out w.safetensors
+expect_sentence 2 "'x' is not a whole number; 1 .. 4096 is allowed" "$flt" eval --optimizers adam --tasks digits_mlp:width=x
+expect_sentence 2 "'..8' lacks an end; allowed: low..high" "$flt" train --tasks digits_mlp:width=..8 --out w.safetensors
+expect 2 "--tasks: 'quadratic:noise=1,noise=0' sets 'noise' twice" "$flt" train --tasks quadratic:noise=1,noise=0 --out w.safetensors
+expect 2 "TASK: .* sets 'noise' twice" "$flt" fit quadratic:noise=1,noise=0
+expect_sentence 2 "'lr=1/lr=2' sets 'lr' twice" "$flt" eval --optimizers adam:lr=1/lr=2
+for several in @train '3*quadratic' 'quadratic;rosenbrock' quadratic,rosenbrock; do
+    expect 2 'stands for several tasks; allowed: one' "$flt" fit "$several"
+done
+expect_sentence 2 'stands for several tasks; allowed here: one' "$flt" eval --optimizers adam --tasks 'quadratic;rosenbrock'
+"$flt" verify --fidelity --encoding gausian >out.txt 2>err.txt && fail 'an unknown encoding'
+[ ! -s out.txt ] || fail "refused, but printed: $(cat out.txt)"
+
+# files: none without a name, none twice however it is spelled, and the results are never written over
+for option in out checkpoint weights db; do expect 2 "--$option: the file name is empty" "$flt" train --out w --$option ''; done
+for option in text weights out checkpoint; do expect 2 "--$option: the file name is empty" "$flt" fit quadratic --$option ''; done
+for verb in 'attend flt' 'replay adam'; do
+    expect 2 "--out: the file name is empty" "$flt" $verb --in x --out ''
+    expect_sentence 2 'the file of the results (--db)' "$flt" $verb --in x --out ./new.db --db new.db
+    expect_sentence 2 'the same file' "$flt" $verb --in x --out "$PWD/x"
+done
+expect 2 'the same file' "$flt" replay adam --in x --out y --state-out ./y
+expect 2 'the same file' "$flt" fit quadratic --checkpoint ./w --out w
+expect_sentence 2 'the file of the results (--db)' "$flt" fit quadratic --steps 1 --checkpoint "$FLT_DB"
+expect_sentence 2 'the file of the results (--db)' "$flt" train --outer-steps 1 --out test.db
+ln -s test.db link.db
+expect_sentence 2 'the file of the results (--db)' "$flt" results report -o link.db
+expect_sentence 2 'the file of the results (--db)' "$flt" results export run -o test.db
+expect 2 '--output: the file name is empty' "$flt" results report -o ''
+cp test.db kept.db
+expect_sentence 3 'kept.db: cannot be written: it is a database' "$flt" train --tasks quadratic --outer-steps 1 --out kept.db
+expect_sentence 3 'kept.db: cannot be written: it is a database' "$flt" results report -o kept.db
+expect_sentence 3 'kept.db: cannot be written: it is a database' "$flt" results export run -o kept.db
+expect 0 '' "$flt" results list --db kept.db
+mkfifo pipe && expect_sentence 3 'not a regular file' "$flt" results export run -o pipe
+"$flt" results export 2>err.txt | head -c 10 >head.txt
+[ ! -s err.txt ] || fail "a reader of an export that had enough: $(cat err.txt)"
+expect_sentence 2 'flt results show' "$flt" results tail --json
+
+# help: a line that starts an example is whole, or goes on behind a backslash
+for verb in attend bench eval fit list replay results train verify; do
+    "$flt" $verb --help | awk '/^  (flt|mpirun) /{ open = 1 }
+        open && $0 !~ /^  / && $0 != "" { bad = 1 } { open = open && ($0 ~ /\\$/ || $0 ~ /^  (flt|mpirun) /) } END { exit bad }' ||
+        fail "flt $verb --help breaks an example"
+done
+
 expect_sentence 2 'no parameters' "$flt" verify --check fourier --set a=b
 expect_sentence 2 'nothing was checked' "$flt" verify --check streaming --mechanism exact
 expect_sentence 2 'is learned' "$flt" eval --optimizers adam --weights w.safetensors

@@ -69,6 +69,16 @@ typedef struct target {
     bool exists;
 } target;
 
+// Whoever names the file of the results by mistake would lose them all.
+static bool is_database(const char *path) {
+    static const char magic[] = "SQLite format 3"; // its first 16 bytes, the zero included
+    char head[sizeof magic] = "";
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    const bool whole = fd >= 0 && read(fd, head, sizeof head) == (ssize_t)sizeof head;
+    if (fd >= 0) close(fd);
+    return whole && memcmp(head, magic, sizeof head) == 0;
+}
+
 static flt_err resolve(const char *path, target *t) {
     struct stat st;
     t->path = path;
@@ -79,6 +89,8 @@ static flt_err resolve(const char *path, target *t) {
     } else {
         if (stat(t->real, &st) != 0) return fail(path, "cannot be written");
         if (!S_ISREG(st.st_mode)) return flt_fail(FLTE_IO, path, "cannot be written: it is not a regular file");
+        if (is_database(t->real))
+            return flt_fail(FLTE_IO, path, "cannot be written: it is a database, and would be lost; name another file");
         t->exists = true;
         t->mode = st.st_mode & 07777;
     }

@@ -58,8 +58,8 @@ flt_err flt_tensor_writer_meta(flt_tensor_writer *w, const char *key, const char
 flt_err flt_tensor_writer_save(flt_tensor_writer *w, const char *path);
 
 // The same atomic replacement for any bytes. Links are followed, the mode of a file that was there is kept, and what is there but
-// is no regular file (a device, a folder) is refused: FLTE_IO. Temporary files beside it that a killed process of this machine
-// left are removed.
+// is no regular file (a device, a folder), or an SQLite database, is refused: FLTE_IO. Temporary files beside it that a killed
+// process of this machine left are removed.
 flt_err flt_write_atomic(const char *path, const void *bytes, size_t size);
 // Asks beforehand whether flt_write_atomic could start: tries a temporary file beside `path` and removes it. For programs that
 // work for an hour before they write. Errors: FLTE_IO.
