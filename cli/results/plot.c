@@ -117,6 +117,15 @@ static flt_err draw(const flt_figure *f, device d, const char *output) {
     return flt_fail(FLTE_IO, "plot", "gnuplot ended with status %d", WIFEXITED(status) ? WEXITSTATUS(status) : 128);
 }
 
+// Who records what a figure shows.
+static const char *source(const char *figure) {
+    if (strcmp(figure, "curves") == 0) return "`flt train`, `flt fit` and `flt eval` record curves";
+    if (strcmp(figure, "profile") == 0) return "`flt eval` records speed-ups";
+    if (strcmp(figure, "bench-time") == 0) return "`flt bench attention` records times";
+    if (strcmp(figure, "fidelity") == 0) return "`flt verify --fidelity` records errors and times";
+    return "`flt verify` records errors and times";
+}
+
 static flt_err run(const flt_sub_input *in, flt_store *store) {
     long long number = 0;
     device d = TERMINAL;
@@ -125,10 +134,9 @@ static flt_err run(const flt_sub_input *in, flt_store *store) {
     FLTX_TRY(choose_device(in->output, &d));
     if (in->n_words > 0) FLTX_TRY(flt_run_of("plot", in->words[0], &number));
     FLTX_TRY(flt_figure_create(store, name, number, in->metric, &f));
-    flt_err err = f->n_series > 0 ? draw(f, d, in->output)
-                                  : flt_fail(FLTE_USAGE, "plot", "there is nothing to draw in figure '%s' yet; %s", name,
-                                             strcmp(name, "curves") == 0 ? "`flt train` and `flt eval` record curves"
-                                                                         : "`flt verify` records errors and times");
+    flt_err err = f->n_series > 0
+                      ? draw(f, d, in->output)
+                      : flt_fail(FLTE_USAGE, "plot", "there is nothing to draw in figure '%s' yet; %s", name, source(name));
     if (f->left_out && !in->common.quiet && err == FLTE_OK)
         fprintf(stderr, "only the first %d series are drawn; name a run\n", FLTX_FIGURE_SERIES);
     flt_figure_destroy(f);

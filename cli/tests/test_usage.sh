@@ -88,6 +88,8 @@ expect 0 '' "$flt" results list --db kept.db
 mkfifo pipe && expect_sentence 3 'not a regular file' "$flt" results export run -o pipe
 "$flt" results export 2>err.txt | head -c 10 >head.txt
 [ ! -s err.txt ] || fail "a reader of an export that had enough: $(cat err.txt)"
+expect_sentence 2 'nothing to draw.*flt eval' "$flt" results plot --figure profile
+expect_sentence 2 'nothing to draw.*flt bench' "$flt" results plot --figure bench-time
 expect_sentence 2 'flt results show' "$flt" results tail --json
 
 # help: a line that starts an example is whole, or goes on behind a backslash
