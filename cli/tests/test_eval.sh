@@ -64,11 +64,11 @@ expect_sentence 2 "did you mean '@train'" "$flt" list sets tran
 expect_sentence 2 "did you mean '@train'" "$flt" eval --tasks @tran
 expect_sentence 2 'valid sets: @train' "$flt" eval --tasks digits_mlp,@everything
 expect 0 '' "$flt" eval --optimizers adam --tasks @train,$small --steps 3 --seeds 1 --db sets.db
-equals "$(query "SELECT suite, count(*) FROM evaluation WHERE seed IS NULL AND suite IS NOT NULL GROUP BY 1" --db sets.db)" 'train:steps=3,8'
-equals "$(query "SELECT count(*), max(steps) FROM evaluation WHERE seed IS NULL" --db sets.db)" '9,3'
+equals "$(query "SELECT suite, count(*) FROM evaluation WHERE seed IS NULL AND suite IS NOT NULL GROUP BY 1" --db sets.db)" 'train:steps=3,12'
+equals "$(query "SELECT count(*), max(steps) FROM evaluation WHERE seed IS NULL" --db sets.db)" '13,3'
 
 # ---- over the tasks of a set: the table, the metrics of the run, the ranking over runs, JSON
-expect 0 '^@train:steps=4 *adam  *1 .* 8 *16 *$' "$flt" eval --optimizers adam:lr=0.01,sgd:lr=0.001 --tasks @train,$small --steps 4 --seeds 2 --db sets2.db
+expect 0 '^@train:steps=4 *adam  *1 .* 12 *24 *$' "$flt" eval --optimizers adam:lr=0.01,sgd:lr=0.001 --tasks @train,$small --steps 4 --seeds 2 --db sets2.db
 grep -q '^tasks  *adam' out.txt && grep -q '^all  *adam' out.txt || fail "tasks without a set, all together: $(cat out.txt)"
 equals "$(query "SELECT count(*) FROM last_metric WHERE metric IN ('speedup/adam/@train:steps=4', 'speedup_low/sgd/all', 'speedup_high/sgd/tasks')" --db sets2.db)" 3
 expect 0 '^@train:steps=4 *adam  *1 ' "$flt" results best --task @train:steps=4 --db sets2.db

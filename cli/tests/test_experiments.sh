@@ -24,6 +24,7 @@ head -n 1 out.txt | grep -q '^model  *us@64  *MiB@64  *us@128  *MiB@128' || fail
 expect 0 '' bash "$FLT_SOURCE_DIR/scripts/experiments/meta_compare.sh" raw --quick
 [ "$(grep -c -E '^softmax_regression +[a-z]+\.0 +0\.01 ' out.txt)" -eq 5 ] || fail "meta_compare has not 5 rows: $(cat out.txt)"
 expect 2 "'nosuch' is no comparison" bash "$FLT_SOURCE_DIR/scripts/experiments/meta_compare.sh" nosuch
+expect 2 "raw has no variant 'nosuch'" env VARIANTS='flt nosuch' bash "$FLT_SOURCE_DIR/scripts/experiments/meta_compare.sh" raw
 
 expect 2 "no program 'nosuch'" env FLT=nosuch bash "$FLT_SOURCE_DIR/scripts/experiments/bytes_lm.sh" --quick
 finish

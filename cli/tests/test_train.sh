@@ -45,7 +45,7 @@ same wide.1 wide.2
 expect_sentence 2 'width' "$flt" train --tasks 'digits_mlp:width=8..1000000' --out x
 
 # a set stands for its tasks
-expect 0 '' "$flt" train --optimizer celo2 --tasks quadratic,@valid --particles 7 --window 1 --unroll 2,4 --outer-steps 1 --db set.db --quiet --out x
+expect 0 '' "$flt" train --optimizer celo2 --tasks quadratic,@valid --particles 8 --window 1 --unroll 2,4 --outer-steps 1 --db set.db --quiet --out x
 expect 0 'task.6.*softmax_regression' "$flt" results show 1 --db set.db
 expect_sentence 2 'valid sets: @train' "$flt" train --tasks @everything --out x
 expect_sentence 2 'give at least one particle a task' "$flt" train --tasks @far --out x

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Vision transformers on 8 x 8 digits that differ in attention and 2-D encoding alone: patches of 2 x 2 pixels, equal width, depth
 # and steps, the learning rate tuned for each over one grid, three seeds. Accuracy on the test split, most is best.
-#   scripts/experiments/digits_vit.sh            about 10 minutes on two cores
+#   scripts/experiments/digits_vit.sh            under 10 minutes on two cores
 #   scripts/experiments/digits_vit.sh --quick    seconds: the same path with tiny models
 # FLT: the program (default flt). FLT_DB: the store (default experiments.db).
 set -euo pipefail

@@ -2,7 +2,7 @@
 # Nested lists from transformers that differ in their attention alone: expressions of 4 to 64 tokens, equal width, depth and steps,
 # the learning rate tuned for each over one grid, three seeds. Accuracy on the test split, most is best. Every model is told how deep
 # in the brackets a token is (levels=true) and reads its answer from the root's token (pool=first).
-#   scripts/experiments/listops.sh            under 10 minutes on two cores
+#   scripts/experiments/listops.sh            about 10 minutes on two cores
 #   scripts/experiments/listops.sh --quick    seconds: the same path with tiny models
 # FLT: the program (default flt). FLT_DB: the store (default experiments.db).
 set -euo pipefail

@@ -6,8 +6,8 @@
 #   scripts/experiments/meta_compare.sh raw [FOLDER]           the same with raw inputs: what is remembered, attention remembers
 #   scripts/experiments/meta_compare.sh optimizers [FOLDER]    flt beside lstm, mlp_lopt, small_fc_lopt, celo2
 #   .. --quick                                                 the same path in seconds
-# OUTER_STEPS (default 2000), SEEDS (default "0 1 2"), JOBS (default 2, one thread each). About two hours on two cores each; finished
-# trainings are kept, and started again it goes on.
+# OUTER_STEPS (default 1000), SEEDS (default "0 1 2"), RATES (default "1e-3 3e-3 1e-2"), VARIANTS (labels; default all), JOBS (default
+# 2, one thread each). About an hour on two cores each; finished trainings are kept, and started again it goes on.
 set -euo pipefail
 flt=${FLT:-flt}
 command -v "$flt" >/dev/null || {
@@ -17,9 +17,8 @@ command -v "$flt" >/dev/null || {
 flt=$(realpath "$(command -v "$flt")")
 quick=
 for arg; do [ "$arg" = --quick ] && quick=1; done
-steps=${OUTER_STEPS:-2000} seeds=${SEEDS:-0 1 2} rates="1e-3 3e-3 1e-2" particles=16 eval=() tests="@train,@near"
-tasks=digits_mlp,digits_mlp:width=16,digits_mlp:width=64,digits_mlp:depth=2,digits_mlp:width=16,activation=tanh,batch=32
-tasks=$tasks,glyphs,glyphs:width=16,classes=10,softmax_regression valid=@valid
+steps=${OUTER_STEPS:-1000} seeds=${SEEDS:-0 1 2} rates=${RATES:-1e-3 3e-3 1e-2} particles=12 eval=() tests="@train,@near"
+tasks=@train valid=@valid
 if [ -n "$quick" ]; then
     steps=2 seeds=0 rates="3e-3 1e-2" particles=2 tasks=softmax_regression valid=softmax_regression tests=softmax_regression
     eval=(--steps 20 --seeds 2)
@@ -44,7 +43,7 @@ discount|flt|inputs=raw memory=discount
 window|flt|inputs=raw memory=window
 none|flt|inputs=raw memory=none" ;;
 optimizers) variants="
-flt|flt|form=adaptive clock=true lr_time=true
+flt|flt|form=adaptive clock=true
 flt_tensor|flt_tensor|
 celo2|celo2|
 small_fc_lopt|small_fc_lopt|
@@ -55,6 +54,12 @@ lstm|lstm|" ;;
     exit 2
     ;;
 esac
+chosen=""
+for label in ${VARIANTS:-}; do
+    line=$(grep "^$label|" <<<"$variants") || { echo "meta_compare.sh: $1 has no variant '$label'" >&2; exit 2; }
+    chosen=$chosen$line$'\n'
+done
+variants=${chosen:-$variants}
 folder=build/meta_compare_$1
 [ -n "${2:-}" ] && [ "$2" != --quick ] && folder=$2
 [ -n "$quick" ] && { folder=$(mktemp -d); trap 'rm -rf "$folder"' EXIT; }

@@ -19,6 +19,10 @@ static const flt_task_of_set train[] = {
     {"glyphs", SHORT},
     {"glyphs:width=16,classes=10", SHORT},
     {"softmax_regression", SHORT},
+    {"digits_mlp:depth=2,norm=true", SHORT},
+    {"teacher_student", SHORT},
+    {"matrix_factorisation", SHORT},
+    {"noisy_linear_regression", SHORT},
     {0},
 };
 
@@ -29,6 +33,7 @@ static const flt_task_of_set valid[] = {
     {"digits_mlp:width=40", 2 * HORIZON},
     {"glyphs:width=24,classes=20", SHORT},
     {"softmax_regression:batch=32", SHORT},
+    {"teacher_student:width=16", SHORT},
     {0},
 };
 
@@ -54,9 +59,6 @@ static const flt_task_of_set far[] = {
     {"bytes_rnn:batch=8", SHORT},
     {"bytes_transformer:width=16,depth=1,m=16,length=16,batch=8", SHORT},
     {"molecules:width=16,depth=1,m=16,batch=4", SHORT},
-    {"matrix_factorisation", SHORT},
-    {"teacher_student", SHORT},
-    {"noisy_linear_regression", SHORT},
     {"quadratic", SHORT},
     {"dependency_chain", SHORT},
     {"outward_snake", SHORT},
