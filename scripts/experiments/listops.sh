@@ -24,7 +24,7 @@ spe_conv|attention=spe_conv settings=R=16
 nprf with lag table|attention=nprf rpe=lag_table
 linear|attention=linear
 fftnet|attention=fftnet
-fourier|attention=fourier
+fourier at half the length|attention=fourier settings=ratio=0.5
 "
 . "$(dirname "$0")/lib.sh"
 run_experiment

@@ -26,7 +26,7 @@ spe_conv|attention=spe_conv positions=sequence settings=R=16
 nprf with lag table|attention=nprf rpe=lag_table positions=sequence
 linear|attention=linear
 fftnet|attention=fftnet positions=sequence
-fourier|attention=fourier positions=sequence
+fourier at half the length|attention=fourier positions=sequence settings=ratio=0.5
 "
 . "$(dirname "$0")/lib.sh"
 run_experiment
