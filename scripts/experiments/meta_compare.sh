@@ -6,8 +6,9 @@
 #   scripts/experiments/meta_compare.sh raw [FOLDER]           the same with raw inputs: what is remembered, attention remembers
 #   scripts/experiments/meta_compare.sh optimizers [FOLDER]    flt beside lstm, mlp_lopt, small_fc_lopt, celo2
 #   .. --quick                                                 the same path in seconds
-# OUTER_STEPS (default 1000), SEEDS (default "0 1 2"), RATES (default "1e-3 3e-3 1e-2"), VARIANTS (labels; default all), JOBS (default
-# 2, one thread each). About an hour on two cores each; finished trainings are kept, and started again it goes on.
+# OUTER_STEPS (default 1000), SEEDS (default "0 1 2"), RATES (default "1e-3 3e-3 1e-2"), VARIANTS (labels; default all), JOBS
+# (default 2, one thread each). 30 trainings and their comparison took an hour on two cores that had other work; `memory` has 99 of
+# them. Finished trainings are kept, and started again it goes on.
 set -euo pipefail
 flt=${FLT:-flt}
 command -v "$flt" >/dev/null || {
