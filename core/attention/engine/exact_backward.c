@@ -11,13 +11,18 @@
 #include <omp.h>
 #include <string.h>
 
+enum { KEPT = 1 << 20 }; // weights that a thread keeps between the two walks along its rows, at the most
+
 typedef struct slot {           // one thread's room
-    flt_real *s, *ds;           // [rows, cols]: P, then dS
+    flt_real *s, *ds;           // [rows, cols]: weights; dP, then dS
+    flt_real *kept;             // [kept tiles, rows, cols]: the weights of one tile of rows
+    size_t settled;             // tiles of columns before this one were formed under scales that have risen since
     flt_real *top, *sum, *keep; // [rows]
+    flt_real *g, *term;         // [rows, dv], [rows]: dout and dout.out over the rows' sums
 } slot;
 
 struct flt_att_exact_back {
-    size_t B, H, N, d, dv, row_tiles, col_tiles;
+    size_t B, H, N, d, dv, row_tiles, col_tiles, kept; // kept: tiles
     bool causal;
     flt_att_exact_shape shape;
     const char *who, *names[FLTX_ATT_MAX_ARRAYS];
@@ -64,40 +69,35 @@ static size_t locate(const flt_att_exact_back *a, size_t bh, size_t row, size_t 
 // ---- one tile
 
 // s = exp(logits - top): online while w->top still rises, final once it holds the rows' maxima.
-static void weights(const flt_att_exact_back *a, slot *w, const work *k, tile t, size_t thread) {
+static void weights(const flt_att_exact_back *a, slot *w, const work *k, tile t, size_t thread, flt_real *s) {
     const size_t d = a->d, where[4] = {t.i, t.j, t.n, t.cols};
     const flt_real scale = (flt_real)(1.0 / sqrt((double)d));
-    flt_att_softmax_tile s = {.n = t.n, .cols = t.cols, .s = w->s, .causal = a->causal};
-    s.valid = (ptrdiff_t)t.i - (ptrdiff_t)t.j + 1;
-    s.top = w->top, s.sum = w->sum, s.keep = w->keep;
-    s.bias = a->shape.bias(a->shape.self, thread, t.bh % a->H, where, &s.ldb);
-    flt_gemm(false, true, t.n, t.cols, d, scale, at(a, k->pass->q, t.bh, t.i, d), d, at(a, k->pass->k, t.bh, t.j, d), d, 0, w->s,
+    flt_att_softmax_tile x = {.n = t.n, .cols = t.cols, .s = s, .causal = a->causal};
+    x.valid = (ptrdiff_t)t.i - (ptrdiff_t)t.j + 1;
+    x.top = w->top, x.sum = w->sum, x.keep = w->keep;
+    x.bias = a->shape.bias(a->shape.self, thread, t.bh % a->H, where, &x.ldb);
+    flt_gemm(false, true, t.n, t.cols, d, scale, at(a, k->pass->q, t.bh, t.i, d), d, at(a, k->pass->k, t.bh, t.j, d), d, 0, s,
              t.cols);
-    a->tiles->softmax(&s);
+    a->tiles->softmax(&x);
 }
 
-// s = P, ds = dS of the tile
-static void gradients(const flt_att_exact_back *a, slot *w, const work *k, tile t, size_t thread) {
-    const size_t dv = a->dv, row = locate(a, t.bh, t.i, 1);
-    memcpy(w->top, a->top + row, t.n * sizeof *w->top);
-    weights(a, w, k, t, thread);
-    flt_gemm(false, true, t.n, t.cols, dv, 1, at(a, k->pass->dout, t.bh, t.i, dv), dv, at(a, k->pass->v, t.bh, t.j, dv), dv, 0,
-             w->ds, t.cols);
-    for (size_t x = 0; x < t.n; x++) {
-        const flt_real f = a->inverse[row + x], term = FLTX_BUG(BACKWARD_NO_ROW_TERM) ? 0 : a->term[row + x];
-        flt_real *p = w->s + x * t.cols, *ds = w->ds + x * t.cols;
-        for (size_t y = 0; y < t.cols; y++) {
-            p[y] *= f;
-            ds[y] = p[y] * (ds[y] - term);
-        }
-    }
+// The weights of a tile once the rows' maxima are known: kept, or formed again, which gives the same bits.
+static flt_real *final_weights(const flt_att_exact_back *a, slot *w, const work *k, tile t, size_t thread) {
+    const size_t index = t.j / a->shape.cols;
+    if (index >= w->settled && index < a->kept) return w->kept + index * a->shape.rows * a->shape.cols;
+    weights(a, w, k, t, thread, w->s);
+    return w->s;
+}
+
+// w->ds = dS of the tile from its weights s, which are P but for the rows' sums; these are in w->g and w->term.
+static void gradients(const flt_att_exact_back *a, slot *w, const work *k, tile t, const flt_real *s) {
+    const size_t dv = a->dv;
+    flt_gemm(false, true, t.n, t.cols, dv, 1, w->g, dv, at(a, k->pass->v, t.bh, t.j, dv), dv, 0, w->ds, t.cols);
+    a->tiles->softmax_back(t.n, t.cols, s, w->term, w->ds);
 }
 
 static void add_lags(const flt_att_exact_back *a, const slot *w, tile t) {
-    for (size_t x = 0; x < t.n; x++) {
-        double *lags = a->dlags + t.bh * (2 * a->N - 1) + (t.j + a->N - 1 - t.i - x);
-        for (size_t y = 0; y < t.cols; y++) lags[y] += (double)w->ds[x * t.cols + y];
-    }
+    a->tiles->add_diagonals(t.n, t.cols, w->ds, a->dlags + t.bh * (2 * a->N - 1) + (t.j + a->N - t.i - t.n));
 }
 
 static void add_matrix(const flt_att_exact_back *a, const slot *w, tile t, double *matrix) {
@@ -110,19 +110,39 @@ static void add_matrix(const flt_att_exact_back *a, const slot *w, tile t, doubl
 
 // ---- rows and columns
 
+// Whether a row's scale has risen with this tile.
+static bool has_risen(const slot *w, size_t n) {
+    bool risen = false;
+    for (size_t x = 0; x < n; x++) risen |= w->keep[x] != 1;
+    return risen;
+}
+
 static void row_sums(const flt_att_exact_back *a, slot *w, const work *k, tile first, size_t thread) {
-    const size_t row = locate(a, first.bh, first.i, 1), dv = a->dv;
+    const size_t row = locate(a, first.bh, first.i, 1), dv = a->dv, cells = a->shape.rows * a->shape.cols;
     for (size_t x = 0; x < first.n; x++) w->top[x] = (flt_real)-INFINITY, w->sum[x] = 0;
-    for (size_t j = 0; j < a->N; j += a->shape.cols) {
-        const tile t = tile_at(a, first.bh, first.i, j);
-        if (t.cols > 0) weights(a, w, k, t, thread);
+    w->settled = 0;
+    for (size_t c = 0; c < a->col_tiles; c++) {
+        const tile t = tile_at(a, first.bh, first.i, c * a->shape.cols);
+        if (t.cols == 0) break;
+        weights(a, w, k, t, thread, c < a->kept ? w->kept + c * cells : w->s);
+        if (has_risen(w, t.n)) w->settled = c;
     }
+    if (k->points) w->settled = a->col_tiles; // their gradients want the tile's positions
     memcpy(a->top + row, w->top, first.n * sizeof *w->top);
     for (size_t x = 0; x < first.n; x++) {
         const size_t y = (row + x) * dv;
         a->inverse[row + x] = 1 / w->sum[x];
         a->term[row + x] = flt_dot(dv, k->pass->dout + y, k->pass->out + y);
     }
+}
+
+// What the gradients of these rows read.
+static void load_rows(const flt_att_exact_back *a, slot *w, const work *k, tile t) {
+    const size_t row = locate(a, t.bh, t.i, 1), dv = a->dv;
+    memcpy(w->top, a->top + row, t.n * sizeof *w->top);
+    memcpy(w->g, k->pass->dout + row * dv, t.n * dv * sizeof *w->g);
+    a->tiles->scale_rows(t.n, dv, w->g, a->inverse + row);
+    for (size_t x = 0; x < t.n; x++) w->term[x] = FLTX_BUG(BACKWARD_NO_ROW_TERM) ? 0 : a->inverse[row + x] * a->term[row + x];
 }
 
 // What one tile adds to dq and to the biases' gradients.
@@ -136,12 +156,11 @@ static void add_to_rows(const flt_att_exact_back *a, const slot *w, const work *
     if (k->dmatrix != NULL) add_matrix(a, w, t, k->dmatrix);
 }
 
-// What it adds to dk and dv.
-static void add_to_columns(const flt_att_exact_back *a, const slot *w, const work *k, tile t) {
+// What it adds to dk and dv; s: its weights.
+static void add_to_columns(const flt_att_exact_back *a, const slot *w, const work *k, tile t, const flt_real *s) {
     const size_t d = a->d, dv = a->dv;
     const flt_real scale = (flt_real)(1.0 / sqrt((double)d));
-    flt_gemm(true, false, t.cols, dv, t.n, 1, w->s, t.cols, at(a, k->pass->dout, t.bh, t.i, dv), dv, 1,
-             k->pass->dv + locate(a, t.bh, t.j, dv), dv);
+    flt_gemm(true, false, t.cols, dv, t.n, 1, s, t.cols, w->g, dv, 1, k->pass->dv + locate(a, t.bh, t.j, dv), dv);
     flt_gemm(true, false, t.cols, d, t.n, scale, w->ds, t.cols, at(a, k->pass->q, t.bh, t.i, d), d, 1,
              k->pass->dk + locate(a, t.bh, t.j, d), d);
 }
@@ -153,12 +172,14 @@ static void clear_columns(const flt_att_exact_back *a, const work *k, size_t bh,
 
 static void run_rows(const flt_att_exact_back *a, slot *w, const work *k, size_t bh, size_t i, size_t thread) {
     row_sums(a, w, k, tile_at(a, bh, i, 0), thread);
+    load_rows(a, w, k, tile_at(a, bh, i, 0));
     for (size_t j = 0; j < a->N; j += a->shape.cols) {
         const tile t = tile_at(a, bh, i, j);
         if (t.cols == 0) break;
-        gradients(a, w, k, t, thread);
+        const flt_real *s = final_weights(a, w, k, t, thread);
+        gradients(a, w, k, t, s);
         add_to_rows(a, w, k, t, thread);
-        if (k->whole) add_to_columns(a, w, k, t);
+        if (k->whole) add_to_columns(a, w, k, t, s);
     }
 }
 
@@ -168,8 +189,10 @@ static void run_columns(const flt_att_exact_back *a, slot *w, const work *k, siz
     for (size_t i = 0; i < a->N; i += a->shape.rows) {
         const tile t = tile_at(a, bh, i, j);
         if (t.cols == 0) continue;
-        gradients(a, w, k, t, thread);
-        add_to_columns(a, w, k, t);
+        load_rows(a, w, k, t);
+        weights(a, w, k, t, thread, w->s);
+        gradients(a, w, k, t, w->s);
+        add_to_columns(a, w, k, t, w->s);
     }
 }
 
@@ -187,10 +210,10 @@ static void run_unit(const flt_att_exact_back *a, slot *w, const work *k, size_t
     }
 }
 
-// A head on one thread takes six products a tile, tiles of rows and then of columns eight; threads may wait for the last head.
+// A head on one thread takes five products a tile, tiles of rows and then of columns seven; threads may wait for the last head.
 static bool is_whole(const flt_att_exact_back *a, const work *k) {
     const size_t heads = a->B * a->H, threads = (size_t)a->shape.threads, rounds = (heads + threads - 1) / threads;
-    return k->dmatrix == NULL && 6 * rounds * threads <= 8 * heads;
+    return k->dmatrix == NULL && 5 * rounds * threads <= 7 * heads;
 }
 
 static void run_all(flt_att_exact_back *a, const work *k) {
@@ -267,6 +290,9 @@ static void bind(void *self, flt_ws *ws) {
         slot *w = &a->slots[t];
         w->s = flt_ws_take(ws, cells, real);
         w->ds = flt_ws_take(ws, cells, real);
+        w->kept = flt_ws_take(ws, a->kept * cells, real);
+        w->g = flt_ws_take(ws, a->shape.rows * a->dv, real);
+        w->term = flt_ws_take(ws, a->shape.rows, real);
         w->top = flt_ws_take(ws, a->shape.rows, real);
         w->sum = flt_ws_take(ws, a->shape.rows, real);
         w->keep = flt_ws_take(ws, a->shape.rows, real);
@@ -294,6 +320,7 @@ flt_err flt_att_exact_back_create(const flt_attention_desc *desc, const flt_att_
     a->who = desc->mechanism;
     a->row_tiles = (a->N + shape->rows - 1) / shape->rows;
     a->col_tiles = (a->N + shape->cols - 1) / shape->cols;
+    a->kept = smaller(a->col_tiles, KEPT / (shape->rows * shape->cols));
     a->tiles = FLTX_ISA_PICK(flt_att_tiles);
     list_names(a);
     FLTX_GO(err, failed, flt_alloc((size_t)shape->threads, sizeof *a->slots, &a->slots));

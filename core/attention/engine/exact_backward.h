@@ -4,11 +4,13 @@
 //     P = softmax(s q k^T + bias), s = 1 / sqrt d;   dP = dout v^T,   dS = P o (dP - rowsum(dout o out))
 //     dq = s dS k,   dk = s dS^T q,   dv = P^T dout,   dbias = dS,   dlag_{j-i} = sum over a diagonal of dS
 //
-// Rows' maxima and sums are formed anew, then P (the recomputation is that of Dao et al. 2022, arXiv 2205.14135). Where there are
-// heads for all threads, one thread takes a head, and P and dS of a tile give dq, dk and dv at once: time six products O(N^2 d).
-// Else every output still belongs to one thread and no partial sums are kept: P is formed once for rows (dq, biases) and once for
-// columns (dk, dv), eight products, with the same bits. Memory 3 N reals for each of B H beside two tiles a thread; lags, and
-// encodings on evenly spaced positions: 2N - 1 doubles for each of B H.
+// Rows' maxima and sums are formed anew (the recomputation is that of Dao et al. 2022, arXiv 2205.14135), tile of rows by tile of
+// rows. The weights under way are kept for the gradients, as far as they fit 4 MiB a thread (N = 10,922 in float) and a row's
+// scale has not risen since; else they are formed again. Where there are heads for all threads, one thread takes a head, and P
+// and dS of a tile give dq, dk and dv at once: time five products O(N^2 d), to the forward pass's two. Else every output still
+// belongs to one thread and no partial sums are kept: P is formed once for rows (dq, biases) and once for columns (dk, dv), seven
+// products, with the same bits. Memory 3 N reals for each of B H beside what a thread keeps; lags, and encodings on evenly spaced
+// positions: 2N - 1 doubles for each of B H.
 #ifndef FLTX_ATTENTION_EXACT_BACKWARD_H
 #define FLTX_ATTENTION_EXACT_BACKWARD_H
 

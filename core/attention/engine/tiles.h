@@ -45,6 +45,10 @@ typedef struct flt_att_tiles {
     // rows of x [n, cols] times f [n]; rows whose factor is 1 are left alone
     void (*scale_rows)(size_t n, size_t cols, flt_real *x, const flt_real *f);
     void (*softmax)(const flt_att_softmax_tile *t);
+    // ds [n, cols] = s o (ds - term [n])
+    void (*softmax_back)(size_t n, size_t cols, const flt_real *s, const flt_real *term, flt_real *ds);
+    // sums [n + cols - 1] += the sums over diagonals of x [n, cols], the one of its lower left corner first
+    void (*add_diagonals)(size_t n, size_t cols, const flt_real *x, double *sums);
 } flt_att_tiles;
 
 FLTX_ISA_DECLARE(flt_att_tiles);

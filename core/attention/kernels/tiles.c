@@ -248,6 +248,30 @@ static void softmax(const flt_att_softmax_tile *t) {
     }
 }
 
+static void softmax_back(size_t n, size_t cols, const flt_real *s, const flt_real *term, flt_real *ds) {
+    for (size_t i = 0; i < n; i++, s += cols, ds += cols) {
+        const flt_real less = term[i];
+        for (size_t j = 0; j < cols; j++) ds[j] = s[j] * (ds[j] - less);
+    }
+}
+
+// Four rows at once, each one number further along than the next, wherever all four have one.
+static void add_diagonals(size_t n, size_t cols, const flt_real *x, double *sums) {
+    size_t i = 0;
+    for (; i + 4 <= n && cols >= 4; i += 4) {
+        const flt_real *x0 = x + i * cols, *x1 = x0 + cols, *x2 = x1 + cols, *x3 = x2 + cols;
+        double *to = sums + (n - 4 - i);
+        for (size_t j = 3; j < cols; j++) to[j] += (double)((x3[j] + x2[j - 1]) + (x1[j - 2] + x0[j - 3]));
+        for (size_t r = 0; r < 4; r++) {
+            for (size_t j = 0; j < r; j++) to[j + 3 - r] += (double)x0[r * cols + j];
+            for (size_t j = cols - 3 + r; j < cols; j++) to[j + 3 - r] += (double)x0[r * cols + j];
+        }
+    }
+    for (; i < n; i++) {
+        for (size_t j = 0; j < cols; j++) sums[n - 1 - i + j] += (double)x[i * cols + j];
+    }
+}
+
 const flt_att_tiles FLTX_ISA_TABLE(flt_att_tiles) = {
     .start = start,
     .column_max = column_max,
@@ -258,4 +282,6 @@ const flt_att_tiles FLTX_ISA_TABLE(flt_att_tiles) = {
     .lower_sums = lower_sums,
     .scale_rows = scale_rows,
     .softmax = softmax,
+    .softmax_back = softmax_back,
+    .add_diagonals = add_diagonals,
 };
