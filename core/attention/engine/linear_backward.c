@@ -11,18 +11,24 @@
 #include <omp.h>
 #include <string.h>
 
-typedef struct slot {                 // one thread's room
-    flt_real *c;                      // [F]: scale of the key features
-    flt_real *s;                      // [F, dv + 1]: S, later G
-    flt_real *back;                   // [F, dv + 1]: G of a bidirectional plan
-    flt_real *z;                      // [F]: last column of S
-    flt_real *uq, *uk, *fq, *fk, *du; // [tile, F]
-    flt_real *y, *g;                  // [tile, dv + 1]
-    flt_real *a, *p;                  // [tile, tile] (causal)
-    flt_real *top, *room;             // [F], [tile]
-    flt_real *den;                    // [N]: denominators under the scale of their row
-    flt_real *tile_c;                 // [tiles, F]: scale at the start of each tile (causal)
-    flt_real *seg_c;                  // [tile, F]: scale of each segment of the tile at work (causal)
+typedef struct state { // sums over tokens under the scale of the key features
+    flt_real *s;       // [F, dv]
+    flt_real *z;       // [F]
+} state;
+
+typedef struct slot {   // one thread's room
+    flt_real *c;        // [F]: scale of the key features
+    state run, back;    // S, sums of psi; G, sums of phi times g's last number
+    flt_real *fq, *fk;  // [tile, F]: log features, then features; bidirectional: the same
+    flt_real *du;       // [tile, F]
+    flt_real *g, *e;    // [tile, dv], [tile]: g_i and its last number
+    flt_real *den;      // [tile]
+    flt_real *top;      // [F]
+    flt_real *a, *p;    // [tile, tile]: of each segment; causal, as all that follows
+    flt_real *seg_c;    // [tile, F]: scale of each segment of the tile at work
+    flt_real *tile_c;   // [tiles + 1, F]: scale at the start of each tile
+    flt_real *before_s; // [tiles, F, dv], [tiles, F]: the state there
+    flt_real *before_z;
     size_t seg[FLTX_ATT_MAX_TILE + 1];
 } slot;
 
@@ -53,98 +59,99 @@ static flt_att_rows tile_at(const flt_att_linear_back *a, const head *h, size_t 
     return rows;
 }
 
-// y [n, dv + 1] = [v, 1]
-static void extend_values(size_t n, size_t dv, const flt_real *v, flt_real *y) {
-    for (size_t i = 0; i < n; i++) {
-        memcpy(y + i * (dv + 1), v + i * dv, dv * sizeof *y);
-        y[i * (dv + 1) + dv] = 1;
-    }
-}
-
-// g [n, dv + 1] = [dout, -dout.out] / den
-static void extend_gradients(size_t n, size_t dv, const flt_real *out, const flt_real *dout, const flt_real *den, flt_real *g) {
-    for (size_t i = 0; i < n; i++, out += dv, dout += dv, g += dv + 1) {
-        const flt_real f = 1 / den[i];
+// g [n, dv], e [n] = [dout, -dout.out] / den
+static void divide_gradients(const flt_att_linear_back *a, slot *w, const head *h, size_t at, size_t from, size_t n) {
+    const size_t dv = a->dv;
+    const flt_real *out = h->out + at * dv, *dout = h->dout + at * dv;
+    flt_real *g = w->g + from * dv, *e = w->e + from;
+    for (size_t i = 0; i < n; i++, out += dv, dout += dv, g += dv) {
+        const flt_real f = 1 / w->den[from + i];
         for (size_t c = 0; c < dv; c++) g[c] = f * dout[c];
-        g[dv] = FLTX_BUG(BACKWARD_NO_ROW_TERM) ? 0 : -f * flt_dot(dv, dout, out);
+        e[i] = FLTX_BUG(BACKWARD_NO_ROW_TERM) ? 0 : -f * flt_dot(dv, dout, out);
     }
 }
 
-static void multiply(size_t n, const flt_real *x, flt_real *y) {
-    for (size_t i = 0; i < n; i++) y[i] *= x[i];
+static void clear_state(const flt_att_linear_back *a, state *s) {
+    memset(s->s, 0, a->features * a->dv * sizeof *s->s);
+    memset(s->z, 0, a->features * sizeof *s->z);
 }
 
-static void last_column(const flt_att_linear_back *a, slot *w) {
-    for (size_t f = 0; f < a->features; f++) w->z[f] = w->s[f * (a->dv + 1) + a->dv];
-}
-
-// State [F, dv + 1] times e^{low - high}: S where the scale rises from low to high, G where it falls back.
-static void rescale(const flt_att_linear_back *a, const flt_real *low, const flt_real *high, flt_real *s) {
-    const size_t width = a->dv + 1;
+// Times e^{low - high}: S where the scale rises from low to high, G where it falls back.
+static void rescale(const flt_att_linear_back *a, const flt_real *low, const flt_real *high, state *s) {
+    const size_t dv = a->dv;
     for (size_t f = 0; f < a->features; f++) {
         if (low[f] == high[f]) continue;
         const flt_real keep = (flt_real)exp((double)(low[f] - high[f]));
-        for (size_t c = 0; c < width; c++) s[f * width + c] *= keep;
+        for (size_t c = 0; c < dv; c++) s->s[f * dv + c] *= keep;
+        s->z[f] *= keep;
     }
 }
 
-// du [n, F] = f o (du + x s^T) with x [n, dv + 1]
-static void log_gradients(const flt_att_linear_back *a, size_t n, const flt_real *x, const flt_real *s, const flt_real *f,
-                          flt_real *du) {
-    const size_t F = a->features, width = a->dv + 1;
-    flt_gemm(false, true, n, F, width, 1, x, width, s, width, 1, du, F);
-    multiply(n * F, f, du);
+// s += f^T [x, y] over n rows; y NULL: ones
+static void absorb(const flt_att_linear_back *a, size_t n, const flt_real *f, const flt_real *x, const flt_real *y, state *s) {
+    const size_t F = a->features, dv = a->dv;
+    if (y == NULL)
+        a->tiles->column_sum(n, F, f, s->z);
+    else
+        a->tiles->weighted_sum(n, F, y, f, s->z);
+    flt_gemm(true, false, F, dv, n, 1, f, F, x, dv, 1, s->s, dv);
+}
+
+// du [n, F] = f o (beta du + x s^T + y z^T); y NULL: ones
+static void log_gradients(const flt_att_linear_back *a, size_t n, const flt_real *x, const flt_real *y, const state *s,
+                          const flt_real *f, flt_real beta, flt_real *du) {
+    const size_t F = a->features, dv = a->dv;
+    flt_gemm(false, true, n, F, dv, 1, x, dv, s->s, dv, beta, du, F);
+    a->tiles->weigh(n, F, f, y, s->z, du);
 }
 
 // ---- bidirectional
 
-static void raise_scale(const flt_att_linear_back *a, slot *w, bool first) {
-    if (first) memcpy(w->c, w->top, a->features * sizeof *w->c);
-    memcpy(w->z, w->c, a->features * sizeof *w->z);
+// Moves the scale up where `level` [F] exceeds it by more than CAP.
+static void raise_scale(const flt_att_linear_back *a, slot *w, const flt_real *level) {
+    const size_t dv = a->dv;
     for (size_t f = 0; f < a->features; f++) {
-        if (w->top[f] - w->c[f] > FLTX_ATT_CAP) w->c[f] = w->top[f];
+        if (!(level[f] - w->c[f] > FLTX_ATT_CAP)) continue;
+        const flt_real keep = (flt_real)exp((double)(w->c[f] - level[f]));
+        for (size_t c = 0; c < dv; c++) w->run.s[f * dv + c] *= keep;
+        w->run.z[f] *= keep;
+        w->c[f] = level[f];
     }
-    rescale(a, w->z, w->c, w->s);
 }
 
 static void absorb_keys(const flt_att_linear_back *a, slot *w, const head *h, flt_att_rows rows) {
-    const size_t n = rows.count, i = rows.first, F = a->features, width = a->dv + 1;
-    a->map.keys(a->map.self, rows, h->k + i * a->d, w->uk);
-    a->tiles->column_max(n, F, w->uk, w->top);
-    raise_scale(a, w, i == 0);
-    a->tiles->key_features(n, F, w->uk, w->c, w->fk);
-    extend_values(n, a->dv, h->v + i * a->dv, w->y);
-    flt_gemm(true, false, F, width, n, 1, w->fk, F, w->y, width, 1, w->s, width);
+    const size_t n = rows.count, i = rows.first, F = a->features;
+    a->map.keys(a->map.self, rows, h->k + i * a->d, w->fk);
+    a->tiles->column_max(n, F, w->fk, w->top);
+    if (i == 0) memcpy(w->c, w->top, F * sizeof *w->c);
+    raise_scale(a, w, w->top);
+    a->tiles->key_features(n, F, w->fk, w->c, w->fk);
+    absorb(a, n, w->fk, h->v + i * a->dv, NULL, &w->run);
 }
 
 static void query_tile(const flt_att_linear_back *a, slot *w, const head *h, flt_att_rows rows) {
-    const size_t n = rows.count, i = rows.first, F = a->features, dv = a->dv;
-    a->map.queries(a->map.self, rows, h->q + i * a->d, w->uq);
-    a->tiles->query_features(n, F, w->uq, w->c, w->z, w->fq, w->den);
-    extend_gradients(n, dv, h->out + i * dv, h->dout + i * dv, w->den, w->g);
-    memset(w->du, 0, n * F * sizeof *w->du);
-    log_gradients(a, n, w->g, w->s, w->fq, w->du);
-    flt_gemm(true, false, F, dv + 1, n, 1, w->fq, F, w->g, dv + 1, 1, w->back, dv + 1);
+    const size_t n = rows.count, i = rows.first;
+    a->map.queries(a->map.self, rows, h->q + i * a->d, w->fq);
+    a->tiles->query_features(n, a->features, w->fq, w->c, w->run.z, w->fq, w->den);
+    divide_gradients(a, w, h, i, 0, n);
+    log_gradients(a, n, w->g, w->e, &w->run, w->fq, 0, w->du);
+    absorb(a, n, w->fq, w->g, w->e, &w->back);
     a->back.queries(a->back.self, rows, h->bh, h->q + i * a->d, w->du, h->dq + i * a->d);
 }
 
 static void key_tile(const flt_att_linear_back *a, slot *w, const head *h, flt_att_rows rows) {
     const size_t n = rows.count, i = rows.first, F = a->features, dv = a->dv;
-    a->map.keys(a->map.self, rows, h->k + i * a->d, w->uk);
-    a->tiles->key_features(n, F, w->uk, w->c, w->fk);
-    extend_values(n, dv, h->v + i * dv, w->y);
-    memset(w->du, 0, n * F * sizeof *w->du);
-    log_gradients(a, n, w->y, w->back, w->fk, w->du);
-    flt_gemm(false, false, n, dv, F, 1, w->fk, F, w->back, dv + 1, 0, h->dv + i * dv, dv);
+    a->map.keys(a->map.self, rows, h->k + i * a->d, w->fk);
+    a->tiles->key_features(n, F, w->fk, w->c, w->fk);
+    log_gradients(a, n, h->v + i * dv, NULL, &w->back, w->fk, 0, w->du);
+    flt_gemm(false, false, n, dv, F, 1, w->fk, F, w->back.s, dv, 0, h->dv + i * dv, dv);
     a->back.keys(a->back.self, rows, h->bh, h->k + i * a->d, w->du, h->dk + i * a->d);
 }
 
 static void run_bidirectional(const flt_att_linear_back *a, slot *w, const head *h) {
-    const size_t state = a->features * (a->dv + 1) * sizeof *w->s;
-    memset(w->s, 0, state);
-    memset(w->back, 0, state);
+    clear_state(a, &w->run);
+    clear_state(a, &w->back);
     for (size_t i = 0; i < a->N; i += a->tile) absorb_keys(a, w, h, tile_at(a, h, i));
-    last_column(a, w);
     for (size_t i = 0; i < a->N; i += a->tile) query_tile(a, w, h, tile_at(a, h, i));
     for (size_t i = 0; i < a->N; i += a->tile) key_tile(a, w, h, tile_at(a, h, i));
 }
@@ -152,15 +159,15 @@ static void run_bidirectional(const flt_att_linear_back *a, slot *w, const head 
 // ---- causal
 
 // The first row behind `from` of which a log feature exceeds the scale by more than CAP, or n.
-static size_t segment_end(const flt_att_linear_back *a, slot *w, const flt_real *c, size_t from, size_t n) {
+static size_t segment_end(const flt_att_linear_back *a, slot *w, size_t from, size_t n) {
     const size_t F = a->features;
     bool near = true;
-    a->tiles->column_max(n - from, F, w->uk + from * F, w->top);
-    for (size_t f = 0; f < F; f++) near &= !(w->top[f] - c[f] > FLTX_ATT_CAP);
+    a->tiles->column_max(n - from, F, w->fk + from * F, w->top);
+    for (size_t f = 0; f < F; f++) near &= !(w->top[f] - w->c[f] > FLTX_ATT_CAP);
     if (near) return n;
     for (size_t i = from + 1; i < n; i++) {
         for (size_t f = 0; f < F; f++) {
-            if (w->uk[i * F + f] - c[f] > FLTX_ATT_CAP) return i;
+            if (w->fk[i * F + f] - w->c[f] > FLTX_ATT_CAP) return i;
         }
     }
     return n;
@@ -173,91 +180,112 @@ static void raise_to(size_t features, const flt_real *level, flt_real *c) {
     }
 }
 
-// Cuts the tile into rows that share a scale, as the forward pass does: seg [count + 1], seg_c [count, F]; w->c is the scale
-// behind the tile. Returns the count.
+// Cuts a tile of log features of keys into rows that share a scale, as the forward pass does: seg [count + 1], seg_c [count, F];
+// w->c is the scale behind the tile. Returns the count.
 static size_t find_segments(const flt_att_linear_back *a, slot *w, size_t n) {
     const size_t F = a->features;
     size_t count = 0, from = 0;
     while (from < n) {
-        raise_to(F, w->uk + from * F, w->c);
+        raise_to(F, w->fk + from * F, w->c);
         memcpy(w->seg_c + count * F, w->c, F * sizeof *w->c);
         w->seg[count++] = from;
-        from = segment_end(a, w, w->c, from, n);
+        from = segment_end(a, w, from, n);
     }
     w->seg[count] = n;
     return count;
 }
 
-// What both walks need of rows from .. from + n - 1 of the tile at row i: features, y and p = g y^T on and below the diagonal.
-// forth: the denominators are formed here; back: they are read, and a = phi psi^T is wanted as well.
-static void load_segment(const flt_att_linear_back *a, slot *w, const head *h, size_t i, size_t from, size_t n, const flt_real *c,
-                         bool forth) {
-    const size_t F = a->features, dv = a->dv, at = i + from;
-    flt_real *den = forth ? w->den + at : w->room;
-    a->tiles->key_features(n, F, w->uk + from * F, c, w->fk);
-    a->tiles->query_features(n, F, w->uq + from * F, c, w->z, w->fq, den);
-    if (forth) {
-        a->tiles->lower_sums(n, F, w->fq, w->fk, w->top, den);
-    } else {
-        flt_att_lower_product(n, F, w->fq, w->fk, w->a);
-        a->tiles->mask(n, w->a, den);
+// The state in front of the tile is noted, then the tile's keys join it; behind the last tile nobody asks for it.
+static void forth(const flt_att_linear_back *a, slot *w, const head *h, flt_att_rows rows) {
+    const size_t i = rows.first, F = a->features, dv = a->dv, t = i / a->tile;
+    a->map.keys(a->map.self, rows, h->k + i * a->d, w->fk);
+    if (i == 0) memcpy(w->c, w->fk, F * sizeof *w->c);
+    memcpy(w->tile_c + t * F, w->c, F * sizeof *w->c);
+    memcpy(w->before_s + t * F * dv, w->run.s, F * dv * sizeof *w->run.s);
+    memcpy(w->before_z + t * F, w->run.z, F * sizeof *w->run.z);
+    const size_t count = find_segments(a, w, rows.count);
+    const flt_real *before = w->tile_c + t * F;
+    for (size_t s = 0; s < count && i + rows.count < a->N; s++) {
+        const size_t from = w->seg[s], n = w->seg[s + 1] - from;
+        flt_real *fk = w->fk + from * F, *c = w->seg_c + s * F;
+        rescale(a, before, c, &w->run);
+        before = c;
+        a->tiles->key_features(n, F, fk, c, fk);
+        absorb(a, n, fk, h->v + (i + from) * dv, NULL, &w->run);
     }
-    extend_values(n, dv, h->v + at * dv, w->y);
-    extend_gradients(n, dv, h->out + at * dv, h->dout + at * dv, w->den + at, w->g);
-    flt_att_lower_product(n, dv + 1, w->g, w->y, w->p);
-    a->tiles->mask(n, w->p, w->room);
 }
 
-static void forth(const flt_att_linear_back *a, slot *w, const head *h, flt_att_rows rows) {
-    const size_t i = rows.first, F = a->features, width = a->dv + 1;
-    a->map.queries(a->map.self, rows, h->q + i * a->d, w->uq);
-    a->map.keys(a->map.self, rows, h->k + i * a->d, w->uk);
-    if (i == 0) memcpy(w->c, w->uk, F * sizeof *w->c);
-    memcpy(w->tile_c + i / a->tile * F, w->c, F * sizeof *w->c);
-    const size_t count = find_segments(a, w, rows.count);
-    const flt_real *before = w->tile_c + i / a->tile * F;
-    for (size_t s = 0; s < count; s++) {
-        const size_t from = w->seg[s], n = w->seg[s + 1] - from;
-        const flt_real *c = w->seg_c + s * F;
-        rescale(a, before, c, w->s);
-        before = c;
-        last_column(a, w);
-        load_segment(a, w, h, i, from, n, c, true);
-        flt_att_lower_times(n, F, w->p, w->fk, 0, w->du + from * F);
-        log_gradients(a, n, w->g, w->s, w->fq, w->du + from * F);
-        flt_gemm(true, false, F, width, n, 1, w->fk, F, w->y, width, 1, w->s, width);
+// p [n, n] += e [n] on and below the diagonal, zeros above it
+static void add_lower(size_t n, const flt_real *e, flt_real *p) {
+    for (size_t i = 0; i < n; i++, p += n) {
+        for (size_t j = 0; j <= i; j++) p[j] += e[i];
+        memset(p + i + 1, 0, (n - i - 1) * sizeof *p);
     }
-    a->back.queries(a->back.self, rows, h->bh, h->q + i * a->d, w->du, h->dq + i * a->d);
+}
+
+// Rows `from` .. of the tile, n of them, with the state `now` in front of them: features, a = phi psi^T and p = [g, e] [v, 1]^T
+// on and below the diagonal, gradients of the queries' log features.
+static void query_segment(const flt_att_linear_back *a, slot *w, const head *h, size_t first, size_t from, size_t n,
+                          const flt_real *c, const state *now) {
+    const size_t F = a->features, dv = a->dv;
+    flt_real *fq = w->fq + from * F, *fk = w->fk + from * F, *du = w->du + from * F;
+    flt_real *weights = w->a + from * a->tile, *p = w->p + from * a->tile, *g = w->g + from * dv;
+    a->tiles->key_features(n, F, fk, c, fk);
+    a->tiles->query_features(n, F, fq, c, now->z, fq, w->den + from);
+    flt_att_lower_product(n, F, fq, fk, weights);
+    a->tiles->mask(n, weights, w->den + from);
+    divide_gradients(a, w, h, first + from, from, n);
+    flt_att_lower_product(n, dv, g, h->v + (first + from) * dv, p);
+    add_lower(n, w->e + from, p);
+    flt_att_lower_times(n, F, p, fk, 0, du);
+    log_gradients(a, n, g, w->e + from, now, fq, 1, du);
+}
+
+// The same rows with the sums over all later ones: gradients of the keys' log features and of v; then they join these sums.
+static void key_segment(const flt_att_linear_back *a, slot *w, const head *h, size_t first, size_t from, size_t n) {
+    const size_t F = a->features, dv = a->dv, at = (first + from) * dv;
+    const flt_real *fq = w->fq + from * F, *fk = w->fk + from * F, *g = w->g + from * dv;
+    flt_real *du = w->du + from * F;
+    flt_att_upper_times(n, F, w->p + from * a->tile, fq, F, 0, du, F);
+    log_gradients(a, n, h->v + at, NULL, &w->back, fk, 1, du);
+    flt_gemm(false, false, n, dv, F, 1, fk, F, w->back.s, dv, 0, h->dv + at, dv);
+    flt_att_upper_times(n, dv, w->a + from * a->tile, g, dv, 1, h->dv + at, dv);
+    absorb(a, n, fq, g, w->e + from, &w->back);
 }
 
 static void back(const flt_att_linear_back *a, slot *w, const head *h, flt_att_rows rows) {
-    const size_t i = rows.first, F = a->features, dv = a->dv, width = dv + 1;
-    flt_real *after = w->tile_c + (i / a->tile + 1) * F; // scale of G
-    a->map.queries(a->map.self, rows, h->q + i * a->d, w->uq);
-    a->map.keys(a->map.self, rows, h->k + i * a->d, w->uk);
-    memcpy(w->c, w->tile_c + i / a->tile * F, F * sizeof *w->c);
-    for (size_t s = find_segments(a, w, rows.count); s-- > 0;) {
+    const size_t i = rows.first, F = a->features, dv = a->dv, t = i / a->tile;
+    flt_real *start = w->tile_c + t * F, *after = start + F; // after: scale of G
+    const flt_real *before = start;
+    state now = {w->before_s + t * F * dv, w->before_z + t * F};
+    a->map.queries(a->map.self, rows, h->q + i * a->d, w->fq);
+    a->map.keys(a->map.self, rows, h->k + i * a->d, w->fk);
+    memcpy(w->c, start, F * sizeof *w->c);
+    const size_t count = find_segments(a, w, rows.count);
+    for (size_t s = 0; s < count; s++) {
         const size_t from = w->seg[s], n = w->seg[s + 1] - from;
         const flt_real *c = w->seg_c + s * F;
-        flt_real *out = h->dv + (i + from) * dv;
-        if (!FLTX_BUG(BACKWARD_STALE_STATE)) rescale(a, c, after, w->s);
-        load_segment(a, w, h, i, from, n, c, false);
-        flt_att_upper_times(n, F, w->p, w->fq, F, 0, w->du + from * F, F);
-        log_gradients(a, n, w->y, w->s, w->fk, w->du + from * F);
-        flt_gemm(false, false, n, dv, F, 1, w->fk, F, w->s, width, 0, out, dv);
-        flt_att_upper_times(n, dv, w->a, w->g, width, 1, out, dv);
-        flt_gemm(true, false, F, width, n, 1, w->fq, F, w->g, width, 1, w->s, width);
+        rescale(a, before, c, &now);
+        before = c;
+        query_segment(a, w, h, i, from, n, c, &now);
+        if (s + 1 < count) absorb(a, n, w->fk + from * F, h->v + (i + from) * dv, NULL, &now);
+    }
+    a->back.queries(a->back.self, rows, h->bh, h->q + i * a->d, w->du, h->dq + i * a->d);
+    for (size_t s = count; s-- > 0;) {
+        const flt_real *c = w->seg_c + s * F;
+        if (!FLTX_BUG(BACKWARD_STALE_STATE)) rescale(a, c, after, &w->back);
+        key_segment(a, w, h, i, w->seg[s], w->seg[s + 1] - w->seg[s]);
         memcpy(after, c, F * sizeof *c);
     }
     a->back.keys(a->back.self, rows, h->bh, h->k + i * a->d, w->du, h->dk + i * a->d);
-    rescale(a, w->tile_c + i / a->tile * F, after, w->s);
+    rescale(a, start, after, &w->back);
 }
 
 static void run_causal(const flt_att_linear_back *a, slot *w, const head *h) {
-    const size_t state = a->features * (a->dv + 1) * sizeof *w->s, tiles = (a->N + a->tile - 1) / a->tile;
-    memset(w->s, 0, state);
+    const size_t tiles = (a->N + a->tile - 1) / a->tile;
+    clear_state(a, &w->run);
+    clear_state(a, &w->back);
     for (size_t t = 0; t < tiles; t++) forth(a, w, h, tile_at(a, h, t * a->tile));
-    memset(w->s, 0, state);
     memcpy(w->tile_c + tiles * a->features, w->c, a->features * sizeof *w->c);
     for (size_t t = tiles; t-- > 0;) back(a, w, h, tile_at(a, h, t * a->tile));
 }
@@ -301,42 +329,38 @@ void flt_att_linear_back_run(flt_att_linear_back *a, const flt_attention_pass *p
 }
 
 static void bind_causal(const flt_att_linear_back *a, flt_ws *ws, slot *w) {
-    const size_t F = a->features, tile = a->tile, real = sizeof(flt_real);
-    w->uq = flt_ws_take(ws, tile * F, real);
+    const size_t F = a->features, tile = a->tile, tiles = (a->N + tile - 1) / tile, real = sizeof(flt_real);
     w->fq = flt_ws_take(ws, tile * F, real);
     w->a = flt_ws_take(ws, tile * tile, real);
     w->p = flt_ws_take(ws, tile * tile, real);
     w->seg_c = flt_ws_take(ws, tile * F, real);
-    w->tile_c = flt_ws_take(ws, ((a->N + tile - 1) / tile + 1) * F, real);
+    w->tile_c = flt_ws_take(ws, (tiles + 1) * F, real);
+    w->before_s = flt_ws_take(ws, tiles * F * a->dv, real);
+    w->before_z = flt_ws_take(ws, tiles * F, real);
 }
 
 static void bind(void *self, flt_ws *ws) {
     flt_att_linear_back *a = self;
-    const size_t F = a->features, tile = a->tile, width = a->dv + 1, real = sizeof(flt_real);
+    const size_t F = a->features, tile = a->tile, real = sizeof(flt_real);
     for (int t = 0; t < a->threads; t++) {
         slot *w = &a->slots[t];
         w->c = flt_ws_take(ws, F, real);
-        w->z = flt_ws_take(ws, F, real);
         w->top = flt_ws_take(ws, F, real);
-        w->room = flt_ws_take(ws, tile, real);
-        w->den = flt_ws_take(ws, a->causal ? a->N : tile, real);
-        w->s = flt_ws_take(ws, F * width, real);
-        w->uk = w->uq = flt_ws_take(ws, tile * F, real);
-        w->fk = w->fq = flt_ws_take(ws, tile * F, real);
+        w->den = flt_ws_take(ws, tile, real);
+        w->run = (state){flt_ws_take(ws, F * a->dv, real), flt_ws_take(ws, F, real)};
+        w->back = (state){flt_ws_take(ws, F * a->dv, real), flt_ws_take(ws, F, real)};
+        w->fq = w->fk = flt_ws_take(ws, tile * F, real);
         w->du = flt_ws_take(ws, tile * F, real);
-        w->y = flt_ws_take(ws, tile * width, real);
-        w->g = flt_ws_take(ws, tile * width, real);
-        if (a->causal)
-            bind_causal(a, ws, w);
-        else
-            w->back = flt_ws_take(ws, F * width, real);
+        w->g = flt_ws_take(ws, tile * a->dv, real);
+        w->e = flt_ws_take(ws, tile, real);
+        if (a->causal) bind_causal(a, ws, w);
     }
 }
 
 flt_err flt_att_linear_back_create(const flt_attention_desc *desc, flt_att_map map, flt_att_back_map transposed,
                                    flt_att_linear_back **out) {
     flt_att_linear_back *a = NULL;
-    flt_err err = flt_gemm_check(desc->mechanism, map.features, desc->dv + 1, FLTX_ATT_MAX_TILE);
+    flt_err err = flt_gemm_check(desc->mechanism, map.features, desc->dv, FLTX_ATT_MAX_TILE);
     *out = NULL;
     if (err != FLTE_OK) return err;
     FLTX_TRY(flt_alloc(1, sizeof *a, &a));

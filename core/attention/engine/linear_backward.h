@@ -7,17 +7,17 @@
 //     G_f = sum_i phi_if g_i (causal: over i >= j),  dlk_jf = psi_jf y_j.G_f
 //     dv_j = sum_f psi_jf G_f (its first dv numbers)
 //
-// Causal plans walk forward with S, then back with G; S is recomputed and nothing is ever subtracted (a state that is walked back
-// by subtraction drifts in single precision). The scales of the key features are those of the forward pass, kept once a tile:
-// they fall on the way back, so G shrinks with them and cannot overflow. Time O(N F (d + dv)), memory O(F (dv + tile)) a thread,
-// causal F N / tile and N beside it.
+// Causal plans walk forward with S alone and note it in front of every tile, then back with G and all gradients; nothing is ever
+// subtracted (a state that is walked back by subtraction drifts in single precision). The scales of the key features are those of
+// the forward pass, kept once a tile: they fall on the way back, so G shrinks with them and cannot overflow. Time O(N F (d +
+// dv)), ten products for the forward pass's four; memory O(F (dv + tile)) a thread, causal F dv N / tile beside it.
 #ifndef FLTX_ATTENTION_LINEAR_BACKWARD_H
 #define FLTX_ATTENTION_LINEAR_BACKWARD_H
 
 #include "linear.h"
 
 // The transposed feature map: du [count, F], the gradient of log features, becomes dx [count, d]; what a plan's own arguments get
-// is added to the sums of head `bh` of B H.
+// is added to the sums of head `bh` of B H. The forward map was last asked for these rows on this side.
 typedef struct flt_att_back_map {
     void *self;
     void (*queries)(void *self, flt_att_rows rows, size_t bh, const flt_real *x, const flt_real *du, flt_real *dx);

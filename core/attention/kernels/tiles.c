@@ -143,26 +143,6 @@ static void mask(size_t n, flt_real *a, flt_real *den) {
     }
 }
 
-FLTX_INLINE flt_vreal lower_vector(size_t f, size_t end, const flt_real *fq, const flt_real *fk, flt_real *run) {
-    const flt_vreal sum = get(run, f, end) + get(fk, f, end);
-    put(run, f, end, sum);
-    return sum * get(fq, f, end);
-}
-
-static void lower_sums(size_t n, size_t features, const flt_real *fq, const flt_real *fk, flt_real *run, flt_real *den) {
-    memset(run, 0, features * sizeof *run);
-    for (size_t i = 0; i < n; i++, fq += features, fk += features) {
-        flt_vreal even = {0}, odd = {0};
-        size_t f = 0;
-        for (; f + 2 * FLTX_LANES <= features; f += 2 * FLTX_LANES) {
-            even += lower_vector(f, WHOLE, fq, fk, run);
-            odd += lower_vector(f + FLTX_LANES, WHOLE, fq, fk, run);
-        }
-        for (; f < features; f += FLTX_LANES) even += lower_vector(f, features, fq, fk, run);
-        den[i] += flt_vreal_sum(even + odd);
-    }
-}
-
 static void scale_rows(size_t n, size_t cols, flt_real *x, const flt_real *f) {
     for (size_t i = 0; i < n; i++, x += cols) {
         if (f[i] == 1) continue;
@@ -248,6 +228,36 @@ static void softmax(const flt_att_softmax_tile *t) {
     }
 }
 
+FLTX_INLINE void weighted_strip(size_t n, size_t features, const flt_real *x, const flt_real *phi, size_t f, size_t end,
+                                int vectors, flt_real *z) {
+    flt_vreal acc[STRIP];
+#pragma GCC unroll 4
+    for (int v = 0; v < vectors; v++) acc[v] = flt_vreal_set(0);
+    for (size_t i = 0; i < n; i++, phi += features) {
+        const flt_vreal weight = flt_vreal_set(x[i]);
+#pragma GCC unroll 4
+        for (int v = 0; v < vectors; v++) acc[v] += weight * get(phi, f + (size_t)v * FLTX_LANES, end);
+    }
+#pragma GCC unroll 4
+    for (int v = 0; v < vectors; v++) {
+        const size_t at = f + (size_t)v * FLTX_LANES;
+        put(z, at, end, get(z, at, end) + acc[v]);
+    }
+}
+
+static void weighted_sum(size_t n, size_t features, const flt_real *x, const flt_real *phi, flt_real *z) {
+    size_t f = 0;
+    for (; f + STRIP * FLTX_LANES <= features; f += STRIP * FLTX_LANES) weighted_strip(n, features, x, phi, f, WHOLE, STRIP, z);
+    for (; f < features; f += FLTX_LANES) weighted_strip(n, features, x, phi, f, features, 1, z);
+}
+
+static void weigh(size_t n, size_t features, const flt_real *phi, const flt_real *x, const flt_real *z, flt_real *du) {
+    for (size_t i = 0; i < n; i++, phi += features, du += features) {
+        const flt_real by = x != NULL ? x[i] : 1;
+        for (size_t f = 0; f < features; f++) du[f] = phi[f] * (du[f] + by * z[f]);
+    }
+}
+
 static void softmax_back(size_t n, size_t cols, const flt_real *s, const flt_real *term, flt_real *ds) {
     for (size_t i = 0; i < n; i++, s += cols, ds += cols) {
         const flt_real less = term[i];
@@ -276,10 +286,11 @@ const flt_att_tiles FLTX_ISA_TABLE(flt_att_tiles) = {
     .start = start,
     .column_max = column_max,
     .column_sum = column_sum,
+    .weighted_sum = weighted_sum,
+    .weigh = weigh,
     .key_features = key_features,
     .query_features = query_features,
     .mask = mask,
-    .lower_sums = lower_sums,
     .scale_rows = scale_rows,
     .softmax = softmax,
     .softmax_back = softmax_back,
