@@ -41,6 +41,7 @@ typedef struct field {
     flt_att_array filter[2], noise; // queries, keys
     flt_real *noises;               // [noise heads, d, cells, R]
     double *dfilter[2];             // [B H, d taps]
+    bool wanted;                    // these sums
     int threads;
     room *rooms;
 } field;
@@ -114,10 +115,8 @@ static void decode_run(const field *p, flt_att_rows rows, bool query, run k, con
             for (size_t i = 0; i < k.count; i++) {
                 const flt_real *row = band + i * k.cols + i, f = x[i * d + c];
                 flt_real sum = 0;
-                for (size_t t = 0; t < p->last; t++) {
-                    sum += row[t] * (flt_real)taps[t];
-                    dtaps[t] += (double)f * (double)row[t];
-                }
+                for (size_t t = 0; t < p->last; t++) sum += row[t] * (flt_real)taps[t];
+                for (size_t t = 0; p->wanted && t < p->last; t++) dtaps[t] += (double)f * (double)row[t];
                 dx[i * d + c] += sum;
             }
         }
@@ -135,8 +134,9 @@ static void decode(void *self, flt_att_rows rows, size_t bh, bool query, const f
     }
 }
 
-static void clear(void *self) {
+static void clear(void *self, bool wanted) {
     field *p = self;
+    p->wanted = wanted;
     for (int side = 0; side < 2; side++) memset(p->dfilter[side], 0, p->BH * p->d * p->taps * sizeof(double));
 }
 

@@ -41,6 +41,7 @@ typedef struct sines {
     flt_real *gain;                    // [gains heads, K d]: gains / sqrt(2K)
     flt_real *w;                       // [z heads, 2 K d, R]: z
     double *dfreqs, *dphases, *dgains; // [B H, K d]: sums of a backward pass, per turn, per radian, per table entry
+    bool wanted;                       // these sums
     int threads;
     room *rooms;
 } sines;
@@ -122,10 +123,13 @@ typedef struct wave { // of one row, d numbers each: x f (cos, sin) has the grad
 } wave;
 
 static void add_wave(size_t d, const wave *w) {
+    for (size_t i = 0; i < d; i++) w->dx[i] += w->f[i] * (w->c[i] * w->dc[i] + w->s[i] * w->ds[i]);
+}
+
+static void add_sums(size_t d, const wave *w) {
     for (size_t i = 0; i < d; i++) {
         const flt_real along = w->c[i] * w->dc[i] + w->s[i] * w->ds[i], across = w->c[i] * w->ds[i] - w->s[i] * w->dc[i];
         const double turn = (double)(w->x[i] * w->f[i] * across);
-        w->dx[i] += w->f[i] * along;
         w->dgain[i] += (double)(w->x[i] * along);
         w->dfreq[i] += turn * w->pos;
         w->dphase[i] += turn * w->query;
@@ -150,13 +154,15 @@ static void decode(void *self, flt_att_rows rows, size_t bh, bool query, const f
             one.f = gain + k, one.c = w->rc + k, one.s = w->rs + k, one.dc = dc + k, one.ds = ds + k;
             one.dfreq = p->dfreqs + at, one.dphase = p->dphases + at, one.dgain = p->dgains + at;
             add_wave(d, &one);
+            if (p->wanted) add_sums(d, &one);
         }
     }
 }
 
-static void clear(void *self) {
+static void clear(void *self, bool wanted) {
     sines *p = self;
     const size_t bytes = p->BH * p->waves * sizeof(double);
+    p->wanted = wanted;
     memset(p->dfreqs, 0, bytes);
     memset(p->dphases, 0, bytes);
     memset(p->dgains, 0, bytes);

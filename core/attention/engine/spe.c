@@ -88,6 +88,7 @@ size_t flt_att_spe_workspace(const void *self) {
     size_t bytes = a->ws.size;
     if (a->hat[0] != NULL) bytes += 2 * a->B * a->H * a->N * a->R * sizeof *a->hat[0];
     if (a->dhat[0] != NULL) bytes += 2 * a->B * a->H * a->N * a->R * sizeof *a->dhat[0];
+    if (a->codes != NULL) bytes += (size_t)a->threads * a->N * a->R * sizeof *a->codes;
     if (a->exact != NULL) return bytes + flt_attention_workspace(a->exact);
     return bytes + flt_att_linear_workspace(a->linear) + flt_att_features_workspace(a->features) +
            flt_att_linear_back_workspace(a->linear_back) + flt_att_features_back_workspace(a->features_back);

@@ -44,7 +44,7 @@ typedef struct flt_att_code {
     void (*encode)(const void *self, flt_att_rows rows, bool query, const flt_real *x, flt_real *hat);
     // dx from dhat; what the code's arrays get is added to the sums of head `bh` of B H
     void (*decode)(void *self, flt_att_rows rows, size_t bh, bool query, const flt_real *x, const flt_real *dhat, flt_real *dx);
-    void (*clear)(void *self);                                          // the sums
+    void (*clear)(void *self, bool wanted);                             // the sums; wanted: decode shall add to them
     void (*gather)(const void *self, const flt_attention_gradient *to); // one of `trained`
 } flt_att_code;
 
@@ -54,11 +54,13 @@ typedef struct flt_att_gate {
     flt_real *keep, *open; // [share heads, d]: sqrt(1 - share) (d R)^(-1/4); sqrt(share), NULL without a gate
     flt_real *e;           // [eps heads, d, R]: eps (d R)^(-1/4)
     double *dkeep, *dopen; // [B H, d]: sums over rows of x times the gradient of what it is scaled to
+    bool wanted;           // these sums
 } flt_att_gate;
 
 typedef struct flt_att_spe_room { // one thread's
     flt_real *hat, *dhat;         // [tile, R]
     flt_real *x, *dx;             // [tile, d]: scaled by the gate
+    size_t coded;                 // rows of `codes` that are those of the head at work
 } flt_att_spe_room;
 
 typedef struct flt_att_spe {
@@ -76,6 +78,7 @@ typedef struct flt_att_spe {
     flt_att_features_back *features_back;
     flt_att_back_map back_map;
     flt_att_linear_back *linear_back;
+    flt_real *codes;        // [threads, N, R]: coded keys of a head
     flt_attention *exact;   // kernel=exact
     flt_real *hat[2];       // [B, H, N, R]: kept codes of q and k, or what `exact` reads
     flt_real *dhat[2];      // their gradients (exact)

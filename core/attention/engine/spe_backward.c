@@ -11,12 +11,12 @@
 
 // ---- one tile
 
-// to [n, d] += or = dx o scale; sums [d] += columns of x o dx
+// to [n, d] += or = dx o scale; sums [d] += columns of x o dx, NULL: not wanted
 static void scale_back(size_t n, size_t d, const flt_real *x, const flt_real *dx, const flt_real *scale, bool add, double *sums,
                        flt_real *to) {
     for (size_t i = 0; i < n; i++, x += d, dx += d, to += d) {
         for (size_t c = 0; c < d; c++) {
-            sums[c] += (double)x[c] * (double)dx[c];
+            if (sums != NULL) sums[c] += (double)x[c] * (double)dx[c];
             to[c] = (add ? to[c] : 0) + dx[c] * scale[c];
         }
     }
@@ -29,17 +29,39 @@ static void decode(flt_att_spe *a, flt_att_rows rows, size_t bh, bool query, con
     const flt_att_spe_room *w = &a->rooms[rows.thread];
     for (size_t i = 0; i < n * d; i++) w->x[i] = x[i] * g->keep[share + i % d];
     a->code->decode(a->self, rows, bh, query, w->x, dhat, w->dx);
-    scale_back(n, d, x, w->dx, g->keep + share, false, g->dkeep + bh * d, dx);
+    scale_back(n, d, x, w->dx, g->keep + share, false, g->wanted ? g->dkeep + bh * d : NULL, dx);
     if (g->open == NULL) return;
     const flt_real *e = g->e + (g->eps.heads == 0 ? 0 : rows.head * d * a->R);
     flt_gemm(false, true, n, d, a->R, 1, dhat, a->R, e, a->R, 0, w->dx, d);
-    scale_back(n, d, x, w->dx, g->open + share, true, g->dopen + bh * d, dx);
+    scale_back(n, d, x, w->dx, g->open + share, true, g->wanted ? g->dopen + bh * d : NULL, dx);
 }
 
+static flt_real *codes_at(const flt_att_spe *a, flt_att_rows rows) {
+    return a->codes + (rows.thread * a->N + rows.first) * a->R;
+}
+
+// A head's keys are asked for twice and coded once.
+static void forget_keys(const void *self, flt_att_rows all, const flt_real *q, const flt_real *k) {
+    const flt_att_spe *a = self;
+    (void)q, (void)k;
+    a->rooms[all.thread].coded = 0;
+}
+
+static void keys(const void *self, flt_att_rows rows, const flt_real *k, flt_real *u) {
+    const flt_att_spe *a = self;
+    flt_att_spe_room *w = &a->rooms[rows.thread];
+    flt_real *hat = codes_at(a, rows);
+    if (rows.first + rows.count > w->coded) {
+        flt_att_spe_encode(a, rows, FLTX_BUG(BACKWARD_QUERY_CODE), k, hat);
+        w->coded = rows.first + rows.count;
+    }
+    a->map.keys(a->map.self, rows, hat, u);
+}
+
+// The codes of these rows are where the forward map has left them.
 static void back_queries(void *self, flt_att_rows rows, size_t bh, const flt_real *q, const flt_real *du, flt_real *dq) {
     flt_att_spe *a = self;
     const flt_att_spe_room *w = &a->rooms[rows.thread];
-    flt_att_spe_encode(a, rows, true, q, w->hat);
     a->back_map.queries(a->back_map.self, rows, bh, w->hat, du, w->dhat);
     decode(a, rows, bh, true, q, w->dhat, dq);
 }
@@ -47,8 +69,7 @@ static void back_queries(void *self, flt_att_rows rows, size_t bh, const flt_rea
 static void back_keys(void *self, flt_att_rows rows, size_t bh, const flt_real *k, const flt_real *du, flt_real *dk) {
     flt_att_spe *a = self;
     const flt_att_spe_room *w = &a->rooms[rows.thread];
-    flt_att_spe_encode(a, rows, FLTX_BUG(BACKWARD_QUERY_CODE), k, w->hat);
-    a->back_map.keys(a->back_map.self, rows, bh, w->hat, du, w->dhat);
+    a->back_map.keys(a->back_map.self, rows, bh, codes_at(a, rows), du, w->dhat);
     decode(a, rows, bh, false, k, w->dhat, dk);
 }
 
@@ -107,12 +128,16 @@ static void gather(const flt_att_spe *a, const flt_attention_gradient *to) {
 flt_err flt_att_spe_backward(void *self, const flt_attention_pass *pass) {
     flt_att_spe *a = self;
     const size_t sums = a->B * a->H * a->d;
-    bool omega = false;
+    bool omega = false, share = false;
     FLTX_TRY(flt_att_gradients_known(a->who, pass, a->trained));
-    for (size_t i = 0; i < pass->n_args; i++) omega |= strcmp(pass->args[i].name, "omega") == 0;
+    for (size_t i = 0; i < pass->n_args; i++) {
+        omega |= strcmp(pass->args[i].name, "omega") == 0;
+        share |= strcmp(pass->args[i].name, "share") == 0;
+    }
+    a->gate.wanted = share;
     memset(a->gate.dkeep, 0, sums * sizeof *a->gate.dkeep);
     memset(a->gate.dopen, 0, sums * sizeof *a->gate.dopen);
-    a->code->clear(a->self);
+    a->code->clear(a->self, pass->n_args > (size_t)(omega + share));
     if (a->exact != NULL) {
         FLTX_TRY(run_exact(a, pass));
     } else {
@@ -136,11 +161,14 @@ flt_err flt_att_spe_back_create(const flt_attention_desc *desc, flt_att_map map,
     coded.d = a->R;
     FLTX_TRY(flt_att_features_back_create(&coded, &a->omega, NULL, &a->features_back));
     a->back_map = flt_att_features_back_map(a->features_back);
+    FLTX_TRY(flt_alloc((size_t)a->threads * a->N, a->R * sizeof *a->codes, &a->codes));
+    map.keys = keys, map.prepare = forget_keys;
     return flt_att_linear_back_create(desc, map, (flt_att_back_map){.self = a, .queries = back_queries, .keys = back_keys},
                                       &a->linear_back);
 }
 
 void flt_att_spe_back_destroy(flt_att_spe *a) {
+    flt_free(a->codes);
     flt_att_linear_back_destroy(a->linear_back);
     flt_att_features_back_destroy(a->features_back);
 }
