@@ -24,7 +24,7 @@ struct flt_att_features_back {
     const flt_att_features *map; // NULL: positive or hyperbolic, nothing measured
     bool relu, sums;             // sums: something is measured, or may be
     flt_att_snippets s;
-    flt_real *w, *wp;     // [heads, d, F], [heads, 2r, F]: omega^T, scaled as in the forward map
+    flt_real *w, *wp;     // [heads, F, d], [heads, F, 2r]: omega, scaled as in the forward map
     double *domega, *dxi; // [B H, m, d + 2r], [B H, r, l]
     double *drho[2];      // [B H, r]: of the ratio on the keys' side, on the queries'
     bool want_omega, want_snippets;
@@ -102,7 +102,7 @@ static void add_snippets(const flt_att_features_back *a, flt_att_rows rows, size
     const size_t F = a->features, width = 2 * a->r;
     const room *w = &a->rooms[rows.thread];
     const flt_att_measured m = measured(a, rows.thread, rows.head);
-    flt_gemm(false, true, rows.count, width, F, 1, dt, F, of_head(a->wp, a->heads, rows.head, width * F), F, 0, w->dsnippet,
+    flt_gemm(false, false, rows.count, width, F, 1, dt, F, of_head(a->wp, a->heads, rows.head, width * F), width, 0, w->dsnippet,
              width);
     for (size_t i = 0; m.centred && sums != NULL && i < rows.count; i++) {
         for (size_t c = 0; c < width; c++) w->dsnippet[i * width + c] += sums[i] * (flt_real)m.snippets[c];
@@ -142,8 +142,8 @@ static void add_gain(const flt_att_features_back *a, flt_att_rows rows, bool que
     if (width > 0) {
         const flt_att_array *ratio = query ? a->s.rho : a->s.rho_key;
         load_snippets(a, rows, ratio->data != NULL ? flt_att_head(ratio, rows.head) : NULL, w->snippet);
-        flt_gemm(false, true, rows.count, width, F, 1, dt, F, of_head(a->wp, a->heads, rows.head, width * F), F, 0, w->dsnippet,
-                 width);
+        flt_gemm(false, false, rows.count, width, F, 1, dt, F, of_head(a->wp, a->heads, rows.head, width * F), width, 0,
+                 w->dsnippet, width);
         for (size_t i = 0; i < rows.count * width; i++) sum += (double)w->snippet[i] * (double)w->dsnippet[i];
     }
     w->dgain += sum / m.gain;
@@ -152,7 +152,7 @@ static void add_gain(const flt_att_features_back *a, flt_att_rows rows, bool que
 static void transpose(const flt_att_features_back *a, flt_att_rows rows, size_t bh, bool query, const flt_real *x,
                       const flt_real *dt, flt_real *dx) {
     const size_t F = a->features, d = a->d;
-    flt_gemm(false, true, rows.count, d, F, 1, dt, F, of_head(a->w, a->heads, rows.head, d * F), F, 0, dx, d);
+    flt_gemm(false, false, rows.count, d, F, 1, dt, F, of_head(a->w, a->heads, rows.head, d * F), d, 0, dx, d);
     if (!a->want_omega) return;
     add_omega(a, rows, bh, 0, d, x, dt);
     if (a->r == 0) return;
@@ -210,9 +210,9 @@ static void mean_gradients(const flt_att_features_back *a, room *w, flt_att_meas
     const flt_real *omega = of_head(a->w, a->heads, head, d * F), *tail = of_head(a->wp, a->heads, head, width * F);
     for (size_t c = 0; c < d + width; c++) {
         const bool own = c < d;
-        const flt_real *row = own ? omega + c * F : tail + (c - d) * F;
+        const flt_real *column = own ? omega + c : tail + (c - d);
         double sum = 0.0;
-        for (size_t f = 0; f < F; f++) sum += w->by_feature[f] * (double)row[f];
+        for (size_t f = 0; f < F; f++) sum += w->by_feature[f] * (double)column[f * (own ? d : width)];
         w->dgain -= sum * (own ? m.middle[c] : m.snippets[c - d]);
         *(own ? &w->dmid[c] : &w->dmid_snippet[c - d]) =
             (own ? w->by_key[c] / sqrt((double)d) : w->by_snippet[c - d]) - m.gain * sum;
@@ -350,15 +350,15 @@ static void bind(void *self, flt_ws *ws) {
     }
 }
 
-// to [cols, F]: columns from .. of omega turned and scaled; hyperbolic features append the negated.
-static void turn_omega(const flt_att_features_back *a, size_t head, size_t from, size_t cols, flt_real *to) {
+// to [F, cols]: columns from .. of omega, scaled; hyperbolic features append the negated.
+static void scale_omega(const flt_att_features_back *a, size_t head, size_t from, size_t cols, flt_real *to) {
     const size_t m = a->omega->dim[0], width = a->omega->dim[1];
     const double unit = a->relu ? 1.0 / sqrt((double)m) : 1.0, *omega = flt_att_head(a->omega, head);
     const double scale = unit * (from == 0 ? pow((double)a->d, -0.25) : 1.0);
-    for (size_t k = 0; k < cols; k++) {
-        for (size_t f = 0; f < a->features; f++) {
+    for (size_t f = 0; f < a->features; f++) {
+        for (size_t k = 0; k < cols; k++) {
             const double x = scale * omega[(f % m) * width + from + k];
-            to[k * a->features + f] = (flt_real)(f < m ? x : -x);
+            to[f * cols + k] = (flt_real)(f < m ? x : -x);
         }
     }
 }
@@ -367,8 +367,8 @@ void flt_att_features_back_update(flt_att_features_back *a) {
     if (a == NULL) return;
     const size_t tail = 2 * a->r;
     for (size_t h = 0; h < a->heads; h++) {
-        turn_omega(a, h, 0, a->d, a->w + h * a->d * a->features);
-        if (tail > 0) turn_omega(a, h, a->d, tail, a->wp + h * tail * a->features);
+        scale_omega(a, h, 0, a->d, a->w + h * a->d * a->features);
+        if (tail > 0) scale_omega(a, h, a->d, tail, a->wp + h * tail * a->features);
     }
 }
 

@@ -11,6 +11,8 @@
 #include <omp.h>
 #include <string.h>
 
+enum { KEPT = 1 << 21 }; // features of keys that a thread keeps for the way back, at the most
+
 typedef struct state { // sums over tokens under the scale of the key features
     flt_real *s;       // [F, dv]
     flt_real *z;       // [F]
@@ -19,7 +21,7 @@ typedef struct state { // sums over tokens under the scale of the key features
 typedef struct slot {   // one thread's room
     flt_real *c;        // [F]: scale of the key features
     state run, back;    // S, sums of psi; G, sums of phi times g's last number
-    flt_real *fq, *fk;  // [tile, F]: log features, then features; bidirectional: the same
+    flt_real *fq, *fk;  // [tile, F]: log features, then features; bidirectional: the same; causal: fk is `fresh` or kept
     flt_real *du;       // [tile, F]
     flt_real *g, *e;    // [tile, dv], [tile]: g_i and its last number
     flt_real *den;      // [tile]
@@ -29,11 +31,13 @@ typedef struct slot {   // one thread's room
     flt_real *tile_c;   // [tiles + 1, F]: scale at the start of each tile
     flt_real *before_s; // [tiles, F, dv], [tiles, F]: the state there
     flt_real *before_z;
+    flt_real *fresh; // [tile, F]
+    flt_real *kept;  // [kept, tile, F]: of the last tiles
     size_t seg[FLTX_ATT_MAX_TILE + 1];
 } slot;
 
 struct flt_att_linear_back {
-    size_t B, H, N, d, dv, features, tile;
+    size_t B, H, N, d, dv, features, tile, kept; // kept: tiles
     bool causal;
     int threads;
     flt_att_map map;
@@ -195,9 +199,16 @@ static size_t find_segments(const flt_att_linear_back *a, slot *w, size_t n) {
     return count;
 }
 
+// Where the features of keys of tile t are kept, or NULL.
+static flt_real *kept_at(const flt_att_linear_back *a, const slot *w, size_t t) {
+    const size_t tiles = (a->N + a->tile - 1) / a->tile;
+    return t + a->kept >= tiles ? w->kept + (t + a->kept - tiles) * a->tile * a->features : NULL;
+}
+
 // The state in front of the tile is noted, then the tile's keys join it; behind the last tile nobody asks for it.
 static void forth(const flt_att_linear_back *a, slot *w, const head *h, flt_att_rows rows) {
     const size_t i = rows.first, F = a->features, dv = a->dv, t = i / a->tile;
+    w->fk = kept_at(a, w, t) != NULL ? kept_at(a, w, t) : w->fresh;
     a->map.keys(a->map.self, rows, h->k + i * a->d, w->fk);
     if (i == 0) memcpy(w->c, w->fk, F * sizeof *w->c);
     memcpy(w->tile_c + t * F, w->c, F * sizeof *w->c);
@@ -205,14 +216,38 @@ static void forth(const flt_att_linear_back *a, slot *w, const head *h, flt_att_
     memcpy(w->before_z + t * F, w->run.z, F * sizeof *w->run.z);
     const size_t count = find_segments(a, w, rows.count);
     const flt_real *before = w->tile_c + t * F;
-    for (size_t s = 0; s < count && i + rows.count < a->N; s++) {
+    for (size_t s = 0; s < count; s++) {
         const size_t from = w->seg[s], n = w->seg[s + 1] - from;
         flt_real *fk = w->fk + from * F, *c = w->seg_c + s * F;
+        a->tiles->key_features(n, F, fk, c, fk);
+        if (i + rows.count == a->N) continue;
         rescale(a, before, c, &w->run);
         before = c;
-        a->tiles->key_features(n, F, fk, c, fk);
         absorb(a, n, fk, h->v + (i + from) * dv, NULL, &w->run);
     }
+}
+
+// Features of the tile's keys in w->fk and its segments, whose count is returned. Kept ones serve where the scale has stood
+// still.
+static size_t load_keys(const flt_att_linear_back *a, slot *w, const head *h, flt_att_rows rows) {
+    const size_t F = a->features, t = rows.first / a->tile;
+    const flt_real *start = w->tile_c + t * F;
+    flt_real *kept = kept_at(a, w, t);
+    memcpy(w->c, start, F * sizeof *w->c);
+    if (kept != NULL && memcmp(start, start + F, F * sizeof *start) == 0) {
+        w->fk = kept;
+        memcpy(w->seg_c, start, F * sizeof *start);
+        w->seg[0] = 0, w->seg[1] = rows.count;
+        return 1;
+    }
+    w->fk = w->fresh;
+    a->map.keys(a->map.self, rows, h->k + rows.first * a->d, w->fk);
+    const size_t count = find_segments(a, w, rows.count);
+    for (size_t s = 0; s < count; s++) {
+        flt_real *fk = w->fk + w->seg[s] * F;
+        a->tiles->key_features(w->seg[s + 1] - w->seg[s], F, fk, w->seg_c + s * F, fk);
+    }
+    return count;
 }
 
 // p [n, n] += e [n] on and below the diagonal, zeros above it
@@ -223,14 +258,14 @@ static void add_lower(size_t n, const flt_real *e, flt_real *p) {
     }
 }
 
-// Rows `from` .. of the tile, n of them, with the state `now` in front of them: features, a = phi psi^T and p = [g, e] [v, 1]^T
-// on and below the diagonal, gradients of the queries' log features.
+// Rows `from` .. of the tile, n of them, with the state `now` in front of them: features phi, a = phi psi^T and p = [g, e] [v,
+// 1]^T on and below the diagonal, gradients of the queries' log features.
 static void query_segment(const flt_att_linear_back *a, slot *w, const head *h, size_t first, size_t from, size_t n,
                           const flt_real *c, const state *now) {
     const size_t F = a->features, dv = a->dv;
-    flt_real *fq = w->fq + from * F, *fk = w->fk + from * F, *du = w->du + from * F;
+    const flt_real *fk = w->fk + from * F;
+    flt_real *fq = w->fq + from * F, *du = w->du + from * F;
     flt_real *weights = w->a + from * a->tile, *p = w->p + from * a->tile, *g = w->g + from * dv;
-    a->tiles->key_features(n, F, fk, c, fk);
     a->tiles->query_features(n, F, fq, c, now->z, fq, w->den + from);
     flt_att_lower_product(n, F, fq, fk, weights);
     a->tiles->mask(n, weights, w->den + from);
@@ -258,10 +293,8 @@ static void back(const flt_att_linear_back *a, slot *w, const head *h, flt_att_r
     flt_real *start = w->tile_c + t * F, *after = start + F; // after: scale of G
     const flt_real *before = start;
     state now = {w->before_s + t * F * dv, w->before_z + t * F};
+    const size_t count = load_keys(a, w, h, rows);
     a->map.queries(a->map.self, rows, h->q + i * a->d, w->fq);
-    a->map.keys(a->map.self, rows, h->k + i * a->d, w->fk);
-    memcpy(w->c, start, F * sizeof *w->c);
-    const size_t count = find_segments(a, w, rows.count);
     for (size_t s = 0; s < count; s++) {
         const size_t from = w->seg[s], n = w->seg[s + 1] - from;
         const flt_real *c = w->seg_c + s * F;
@@ -330,7 +363,8 @@ void flt_att_linear_back_run(flt_att_linear_back *a, const flt_attention_pass *p
 
 static void bind_causal(const flt_att_linear_back *a, flt_ws *ws, slot *w) {
     const size_t F = a->features, tile = a->tile, tiles = (a->N + tile - 1) / tile, real = sizeof(flt_real);
-    w->fq = flt_ws_take(ws, tile * F, real);
+    w->fresh = flt_ws_take(ws, tile * F, real);
+    w->kept = flt_ws_take(ws, a->kept * tile * F, real);
     w->a = flt_ws_take(ws, tile * tile, real);
     w->p = flt_ws_take(ws, tile * tile, real);
     w->seg_c = flt_ws_take(ws, tile * F, real);
@@ -371,6 +405,8 @@ flt_err flt_att_linear_back_create(const flt_attention_desc *desc, flt_att_map m
     a->tiles = FLTX_ISA_PICK(flt_att_tiles);
     a->features = map.features;
     a->tile = a->N < FLTX_ATT_MAX_TILE ? a->N : FLTX_ATT_MAX_TILE;
+    a->kept = KEPT / (a->tile * a->features);
+    if (a->kept > (a->N + a->tile - 1) / a->tile) a->kept = (a->N + a->tile - 1) / a->tile;
     FLTX_GO(err, failed, flt_alloc((size_t)a->threads, sizeof *a->slots, &a->slots));
     FLTX_GO(err, failed, flt_ws_create(bind, a, &a->ws));
     *out = a;

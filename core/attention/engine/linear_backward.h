@@ -9,15 +9,16 @@
 //
 // Causal plans walk forward with S alone and note it in front of every tile, then back with G and all gradients; nothing is ever
 // subtracted (a state that is walked back by subtraction drifts in single precision). The scales of the key features are those of
-// the forward pass, kept once a tile: they fall on the way back, so G shrinks with them and cannot overflow. Time O(N F (d +
-// dv)), ten products for the forward pass's four; memory O(F (dv + tile)) a thread, causal F dv N / tile beside it.
+// the forward pass, noted once a tile: they fall on the way back, so G shrinks with them and cannot overflow. Features of keys
+// are kept for the way back as far as they fit 8 MiB a thread (in float). Time O(N F (d + dv)), ten products for the forward
+// pass's four; memory O(F (dv + tile)) a thread, causal F dv N / tile beside it.
 #ifndef FLTX_ATTENTION_LINEAR_BACKWARD_H
 #define FLTX_ATTENTION_LINEAR_BACKWARD_H
 
 #include "linear.h"
 
 // The transposed feature map: du [count, F], the gradient of log features, becomes dx [count, d]; what a plan's own arguments get
-// is added to the sums of head `bh` of B H. The forward map was last asked for these rows on this side.
+// is added to the sums of head `bh` of B H. The forward map has been asked for these rows before, for queries' right before.
 typedef struct flt_att_back_map {
     void *self;
     void (*queries)(void *self, flt_att_rows rows, size_t bh, const flt_real *x, const flt_real *du, flt_real *dx);
