@@ -21,7 +21,7 @@
 
 static const flt_param_spec params[] = {FLTX_ATT_RPE_PARAM, {.name = NULL}};
 
-enum { ROWS = 96, COLS = 128 }; // a tile of logits and what meets it stay in the second-level cache
+enum { ROWS = 96, COLS = 112 }; // a tile of logits and what meets it stay in the second-level cache
 
 typedef struct slot {           // one thread's room
     flt_real *s;                // [ROWS, COLS] logits, then weights

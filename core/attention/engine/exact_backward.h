@@ -5,7 +5,7 @@
 //     dq = s dS k,   dk = s dS^T q,   dv = P^T dout,   dbias = dS,   dlag_{j-i} = sum over a diagonal of dS
 //
 // Rows' maxima and sums are formed anew (the recomputation is that of Dao et al. 2022, arXiv 2205.14135), tile of rows by tile of
-// rows. The weights under way are kept for the gradients, as far as they fit 4 MiB a thread (N = 10,922 in float) and a row's
+// rows. The weights under way are kept for the gradients, as far as they fit 4 MiB a thread (N = 10,864 in float) and a row's
 // scale has not risen since; else they are formed again. Where there are heads for all threads, one thread takes a head, and P
 // and dS of a tile give dq, dk and dv at once: time five products O(N^2 d), to the forward pass's two. Else every output still
 // belongs to one thread and no partial sums are kept: P is formed once for rows (dq, biases) and once for columns (dk, dv), seven
