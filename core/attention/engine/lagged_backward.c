@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Gradients of attention with a factor a lag; see lagged_backward.h.
-#include "lagged_backward.h"
+#include "lagged_backward_direct.h"
 #include "lagged_band.h"
 #include "lagged_fft.h"
 
@@ -10,100 +10,15 @@
 
 enum { TILE = FLTX_LAGGED_TILE };
 
-typedef struct job { // one head
-    flt_att_lagged_back *b;
-    const flt_att_lagged *a;
-    flt_att_lagged_slot *w;
-    flt_att_lagged_back_slot *u;
-    const flt_att_lagged_pass *p;
-    size_t head;
-    double *dlags; // NULL: not wanted
-} job;
+typedef flt_att_lagged_back_job job;
 
-typedef struct tile { // rows i .. i + n - 1, keys j .. j + cols - 1
-    size_t i, n, j, cols;
-} tile;
-
-// ---- direct
-
-// Logarithms of the factors of row i and keys from j.
-static const flt_real *factors(const job *k, size_t i, size_t j) {
-    const size_t lags = 2 * k->a->N - 1;
-    return k->a->lags + (k->a->heads == 1 ? 0 : k->head * lags) + j + k->a->N - 1 - i;
-}
-
-// A weight that left the range of the products: its features' shares one by one. Returns P.
-static flt_real add_alone(const job *k, size_t i, size_t j, flt_real bias, flt_real dot) {
-    const size_t m = k->a->m;
-    const flt_real *lq = k->w->lq + i * m, *lk = k->w->lk + j * m;
-    const double log_weight = flt_att_lagged_log_weight(m, lq, lk);
-    const double p = exp(log_weight + (double)bias - (double)k->u->norm[i]), dl = p * (double)(dot - k->u->term[i]);
-    for (size_t f = 0; p > 0 && f < m; f++) {
-        const flt_real part = (flt_real)(dl * exp((double)lq[f] + (double)lk[f] - log_weight));
-        k->u->dlq[i * m + f] += part;
-        k->u->dlk[j * m + f] += part;
-    }
-    if (k->dlags != NULL) k->dlags[j + k->a->N - 1 - i] += dl;
-    return (flt_real)p;
-}
-
-// One row of products s and of dout.v in ds: s becomes P, ds what the features' products are multiplied with, dL / s.
-static void weigh_row(const job *k, tile t, size_t x, flt_real *s, flt_real *ds) {
-    const flt_real least = sizeof(flt_real) == 4 ? (flt_real)1e-20 : (flt_real)1e-200, dust = (flt_real)log((double)least);
-    const size_t i = t.i + x, seen = k->a->causal ? (i + 1 > t.j ? flt_att_smaller(t.cols, i + 1 - t.j) : 0) : t.cols;
-    const flt_real base = k->u->high[x] - k->u->norm[i];
-    const flt_real *bias = factors(k, i, t.j);
-    flt_real e[TILE] = {0};
-    for (size_t y = 0; y < seen; y++) e[y] = bias[y] + base;
-    flt_vexp(seen, e, e);
-    for (size_t y = 0; y < t.cols; y++) {
-        const flt_real dot = ds[y];
-        ds[y] = 0;
-        if (y >= seen) {
-            s[y] = 0;
-        } else if (s[y] > least) {
-            ds[y] = e[y] * (dot - k->u->term[i]); // dL / s
-            if (k->dlags != NULL) k->dlags[t.j + y + k->a->N - 1 - i] += (double)ds[y] * (double)s[y];
-            s[y] *= e[y];
-        } else {
-            s[y] = dust + bias[y] + base < -150 ? 0 : add_alone(k, i, t.j + y, bias[y], dot); // NaN goes the long way
-        }
-    }
-}
-
-static void add_products(size_t n, const flt_real *x, const flt_real *y, flt_real *to) {
-    for (size_t i = 0; i < n; i++) to[i] += x[i] * y[i];
-}
-
-static void run_tile(const job *k, tile t) {
-    const size_t m = k->a->m, dv = k->a->dv;
-    flt_att_lagged_slot *w = k->w;
-    flt_att_lagged_back_slot *u = k->u;
-    const flt_real *lk = w->lk + t.j * m;
-    k->a->tiles->column_max(t.cols, m, lk, w->pk); // pk is free by now
-    for (size_t y = 0; y < t.cols; y++) {
-        for (size_t f = 0; f < m; f++) u->psi[y * m + f] = lk[y * m + f] - w->pk[f];
-    }
-    flt_vexp(t.cols * m, u->psi, u->psi);
-    flt_att_lagged_scale_queries(t.n, m, w->lq + t.i * m, w->pk, w->phi, u->high);
-    flt_gemm(false, true, t.n, t.cols, m, 1, w->phi, m, u->psi, m, 0, w->s, t.cols);
-    flt_gemm(false, true, t.n, t.cols, dv, 1, k->p->dout + t.i * dv, dv, k->p->v + t.j * dv, dv, 0, u->ds, t.cols);
-    for (size_t x = 0; x < t.n; x++) weigh_row(k, t, x, w->s + x * t.cols, u->ds + x * t.cols);
-    flt_gemm(true, false, t.cols, dv, t.n, 1, w->s, t.cols, k->p->dout + t.i * dv, dv, 1, k->p->dv + t.j * dv, dv);
-    flt_gemm(false, false, t.n, m, t.cols, 1, u->ds, t.cols, u->psi, m, 0, u->room, m);
-    add_products(t.n * m, w->phi, u->room, u->dlq + t.i * m);
-    flt_gemm(true, false, t.cols, m, t.n, 1, u->ds, t.cols, w->phi, m, 0, u->room, m);
-    add_products(t.cols * m, u->psi, u->room, u->dlk + t.j * m);
-}
+// ---- by transforms
 
 static void run_rows(void *self, size_t head, size_t first, size_t count, size_t from) {
     const job *k = self;
-    const size_t keys = k->a->causal ? first + count : k->a->N;
     (void)head;
-    for (size_t j = from; j < keys; j += TILE) run_tile(k, (tile){first, count, j, flt_att_smaller(TILE, keys - j)});
+    flt_att_lagged_back_span(k, first, count, from, k->a->causal ? first + count : k->a->N);
 }
-
-// ---- by transforms
 
 // w->wave = (w->wave or what is kept) times the spectrum of the factors, for sums over keys, or its conjugate, for sums over
 // rows.
@@ -222,7 +137,7 @@ static void answer_rows(void *self, size_t first, size_t n, flt_real bias) {
     const job *k = self;
     const size_t m = k->a->m, dv = k->a->dv;
     const flt_att_lagged_slot *w = k->w;
-    flt_real *e = k->u->psi, *d = k->u->room;
+    flt_real *e = k->u->e, *d = k->u->room;
     flt_gemm(false, true, n, m, dv, 1, k->p->dout + first * dv, dv, w->state, dv, 0, d, m);
     for (size_t i = 0; i < n; i++) {
         const flt_real base = bias - k->u->norm[first + i];
@@ -232,14 +147,14 @@ static void answer_rows(void *self, size_t first, size_t n, flt_real bias) {
         }
     }
     flt_vexp(n * m, e, e);
-    add_products(n * m, e, d, k->u->dlq + first * m);
+    flt_att_add_products(n * m, e, d, k->u->dlq + first * m);
 }
 
 static void absorb_keys(void *self, size_t first, size_t n) {
     const job *k = self;
     const size_t m = k->a->m;
-    memcpy(k->u->psi, k->w->lk + first * m, n * m * sizeof *k->u->psi);
-    flt_att_lagged_absorb(k->a, k->w, n, k->u->psi, k->p->v + first * k->a->dv, NULL);
+    memcpy(k->u->e, k->w->lk + first * m, n * m * sizeof *k->u->e);
+    flt_att_lagged_absorb(k->a, k->w, n, k->u->e, k->p->v + first * k->a->dv, NULL);
 }
 
 // dlk_jf += e^{lk_jf + c_f + bias} (v_j.G_f + z_f),  dv_j += sum_f e^{..} G_f
@@ -247,7 +162,7 @@ static void answer_keys(void *self, size_t first, size_t n, flt_real bias) {
     const job *k = self;
     const size_t m = k->a->m, dv = k->a->dv;
     const flt_att_lagged_slot *w = k->w;
-    flt_real *e = k->u->psi, *d = k->u->room;
+    flt_real *e = k->u->e, *d = k->u->room;
     flt_gemm(false, true, n, m, dv, 1, k->p->v + first * dv, dv, w->state, dv, 0, d, m);
     for (size_t j = 0; j < n; j++) {
         for (size_t f = 0; f < m; f++) {
@@ -256,14 +171,14 @@ static void answer_keys(void *self, size_t first, size_t n, flt_real bias) {
         }
     }
     flt_vexp(n * m, e, e);
-    add_products(n * m, e, d, k->u->dlk + first * m);
+    flt_att_add_products(n * m, e, d, k->u->dlk + first * m);
     flt_gemm(false, false, n, dv, m, 1, e, m, w->state, dv, 1, k->p->dv + first * dv, dv);
 }
 
 static void absorb_rows(void *self, size_t first, size_t n) {
     const job *k = self;
     const size_t m = k->a->m;
-    flt_real *u = k->u->psi, y[TILE];
+    flt_real *u = k->u->e, y[TILE];
     for (size_t i = 0; i < n; i++) {
         for (size_t f = 0; f < m; f++) u[i * m + f] = k->w->lq[(first + i) * m + f] - k->u->norm[first + i];
         y[i] = -k->u->term[first + i];
@@ -282,8 +197,7 @@ static void run_band(job *k) {
     }
     for (size_t i = 0; i < a->N; i += TILE) {
         const flt_att_span near = flt_att_lagged_near(a, i);
-        for (size_t j = near.from; j < near.to; j += TILE)
-            run_tile(k, (tile){i, flt_att_smaller(TILE, a->N - i), j, flt_att_smaller(TILE, near.to - j)});
+        flt_att_lagged_back_span(k, i, flt_att_smaller(TILE, a->N - i), near.from, near.to);
     }
 }
 
@@ -294,21 +208,21 @@ void flt_att_lagged_back_run(flt_att_lagged_back *b, const flt_att_lagged_pass *
     const size_t N = a->N, dv = a->dv, lags = 2 * N - 1;
     job k = {b, a, &a->slots[p->thread], &b->slots[p->thread], p, p->bh % b->H, b->want_lags ? b->dlags + p->bh * lags : NULL};
     const bool band = a->reach < N && !b->want_lags; // the sums of a band do not tell far lags apart
-    flt_att_lagged_norms(a, p->thread, k.head, band);
+    const bool direct = !band && a->levels == 0;
+    if (!direct) flt_att_lagged_norms(a, p->thread, k.head, band);
     memset(k.u->dlq, 0, N * a->m * sizeof *k.u->dlq);
     memset(k.u->dlk, 0, N * a->m * sizeof *k.u->dlk);
     memset(p->dv, 0, N * dv * sizeof *p->dv);
     for (size_t i = 0; i < N; i++) k.u->term[i] = flt_dot(dv, p->dout + i * dv, p->out + i * dv);
     memcpy(k.u->norm, k.w->top, N * sizeof *k.u->norm);
-    if (band) {
+    flt_att_lagged_back_open(&k);
+    if (band)
         run_band(&k);
-        return;
-    }
-    if (a->levels > 0) {
+    else if (direct)
+        flt_att_lagged_back_direct(&k);
+    else
         run_transforms(&k);
-        return;
-    }
-    for (size_t i = 0; i < N; i += TILE) run_rows(&k, k.head, i, flt_att_smaller(TILE, N - i), 0);
+    flt_att_lagged_back_close(&k);
 }
 
 void flt_att_lagged_back_begin(flt_att_lagged_back *b, bool lags) {
@@ -330,9 +244,14 @@ static void bind(void *self, flt_ws *ws) {
         u->norm = flt_ws_take(ws, N, real);
         u->term = flt_ws_take(ws, N, real);
         u->high = flt_ws_take(ws, TILE, real);
+        u->base = flt_ws_take(ws, TILE, real);
         u->ds = flt_ws_take(ws, TILE * TILE, real);
-        u->psi = flt_ws_take(ws, TILE * m, real);
-        u->room = flt_ws_take(ws, TILE * m, real);
+        u->dl = flt_ws_take(ws, TILE * TILE, real);
+        u->kept = flt_ws_take(ws, b->kept * TILE * TILE, real);
+        u->scale = flt_ws_take(ws, (N + TILE - 1) / TILE * m, real);
+        u->dpsi = flt_ws_take(ws, N * m, real);
+        u->dphi = u->room = flt_ws_take(ws, TILE * m, real);
+        u->e = flt_ws_take(ws, TILE * m, real);
         if (a->levels == 0) continue;
         const size_t size = a->level[a->levels - 1].size + 2;
         u->gt = flt_ws_take(ws, a->dv * N, real);
@@ -350,6 +269,7 @@ flt_err flt_att_lagged_back_create(const flt_attention_desc *desc, const flt_att
     if (!desc->backward) return FLTE_OK;
     FLTX_TRY(flt_alloc(1, sizeof *b, &b));
     b->a = a, b->H = desc->H, b->BH = desc->B * desc->H;
+    b->kept = a->levels == 0 ? flt_att_smaller(FLTX_LAGGED_KEPT / (TILE * TILE), (a->N + TILE - 1) / TILE) : 0;
     FLTX_GO(err, failed, flt_alloc((size_t)a->threads, sizeof *b->slots, &b->slots));
     FLTX_GO(err, failed, flt_ws_create(bind, b, &b->ws));
     *out = b;

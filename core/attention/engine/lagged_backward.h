@@ -8,8 +8,10 @@
 // As in the forward pass direct by tiles, or by transforms: with g_i = [dout_i, -dout_i.out_i] and y_j = [v_j, 1] all sums over i
 // or j of e^{b_{j-i}} are dv + 1 convolutions of g phi_f or y psi_f for each feature, and db the sum of the products of their
 // spectra. With clipped lags by sweeps on either side of a band, unless the gradient of the lags is wanted. The rows' sums are
-// formed anew first; rows that are flagged then are left out of the transforms and done directly. Time twice that of the forward
-// pass by transforms, memory O(N (m + dv)) a thread; lags: 2N - 1 doubles for each of B H.
+// formed anew first; rows that are flagged then are left out of the transforms and done directly. Time directly 3 m + 2 dv
+// multiplications a pair of tokens, to the forward pass's m + dv: products of features are kept between the rows' sums and the
+// gradients (up to 4 MiB a thread); by transforms twice that of the forward pass. Memory O(N (m + dv)) a thread; lags: 2N - 1
+// doubles for each of B H.
 #ifndef FLTX_ATTENTION_LAGGED_BACKWARD_H
 #define FLTX_ATTENTION_LAGGED_BACKWARD_H
 
@@ -18,8 +20,13 @@
 typedef struct flt_att_lagged_back_slot { // one thread's
     flt_real *dlq, *dlk;                  // [N, m]: what a run leaves
     flt_real *norm, *term;                // [N]: logarithm of the row's sum, dout.out
-    flt_real *high;                       // [tile]
-    flt_real *ds, *psi, *room;            // [tile, tile], [tile, m], [tile, m]
+    flt_real *high, *base;                // [tile]: logarithms of the rows' scales, and less those of their sums
+    flt_real *ds, *dl;                    // [tile, tile]
+    flt_real *kept;                       // direct: [kept, tile, tile]: products of features of one tile of rows
+    flt_real *scale;                      // [tiles, m]: of tiles of keys
+    flt_real *dpsi;                       // [N, m]: what features of keys under these scales are multiplied with in dlk
+    flt_real *dphi;                       // [tile, m]: the same of queries
+    flt_real *e, *room;                   // band: [tile, m]
     flt_real *gt;                         // fft: [dv, N]: dout, transposed
     flt_real *dcolq, *dcolk;              // fft: [N]
     flt_real *keep, *cross;               // fft: [size + 2]: a spectrum of keys; products of spectra
@@ -27,7 +34,7 @@ typedef struct flt_att_lagged_back_slot { // one thread's
 
 typedef struct flt_att_lagged_back {
     const flt_att_lagged *a;
-    size_t H, BH;
+    size_t H, BH, kept; // kept: tiles
     bool want_lags;
     double *dlags; // [B H, 2N - 1]
     flt_att_lagged_back_slot *slots;

@@ -265,6 +265,19 @@ static void softmax_back(size_t n, size_t cols, const flt_real *s, const flt_rea
     }
 }
 
+static void weigh_lags(size_t n, size_t cols, const flt_real *bias, const flt_real *base, const flt_real *term, flt_real *s,
+                       flt_real *ds, flt_real *dl) {
+    for (size_t i = 0; i < n; i++, bias--, s += cols, ds += cols) {
+        for (size_t j = 0; j < cols; j += FLTX_LANES) {
+            const flt_vreal e = flt_vreal_exp(get(bias, j, cols) + base[i]), x = get(s, j, cols);
+            const flt_vreal g = e * (get(ds, j, cols) - term[i]);
+            if (dl != NULL) put(dl + i * cols, j, cols, x * g);
+            put(ds, j, cols, g);
+            put(s, j, cols, x * e);
+        }
+    }
+}
+
 // Four rows at once, each one number further along than the next, wherever all four have one.
 static void add_diagonals(size_t n, size_t cols, const flt_real *x, double *sums) {
     size_t i = 0;
@@ -294,5 +307,6 @@ const flt_att_tiles FLTX_ISA_TABLE(flt_att_tiles) = {
     .scale_rows = scale_rows,
     .softmax = softmax,
     .softmax_back = softmax_back,
+    .weigh_lags = weigh_lags,
     .add_diagonals = add_diagonals,
 };
