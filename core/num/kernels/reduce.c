@@ -60,25 +60,33 @@ enum { WIDE = FLTX_VBYTES / 8, WIDE_LANES = 32, WIDE_VECTORS = WIDE_LANES / WIDE
 typedef double wide FLTX_VECTOR;
 typedef flt_real narrow __attribute__((vector_size(WIDE * sizeof(flt_real))));
 
+FLTX_INLINE void add_squares(const flt_real *x, wide *lanes) {
+#pragma GCC unroll 16
+    for (int v = 0; v < WIDE_VECTORS; v++) {
+        narrow part;
+        memcpy(&part, x + v * WIDE, sizeof part);
+        const wide a = __builtin_convertvector(part, wide);
+        lanes[v] += a * a;
+    }
+}
+
 static double square_block(size_t n, const flt_real *x) {
     wide lanes[WIDE_VECTORS] = {{0}};
-    double folded[WIDE_LANES];
-    for (size_t i = 0; i < n; i += WIDE_LANES) {
+    size_t i = 0;
+    for (; i + WIDE_LANES <= n; i += WIDE_LANES) add_squares(x + i, lanes);
+    if (i < n) {
         flt_real last[WIDE_LANES] = {0};
-        const flt_real *from = x + i;
-        if (n - i < WIDE_LANES) from = memcpy(last, x + i, (n - i) * sizeof *x);
-#pragma GCC unroll 16
-        for (int v = 0; v < WIDE_VECTORS; v++) {
-            narrow part;
-            memcpy(&part, from + v * WIDE, sizeof part);
-            const wide a = __builtin_convertvector(part, wide);
-            lanes[v] += a * a;
-        }
+        add_squares(memcpy(last, x + i, (n - i) * sizeof *x), lanes);
     }
-    memcpy(folded, lanes, sizeof folded);
-    for (int half = WIDE_LANES / 2; half > 0; half /= 2)
-        for (int l = 0; l < half; l++) folded[l] += folded[l + half];
-    return folded[0];
+#pragma GCC unroll 8
+    for (int half = WIDE_VECTORS / 2; half > 0; half /= 2)
+#pragma GCC unroll 8
+        for (int v = 0; v < half; v++) lanes[v] += lanes[v + half];
+#pragma GCC unroll 8
+    for (int half = WIDE / 2; half > 0; half /= 2)
+#pragma GCC unroll 8
+        for (int l = 0; l < half; l++) lanes[0][l] += lanes[0][l + half];
+    return lanes[0][0];
 }
 
 static double sum_squares(size_t n, const flt_real *x) {
