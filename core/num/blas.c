@@ -31,6 +31,7 @@ static const double small_vector = 1 << 22, small_portable = 1 << 15;
 static struct machine {
     const num_gemm *kernels;
     double small; // larger products go to OpenBLAS
+    bool panels;  // products with panels are ours
     bool openmp;  // OpenBLAS takes its number of threads from OpenMP
     bool serial;  // OpenBLAS must not be called from two threads
     char identity[128];
@@ -53,6 +54,7 @@ static void init(void) {
     machine.kernels = FLTX_ISA_PICK(num_gemm);
     const bool wide = vector_bytes(openblas_get_corename()) >= machine.kernels->vector_bytes;
     machine.small = !wide ? INFINITY : machine.kernels->vector_bytes > 16 ? small_vector : small_portable;
+    machine.panels = machine.small > small_portable;
     machine.openmp = variant == OPENBLAS_OPENMP;
     machine.serial = variant == OPENBLAS_SEQUENTIAL && wide;
     // with OpenMP inside this would also set the caller's own number of threads
@@ -84,24 +86,22 @@ flt_err flt_gemm_check(const char *who, size_t m, size_t n, size_t k) {
 }
 
 // C = beta C, without reading C where beta is 0
-static void scale(const num_product *p) {
+static void scale(const num_product *p, flt_real beta) {
     for (size_t i = 0; i < p->m; i++)
-        for (size_t j = 0; j < p->n; j++) p->c[i * p->ldc + j] = p->beta == 0 ? 0 : p->beta * p->c[i * p->ldc + j];
+        for (size_t j = 0; j < p->n; j++) p->c[i * p->ldc + j] = beta == 0 ? 0 : beta * p->c[i * p->ldc + j];
 }
 
-static void call_kernels(num_product *p) {
-    if (p->beta != 0 && p->beta != 1) {
-        scale(p);
-        p->beta = 1;
-    }
+static void call_kernels(num_product *p, flt_real beta) {
+    if (beta != 0 && beta != 1) scale(p, beta);
+    if (beta != 0) p->d = p->c, p->ldd = p->ldc;
     machine.kernels->multiply(p);
 }
 
-static void call_library(const num_product *p) {
+static void call_library(const num_product *p, flt_real beta) {
     const int threads = machine.openmp ? omp_get_max_threads() : 1;
     if (threads != 1) omp_set_num_threads(1);
     GEMM(CblasRowMajor, p->ta ? CblasTrans : CblasNoTrans, p->tb ? CblasTrans : CblasNoTrans, (int)p->m, (int)p->n, (int)p->k,
-         p->alpha, p->a, (int)p->lda, p->b, (int)p->ldb, p->beta, p->c, (int)p->ldc);
+         p->alpha, p->a, (int)p->lda, p->b, (int)p->ldb, beta, p->c, (int)p->ldc);
     if (threads != 1) omp_set_num_threads(threads);
 }
 
@@ -109,7 +109,7 @@ void flt_gemm(bool ta, bool tb, size_t m, size_t n, size_t k, flt_real alpha, co
               size_t ldb, flt_real beta, flt_real *c, size_t ldc) {
     assert(m <= INT_MAX && n <= INT_MAX && k <= INT_MAX && lda <= INT_MAX && ldb <= INT_MAX && ldc <= INT_MAX);
     if (m == 0 || n == 0) return;
-    num_product p = {.ta = ta, .tb = tb, .m = m, .n = n, .k = k, .alpha = alpha, .beta = beta};
+    num_product p = {.ta = ta, .tb = tb, .m = m, .n = n, .k = k, .alpha = alpha};
     p.a = a, p.lda = lda, p.b = b, p.ldb = ldb, p.c = c, p.ldc = ldc;
     if (n == 1 && ldc == 1) { // a column in one piece is a row: C' = B' A'
         p.ta = !tb, p.a = b, p.lda = ldb;
@@ -118,9 +118,53 @@ void flt_gemm(bool ta, bool tb, size_t m, size_t n, size_t k, flt_real alpha, co
     }
     flt_num_init();
     if (k == 0 || alpha == 0)
-        scale(&p);
+        scale(&p, beta);
     else if ((double)m * (double)n * (double)k <= machine.small)
-        call_kernels(&p);
+        call_kernels(&p, beta);
     else
-        call_library(&p);
+        call_library(&p, beta);
+}
+
+// ---- products in panels: where OpenBLAS is left more than the small products, it has B as it is
+
+size_t flt_panels_size(size_t k, size_t n) {
+    flt_num_init();
+    const size_t panel = machine.panels ? machine.kernels->panel : 1;
+    return k * ((n + panel - 1) / panel * panel);
+}
+
+void flt_panels_fill(size_t k, size_t n, const flt_real *b, size_t ldb, flt_real *panels) {
+    if (machine.panels)
+        machine.kernels->fill_panels(k, n, b, ldb, panels);
+    else
+        for (size_t l = 0; l < k; l++) memcpy(panels + l * n, b + l * ldb, n * sizeof *panels);
+}
+
+static void start(const flt_panels_product *p) {
+    for (size_t i = 0; i < p->m; i++)
+        for (size_t j = 0; j < p->n; j++)
+            p->c[i * p->ldc + j] = (p->d == NULL ? 0 : p->d[i * p->ldd + j]) - (p->s == NULL ? 0 : p->s[i]);
+}
+
+void flt_panels_multiply(const flt_panels_product *p) {
+    const num_product product = {.m = p->m,
+                                 .n = p->n,
+                                 .k = p->k,
+                                 .alpha = p->alpha,
+                                 .a = p->a,
+                                 .lda = p->lda,
+                                 .b = p->panels,
+                                 .d = p->d,
+                                 .ldd = p->ldd,
+                                 .s = p->s,
+                                 .c = p->c,
+                                 .ldc = p->ldc};
+    assert(p->k > 0);
+    if (p->m == 0 || p->n == 0) return;
+    if (machine.panels) {
+        machine.kernels->multiply(&product);
+        return;
+    }
+    start(p);
+    flt_gemm(false, false, p->m, p->n, p->k, p->alpha, p->a, p->lda, p->panels, p->n, 1, p->c, p->ldc);
 }

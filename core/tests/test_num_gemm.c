@@ -122,6 +122,46 @@ static void rows_are_independent(void) {
 }
 TEST_EVERY_ISA(num_gemm, rows_are_independent, rows_are_independent)
 
+// alpha A B + D - s with B in panels: that of flt_gemm, which the sizes keep to our kernels, and the rest in this order
+static void try_panels(size_t m, size_t n, size_t k, bool with_d, bool with_s, size_t pad) {
+    product p = {.m = m, .n = n, .k = k, .alpha = (flt_real)-0.7};
+    make(&p, pad);
+    flt_real *panels = reals(flt_panels_size(k, n)), *d = reals(m * (n + 2)), *s = reals(m), *c = reals(p.ldc * m);
+    fill(4, m * (n + 2), d), fill(5, m, s), fill(6, p.ldc * m, c);
+    flt_panels_fill(k, n, p.b, p.ldb, panels);
+    run(&p);
+    const flt_real behind = c[n];
+    flt_panels_multiply(&(flt_panels_product){.m = m,
+                                              .n = n,
+                                              .k = k,
+                                              .alpha = (flt_real)p.alpha,
+                                              .a = p.a,
+                                              .lda = p.lda,
+                                              .panels = panels,
+                                              .d = with_d ? d : NULL,
+                                              .ldd = n + 2,
+                                              .s = with_s ? s : NULL,
+                                              .c = c,
+                                              .ldc = p.ldc});
+    for (size_t i = 0; i < m; i++)
+        for (size_t j = 0; j < n; j++) {
+            const double add = with_d ? (double)d[i * (n + 2) + j] : 0, less = with_s ? (double)s[i] : 0;
+            const double ratio = ratio_of(c[i * p.ldc + j], (long double)p.c[i * p.ldc + j] + add - less, (double)k + 1, 2);
+            cr_assert(le(dbl, ratio, 2), "m=%zu n=%zu k=%zu D=%d s=%d: ratio %g", m, n, k, with_d, with_s, ratio);
+        }
+    if (pad > 0) cr_assert(eq(dbl, c[n], behind), "m=%zu n=%zu k=%zu: the padding of C was written", m, n, k);
+    flt_free(panels), flt_free(d), flt_free(s), flt_free(c);
+    drop(&p);
+}
+
+static void panels(void) {
+    static const size_t sizes[][3] = {{1, 1, 1},     {1, 40, 9},    {6, 16, 64},  {7, 17, 3},
+                                      {48, 256, 64}, {13, 70, 300}, {140, 33, 20}};
+    for (size_t z = 0; z < sizeof sizes / sizeof *sizes; z++)
+        for (int t = 0; t < 4; t++) try_panels(sizes[z][0], sizes[z][1], sizes[z][2], t & 1, t >> 1, z % 2);
+}
+TEST_EVERY_ISA(num_gemm, panels, panels)
+
 Test(num_gemm, empty_sizes) {
     flt_real c[2] = {3, (flt_real)NAN};
     for (int t = 0; t < 4; t++) {

@@ -27,6 +27,7 @@ struct flt_att_features {
     double spread;      // FAVOR++; 0: measured
     double *norm2;      // [heads, F]: |omega_f|^2, FAVOR++
     flt_real *w;        // [heads, d, F]: omega^T / d^(1/4)
+    flt_real *panels;   // [heads, flt_panels_size(d, F)]: the same for products
     flt_real *wp;       // [heads, 2r, F]: omega^T, the part for snippets
     flt_att_snippets s; // s.pos NULL: no snippets
     flt_real *tq, *tk;  // [table heads, N, F]: projected a, b; NULL: tile by tile
@@ -106,13 +107,11 @@ static bool listed(const flt_att_features *a, flt_att_rows rows) {
     return a->tq != NULL && rows.first + rows.count <= a->N;
 }
 
-// u [count, F] = (table of positions) - shift [count]
-static void start(const flt_att_features *a, flt_att_rows rows, bool query, const flt_real *shift, flt_real *u) {
+// The table of positions [count, F] at these rows, or NULL.
+static const flt_real *table_at(const flt_att_features *a, flt_att_rows rows, bool query) {
     const size_t F = a->features;
-    const flt_real *table = NULL;
-    if (listed(a, rows))
-        table = of_head(query ? a->tq : a->tk, query ? a->tq_heads : a->tk_heads, rows.head, a->N * F) + rows.first * F;
-    a->tiles->start(rows.count, F, table, gain_last(a) ? NULL : shift, u);
+    if (!listed(a, rows)) return NULL;
+    return of_head(query ? a->tq : a->tk, query ? a->tq_heads : a->tk_heads, rows.head, a->N * F) + rows.first * F;
 }
 
 static void finish(const flt_att_features *a, flt_att_rows rows, const flt_real *shift, flt_real *u) {
@@ -128,8 +127,18 @@ static void project(const flt_att_features *a, flt_att_rows rows, bool query, co
                     flt_real *u) {
     const size_t F = a->features;
     const flt_real gain = gain_last(a) ? 1 : (flt_real)a->rooms[rows.thread].gain;
-    start(a, rows, query, shift, u);
-    flt_gemm(false, false, rows.count, F, a->d, gain, x, a->d, of_head(a->w, a->heads, rows.head, a->d * F), F, 1, u, F);
+    flt_panels_multiply(&(flt_panels_product){.m = rows.count,
+                                              .n = F,
+                                              .k = a->d,
+                                              .alpha = gain,
+                                              .a = x,
+                                              .lda = a->d,
+                                              .panels = of_head(a->panels, a->heads, rows.head, flt_panels_size(a->d, F)),
+                                              .d = table_at(a, rows, query),
+                                              .ldd = F,
+                                              .s = gain_last(a) ? NULL : shift,
+                                              .c = u,
+                                              .ldc = F});
     if (a->s.pos != NULL && !listed(a, rows)) project_snippets(a, rows, query, u);
     finish(a, rows, shift, u);
 }
@@ -203,8 +212,8 @@ static void token(const void *self, flt_att_rows row, const flt_real *q, const f
     const bool relu = a->form == FLTX_ATT_RELU;
     const flt_real *half = relu ? NULL : w->half;
     if (!relu) key_halves(a, row, k, w->half);
-    start(a, row, true, NULL, uq);
-    start(a, row, false, half, uk);
+    a->tiles->start(1, F, table_at(a, row, true), NULL, uq);
+    a->tiles->start(1, F, table_at(a, row, false), gain_last(a) ? NULL : half, uk);
     a->one->project(a->d, F, gain_last(a) ? 1 : (flt_real)w->gain, of_head(a->w, a->heads, row.head, a->d * F),
                     (flt_att_pair){.x = {q, k}, .to = {uq, uk}});
     if (a->s.pos != NULL && !listed(a, row)) {
@@ -353,7 +362,9 @@ static void load_omega(flt_att_features *a, const flt_att_array *omega) {
     for (size_t h = 0; h < a->heads; h++) {
         const double *rows = flt_att_head(omega, h);
         const double unit = a->form == FLTX_ATT_RELU ? 1.0 / sqrt((double)m) : 1.0, scale = pow((double)a->d, -0.25) * unit;
-        turn_omega(a, rows, m, width, 0, a->d, scale, a->w + h * a->d * a->features);
+        flt_real *w = a->w + h * a->d * a->features;
+        turn_omega(a, rows, m, width, 0, a->d, scale, w);
+        flt_panels_fill(a->d, a->features, w, a->features, a->panels + h * flt_panels_size(a->d, a->features));
         for (size_t f = 0; a->form == FLTX_ATT_FAVORPP && f < m; f++) {
             double sum = 0.0;
             for (size_t c = 0; c < width; c++) sum += rows[f * width + c] * rows[f * width + c];
@@ -367,6 +378,7 @@ static flt_err make_omega(flt_att_features *a, const flt_att_array *omega) {
     const size_t tail = 2 * a->r;
     a->heads = omega->heads == 0 ? 1 : omega->heads;
     FLTX_TRY(flt_alloc(a->heads * a->d, a->features * sizeof *a->w, &a->w));
+    FLTX_TRY(flt_alloc(a->heads, flt_panels_size(a->d, a->features) * sizeof *a->panels, &a->panels));
     if (a->form == FLTX_ATT_FAVORPP) FLTX_TRY(flt_alloc(a->heads, omega->dim[0] * sizeof *a->norm2, &a->norm2));
     return tail > 0 ? flt_alloc(a->heads * tail, a->features * sizeof *a->wp, &a->wp) : FLTE_OK;
 }
@@ -479,6 +491,7 @@ void flt_att_features_destroy(flt_att_features *a) {
     flt_free(a->rooms);
     flt_free(a->norm2);
     flt_free(a->wp);
+    flt_free(a->panels);
     flt_free(a->w);
     flt_free(a);
 }

@@ -33,6 +33,20 @@ void flt_axpy(size_t n, flt_real a, const flt_real *x, flt_real *y); // y += a x
 // FLTE_RANGE unless every size fits BLAS's int.
 flt_err flt_gemm_check(const char *who, size_t m, size_t n, size_t k);
 
+// Many products with one B [k, n], which lies in panels: in the order in which the kernels of this machine read it.
+size_t flt_panels_size(size_t k, size_t n); // how many numbers they hold
+void flt_panels_fill(size_t k, size_t n, const flt_real *b, size_t ldb, flt_real *panels);
+
+// C [m, n] = alpha A B + D - s, with s [m] taken off the rows; D, s: NULL counts as zeros. D may be C.
+typedef struct flt_panels_product {
+    size_t m, n, k;
+    flt_real alpha;
+    const flt_real *a, *panels, *d, *s;
+    flt_real *c;
+    size_t lda, ldd, ldc;
+} flt_panels_product;
+void flt_panels_multiply(const flt_panels_product *p); // k > 0
+
 // ---- symmetric matrices, in double
 // a [n, n], of which both triangles are read, is overwritten; w [n]: eigenvalues in ascending order, v [n, n]: row i is the i-th
 // eigenvector; work [3 n]. False where a is not finite; w and v are then unspecified.

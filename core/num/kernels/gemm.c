@@ -22,7 +22,7 @@ enum {
     PANEL = 2 * FLTX_LANES,
     HEIGHT = ROWS == 6 ? 132 : 128,
     DEPTH = 256,
-    NEAR = 256,                              // rows closer than this many elements are read where they lie
+    NEAR = 288,                              // rows closer than this many elements are read where they lie
     SPREAD = HEIGHT + 64 / sizeof(flt_real), // distance of rows in the copy of A: no power of two
     CACHE = 32768,                           // bytes of the first-level cache
 };
@@ -31,6 +31,13 @@ FLTX_INLINE flt_vreal load_up_to(const flt_real *x, size_t n) {
     return n >= FLTX_LANES ? flt_vreal_load(x) : flt_vreal_load_part(x, n);
 }
 
+// Keeps the compiler from carrying a pointer for each row of a tile on to the next: more of them than there are registers.
+#if defined(__x86_64__)
+#define ANEW(index) __asm__("" : "+r"(index))
+#else
+#define ANEW(index) (void)(index)
+#endif
+
 // Keeps the compiler from fusing a product with the addition behind it in one tile and not in another.
 #if defined(__x86_64__)
 #define ROUNDED(product) __asm__("" : "+v"(product))
@@ -38,24 +45,44 @@ FLTX_INLINE flt_vreal load_up_to(const flt_real *x, size_t n) {
 #define ROUNDED(product) (void)(product)
 #endif
 
-FLTX_INLINE void store_vector(const num_product *p, flt_real *c, flt_vreal sum, size_t width) {
-    flt_vreal product = p->alpha * sum;
-    ROUNDED(product);
-    if (width >= FLTX_LANES)
-        flt_vreal_store(c, p->beta == 0 ? product : product + flt_vreal_load(c));
-    else
-        flt_vreal_store_part(c, p->beta == 0 ? product : product + flt_vreal_load_part(c, width), width);
+// Rows i .. of C from their sums; vectors, whole, added, less are constants at every call. whole: the last vector is; added,
+// less: there may be a D, an s.
+FLTX_INLINE void store_tile(const num_product *p, size_t i, int rows, int vectors, bool whole, bool added, bool less,
+                            flt_vreal sum[TALL_ROWS][2]) {
+    const flt_real *d = added && p->d != NULL ? p->d + i * p->ldd : NULL;
+    flt_real *c = p->c + i * p->ldc;
+#pragma GCC unroll 16
+    for (int r = 0; r < rows; r++) {
+        const flt_vreal off = flt_vreal_set(less && p->s != NULL ? p->s[i + (size_t)r] : 0);
+#pragma GCC unroll 2
+        for (int v = 0; v < vectors; v++) {
+            const size_t at = (size_t)v * FLTX_LANES, width = whole ? FLTX_LANES : p->n - at;
+            flt_vreal product = p->alpha * sum[r][v];
+            ROUNDED(product);
+            if (less) product -= off;
+            if (d != NULL) product += load_up_to(d + at, width);
+            if (width >= FLTX_LANES)
+                flt_vreal_store(c + at, product);
+            else
+                flt_vreal_store_part(c + at, product, width);
+        }
+        if (d != NULL) d += p->ldd;
+        c += p->ldc;
+    }
 }
 
 // Rows i .. i + rows - 1 of a product that is one panel wide and has B as rows of whole vectors; rows, vectors, ta are constants
 // at every call.
 FLTX_INLINE void multiply_tile(const num_product *p, size_t i, int rows, int vectors, bool ta) {
+    ANEW(i);
     const size_t down = ta ? 1 : p->lda, along = ta ? p->lda : 1, depth = p->k;
     const flt_real *a = p->a + i * down, *b = p->b;
-    flt_real *c = p->c + i * p->ldc;
     flt_vreal sum[TALL_ROWS][2];
 #pragma GCC unroll 16
-    for (int r = 0; r < rows; r++) sum[r][0] = sum[r][1] = flt_vreal_set(0);
+    for (int r = 0; r < rows; r++) {
+        sum[r][0] = sum[r][1] = flt_vreal_set(0);
+        if (p->d != NULL) __builtin_prefetch(p->d + (i + (size_t)r) * p->ldd);
+    }
     for (size_t l = 0; l < depth; l++, a += along, b += p->ldb) {
         const flt_vreal b0 = flt_vreal_load(b), b1 = vectors > 1 ? flt_vreal_load(b + FLTX_LANES) : b0;
 #pragma GCC unroll 16
@@ -65,11 +92,14 @@ FLTX_INLINE void multiply_tile(const num_product *p, size_t i, int rows, int vec
             if (vectors > 1) sum[r][1] += x * b1;
         }
     }
-#pragma GCC unroll 16
-    for (int r = 0; r < rows; r++, c += p->ldc) {
-        store_vector(p, c, sum[r][0], p->n);
-        if (vectors > 1) store_vector(p, c + FLTX_LANES, sum[r][1], p->n - FLTX_LANES);
-    }
+    if (p->n < (size_t)vectors * FLTX_LANES)
+        store_tile(p, i, rows, vectors, false, true, true, sum);
+    else if (p->s != NULL)
+        store_tile(p, i, rows, vectors, true, true, true, sum);
+    else if (p->d != NULL)
+        store_tile(p, i, rows, vectors, true, true, false, sum);
+    else
+        store_tile(p, i, rows, vectors, true, false, false, sum);
 }
 
 FLTX_INLINE void multiply_rows(const num_product *p, int vectors, bool ta) {
@@ -179,12 +209,15 @@ static bool scattered(size_t k, size_t stride) {
 static void multiply_block(const num_product *p, size_t i, size_t l, buffers *copy) {
     const size_t m = p->m - i < HEIGHT ? p->m - i : HEIGHT, k = p->k - l < DEPTH ? p->k - l : DEPTH;
     const flt_real *a = p->a + (p->ta ? l * p->lda + i : i * p->lda + l), *b = p->b + (p->tb ? l : l * p->ldb);
+    const flt_real *d = l > 0 ? p->c : p->d;
+    const size_t ldd = l > 0 ? p->ldc : p->ldd;
+    const bool panels = p->ldb == 0;
     const bool far_a = p->ta && p->n > PANEL && scattered(k, p->lda); // to be read again for each panel
     const bool far_b = m >= 2 * ROWS && scattered(k, p->ldb);
     if (far_a) copy_rows(m, k, a, p->lda, copy->a);
     for (size_t j = 0; j < p->n; j += PANEL) {
         const size_t n = p->n - j < PANEL ? p->n - j : PANEL;
-        const bool packed = p->tb || far_b || n % FLTX_LANES != 0;
+        const bool packed = !panels && (p->tb || far_b || n % FLTX_LANES != 0);
         if (p->tb)
             pack_transposed(n, k, b + j * p->ldb, p->ldb, copy->b);
         else if (packed)
@@ -196,9 +229,13 @@ static void multiply_block(const num_product *p, size_t i, size_t l, buffers *co
                                       .alpha = p->alpha,
                                       .a = far_a ? copy->a : a,
                                       .lda = far_a ? SPREAD : p->lda,
-                                      .b = packed ? copy->b : b + j,
-                                      .ldb = packed ? PANEL : p->ldb,
-                                      .beta = l > 0 ? 1 : p->beta,
+                                      .b = packed   ? copy->b
+                                           : panels ? b + j * p->k + l * PANEL
+                                                    : b + j,
+                                      .ldb = packed || panels ? PANEL : p->ldb,
+                                      .d = d == NULL ? NULL : d + i * ldd + j,
+                                      .ldd = ldd,
+                                      .s = l > 0 || p->s == NULL ? NULL : p->s + i,
                                       .c = p->c + i * p->ldc + j,
                                       .ldc = p->ldc});
     }
@@ -226,7 +263,8 @@ FLTX_INLINE void multiply_dots(const num_product *p, size_t j, int count) {
         flt_real *c = p->c + j + r;
         flt_real product = p->alpha * flt_vreal_sum(sum[r]);
         ROUNDED(product);
-        *c = p->beta == 0 ? product : product + *c;
+        if (p->s != NULL) product -= *p->s;
+        *c = p->d == NULL ? product : product + p->d[j + r];
     }
 }
 
@@ -240,4 +278,9 @@ static void multiply(const num_product *p) {
     for (; j < p->n; j++) multiply_dots(p, j, 1);
 }
 
-const num_gemm FLTX_ISA_TABLE(num_gemm) = {.vector_bytes = FLTX_VBYTES, .multiply = multiply};
+static void fill_panels(size_t k, size_t n, const flt_real *b, size_t ldb, flt_real *panels) {
+    for (size_t j = 0; j < n; j += PANEL, panels += k * PANEL) pack_rows(n - j < PANEL ? n - j : PANEL, k, b + j, ldb, panels);
+}
+
+const num_gemm FLTX_ISA_TABLE(num_gemm) = {
+    .vector_bytes = FLTX_VBYTES, .panel = PANEL, .multiply = multiply, .fill_panels = fill_panels};

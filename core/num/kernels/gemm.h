@@ -6,7 +6,7 @@
 #include "flt/isa.h"
 #include "flt/real.h"
 
-// C [m, n] = alpha op(A) op(B) + beta C, row-major; as in flt_gemm
+// C [m, n] = alpha op(A) op(B) + D - s, row-major; as in flt_gemm and flt_gemm_panels
 typedef struct num_product {
     bool ta, tb;
     size_t m, n, k;
@@ -14,15 +14,19 @@ typedef struct num_product {
     const flt_real *a;
     size_t lda;
     const flt_real *b;
-    size_t ldb;
-    flt_real beta;
+    size_t ldb;        // 0: B lies in panels
+    const flt_real *d; // [m, n], C itself where it is added to; NULL: zeros
+    size_t ldd;
+    const flt_real *s; // [m], taken off the rows; NULL: zeros
     flt_real *c;
     size_t ldc;
 } num_product;
 
 typedef struct num_gemm {
-    size_t vector_bytes;
-    void (*multiply)(const num_product *p); // for m, n, k > 0 and beta = 0 or 1
+    size_t vector_bytes, panel;             // panel: columns of one
+    void (*multiply)(const num_product *p); // for m, n, k > 0
+    // panels [ceil(n / panel), k, panel] of b [k, n], zeros to the right
+    void (*fill_panels)(size_t k, size_t n, const flt_real *b, size_t ldb, flt_real *panels);
 } num_gemm;
 
 FLTX_ISA_DECLARE(num_gemm);
