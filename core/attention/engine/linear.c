@@ -15,11 +15,17 @@
 #include <omp.h>
 #include <string.h>
 
-enum { BATCH = 16 }; // tokens that a stream adds to its state at once
+enum {
+    BATCH = 16, // tokens that a stream adds to its state at once
+    // rows of a tile, whole numbers of the products' register tiles; of a causal one the square costs time as well
+    TILE = 48,
+    CAUSAL_TILE = 32,
+};
 
 typedef struct state {
     flt_real *c, *z; // [F]: scale; sum of exp(lk - c)
     flt_real *s;     // [F, dv]: the same weights times v
+    size_t lds;      // distance of its rows
     // Streams: the latest tokens by themselves, added to z and s by the batch. Single numbers added to the sum over a long past
     // would lose their digits, and s would be written for each.
     flt_real *fresh_k, *fresh_v; // [BATCH, F]: features; [BATCH, dv]
@@ -29,12 +35,13 @@ typedef struct state {
 
 typedef struct slot { // one thread's room
     state run;
-    flt_real *uq, *uk; // [tile, F]: log features
-    flt_real *fq, *fk; // [tile, F]: features
-    flt_real *a;       // [tile, tile] (causal)
-    flt_real *top;     // [F]: column maxima, room for column sums
-    flt_real *den;     // [tile]
-    size_t flagged;    // rows
+    flt_real *u;    // [tile, F]: log features; the queries' become features where they lie
+    flt_real *phi;  // [tile, F]: features of keys
+    size_t ldphi;   // distance of its rows
+    flt_real *a;    // [tile, tile] (causal)
+    flt_real *sum;  // [F]: column sums or maxima
+    flt_real *den;  // [tile]
+    size_t flagged; // rows
 } slot;
 
 struct flt_att_linear {
@@ -52,11 +59,17 @@ struct flt_att_linear {
 
 // ---- state
 
+// Rows of n numbers this far apart, an odd number of cache lines, do not push each other out of the cache.
+static size_t spread(size_t n) {
+    return ((n + 15) / 16 | 1) * 16;
+}
+
 static void state_bind(flt_ws *ws, const flt_att_linear *a, bool stream, state *s) {
     const size_t real = sizeof(flt_real), features = a->features;
     s->c = flt_ws_take(ws, features, real);
     s->z = flt_ws_take(ws, features, real);
-    s->s = flt_ws_take(ws, features * a->dv, real);
+    s->lds = stream ? a->dv : spread(a->dv);
+    s->s = flt_ws_take(ws, features * s->lds, real);
     s->fresh_k = stream ? flt_ws_take(ws, BATCH * features, real) : NULL;
     s->fresh_v = stream ? flt_ws_take(ws, BATCH * a->dv, real) : NULL;
 }
@@ -65,12 +78,12 @@ static void state_clear(const flt_att_linear *a, state *s) {
     s->empty = true;
     s->fresh = 0;
     memset(s->z, 0, a->features * sizeof *s->z);
-    memset(s->s, 0, a->features * a->dv * sizeof *s->s);
+    memset(s->s, 0, a->features * s->lds * sizeof *s->s);
 }
 
 static void scale_feature(const flt_att_linear *a, state *s, size_t f, flt_real factor) {
     s->z[f] *= factor;
-    for (size_t k = 0; k < a->dv; k++) s->s[f * a->dv + k] *= factor;
+    for (size_t k = 0; k < a->dv; k++) s->s[f * s->lds + k] *= factor;
     for (size_t i = 0; i < s->fresh; i++) s->fresh_k[i * a->features + f] *= factor;
 }
 
@@ -99,21 +112,32 @@ static size_t divide_rows(const flt_att_tiles *tiles, size_t n, size_t cols, flt
     return flagged;
 }
 
+// Features of the keys whose logarithms are in u, under the scale as it is; whether it is too low for one of them.
+static bool weigh_keys(const flt_att_linear *a, slot *w, size_t n) {
+    return a->tiles->key_sums(n, a->features, w->u, w->run.c, w->phi, w->ldphi, w->sum);
+}
+
+// z and s take what weigh_keys has formed of n keys.
+static void add_keys(const flt_att_linear *a, slot *w, size_t n, const flt_real *v) {
+    flt_axpy(a->features, 1, w->sum, w->run.z);
+    flt_gemm(true, false, a->features, a->dv, n, 1, w->phi, w->ldphi, v, a->dv, 1, w->run.s, w->run.lds);
+}
+
 static void absorb_keys(const flt_att_linear *a, slot *w, flt_att_rows rows, const flt_real *k, const flt_real *v) {
-    const size_t n = rows.count, features = a->features;
-    a->map.keys(a->map.self, rows, k, w->uk);
-    a->tiles->column_max(n, features, w->uk, w->top);
-    state_raise(a, &w->run, w->top);
-    a->tiles->key_features(n, features, w->uk, w->run.c, w->fk);
-    a->tiles->column_sum(n, features, w->fk, w->run.z);
-    flt_gemm(true, false, features, a->dv, n, 1, w->fk, features, v, a->dv, 1, w->run.s, a->dv);
+    a->map.keys(a->map.self, rows, k, w->u);
+    if (w->run.empty || weigh_keys(a, w, rows.count)) {
+        a->tiles->column_max(rows.count, a->features, w->u, w->sum);
+        state_raise(a, &w->run, w->sum);
+        weigh_keys(a, w, rows.count);
+    }
+    add_keys(a, w, rows.count, v);
 }
 
 static void answer_queries(const flt_att_linear *a, slot *w, flt_att_rows rows, const flt_real *q, flt_real *out) {
     const size_t n = rows.count, features = a->features;
-    a->map.queries(a->map.self, rows, q, w->uq);
-    a->tiles->query_features(n, features, w->uq, w->run.c, w->run.z, w->fq, w->den);
-    flt_gemm(false, false, n, a->dv, features, 1, w->fq, features, w->run.s, a->dv, 0, out, a->dv);
+    a->map.queries(a->map.self, rows, q, w->u);
+    a->tiles->query_features(n, features, w->u, w->run.c, w->run.z, w->u, w->den);
+    flt_gemm(false, false, n, a->dv, features, 1, w->u, features, w->run.s, w->run.lds, 0, out, a->dv);
     w->flagged += divide_rows(a->tiles, n, a->dv, out, w->den);
 }
 
@@ -132,38 +156,36 @@ static void run_bidirectional(const flt_att_linear *a, slot *w, flt_att_rows hea
 
 // ---- causal
 
-// The first row after `from` that moves the scale, or n: rows from .. that - 1 can share one.
-static size_t segment_end(const flt_att_linear *a, const slot *w, size_t from, size_t n) {
+// The first row of u [n, F] behind row 0 that moves the scale, or n: the rows before it can share one.
+static size_t segment_end(const flt_att_linear *a, const slot *w, size_t n) {
     const size_t features = a->features;
-    bool near = true;
-    a->tiles->column_max(n - from, features, w->uk + from * features, w->top);
-    for (size_t f = 0; f < features; f++) near &= !(w->top[f] - w->run.c[f] > FLTX_ATT_CAP);
-    if (near) return n;
-    for (size_t i = from + 1; i < n; i++) {
+    for (size_t i = 1; i < n; i++) {
         for (size_t f = 0; f < features; f++) {
-            if (w->uk[i * features + f] - w->run.c[f] > FLTX_ATT_CAP) return i;
+            if (w->u[i * features + f] - w->run.c[f] > FLTX_ATT_CAP) return i;
         }
     }
     return n;
 }
 
-// Rows from .. n - 1 of a chunk under the scale that row `from` allows; returns the row up to which the answers stand. Products
-// run over all rows to n although only those before `end` count: their shapes, hence their rounding, then know nothing of `end`,
-// which depends on the future of the rows before it. v, out: at row `from`.
-static size_t run_segment(const flt_att_linear *a, slot *w, size_t from, size_t n, const flt_real *v, flt_real *out) {
-    const size_t features = a->features, dv = a->dv, rows = n - from;
-    state_raise(a, &w->run, w->uk + from * features);
-    const size_t end = segment_end(a, w, from, n);
-    a->tiles->key_features(rows, features, w->uk + from * features, w->run.c, w->fk);
-    a->tiles->query_features(rows, features, w->uq + from * features, w->run.c, w->run.z, w->fq, w->den);
-    flt_att_lower_product(rows, features, w->fq, w->fk, w->a);
-    a->tiles->mask(rows, w->a, w->den);
-    flt_gemm(false, false, rows, dv, features, 1, w->fq, features, w->run.s, dv, 0, out, dv);
-    flt_att_lower_times(rows, dv, w->a, v, 1, out);
-    w->flagged += divide_rows(a->tiles, end - from, dv, out, w->den);
-    const size_t kept = end - from - (FLTX_BUG(CHUNK_OFF_BY_ONE) && end < a->N ? 1 : 0);
-    a->tiles->column_sum(kept, features, w->fk, w->run.z);
-    flt_gemm(true, false, features, dv, kept, 1, w->fk, features, v, dv, 1, w->run.s, dv);
+// The first rows of those given, as many as can share the scale that row 0 allows; returns their number. Products run over all
+// rows although only those before `end` count: their shapes, hence their rounding, then know nothing of `end`, which depends on
+// the future of the rows before it.
+static size_t run_segment(const flt_att_linear *a, slot *w, flt_att_rows rows, const flt_real *q, const flt_real *k,
+                          const flt_real *v, flt_real *out) {
+    const size_t features = a->features, dv = a->dv, n = rows.count;
+    a->map.keys(a->map.self, rows, k, w->u);
+    state_raise(a, &w->run, w->u);
+    const size_t end = weigh_keys(a, w, n) ? segment_end(a, w, n) : n;
+    const size_t kept = end - (FLTX_BUG(CHUNK_OFF_BY_ONE) && rows.first + end < a->N ? 1 : 0);
+    if (kept < n) weigh_keys(a, w, kept); // their sums alone
+    a->map.queries(a->map.self, rows, q, w->u);
+    a->tiles->query_features(n, features, w->u, w->run.c, w->run.z, w->u, w->den);
+    flt_att_lower_product_far(n, features, w->u, w->phi, w->ldphi, w->a);
+    a->tiles->mask(n, w->a, w->den);
+    flt_gemm(false, false, n, dv, features, 1, w->u, features, w->run.s, w->run.lds, 0, out, dv);
+    flt_att_lower_times(n, dv, w->a, v, 1, out);
+    w->flagged += divide_rows(a->tiles, end, dv, out, w->den);
+    add_keys(a, w, kept, v);
     return end;
 }
 
@@ -171,11 +193,11 @@ static void run_causal(const flt_att_linear *a, slot *w, flt_att_rows head, cons
                        const flt_real *v, flt_real *out) {
     state_clear(a, &w->run);
     for (size_t i = 0; i < a->N; i += a->tile) {
-        const flt_att_rows rows = tile_at(a, head, i);
-        a->map.queries(a->map.self, rows, q + i * a->d, w->uq);
-        a->map.keys(a->map.self, rows, k + i * a->d, w->uk);
-        for (size_t from = 0; from < rows.count;)
-            from = run_segment(a, w, from, rows.count, v + (i + from) * a->dv, out + (i + from) * a->dv);
+        flt_att_rows rows = tile_at(a, head, i);
+        for (const size_t end = i + rows.count; rows.first < end; rows.count = end - rows.first) {
+            const size_t x = rows.first * a->d, y = rows.first * a->dv;
+            rows.first += run_segment(a, w, rows, q + x, k + x, v + y, out + y);
+        }
     }
 }
 
@@ -190,17 +212,17 @@ static void settle(const flt_att_linear *a, state *s) {
 
 static void map_token(const flt_att_linear *a, const slot *w, flt_att_rows row, const flt_real *q, const flt_real *k) {
     if (a->map.token != NULL) {
-        a->map.token(a->map.self, row, q, k, w->uq, w->uk);
+        a->map.token(a->map.self, row, q, k, w->u, w->phi);
         return;
     }
-    a->map.queries(a->map.self, row, q, w->uq);
-    a->map.keys(a->map.self, row, k, w->uk);
+    a->map.queries(a->map.self, row, q, w->u);
+    a->map.keys(a->map.self, row, k, w->phi);
 }
 
 static void add_token(const flt_att_linear *a, const slot *w, state *s, const flt_real *v) {
     if (s->fresh == BATCH) settle(a, s);
-    if (s->empty || a->one->above(a->features, w->uk, s->c)) state_raise(a, s, w->uk);
-    a->tiles->key_features(1, a->features, w->uk, s->c, s->fresh_k + s->fresh * a->features);
+    if (s->empty || a->one->above(a->features, w->phi, s->c)) state_raise(a, s, w->phi);
+    a->tiles->key_features(1, a->features, w->phi, s->c, s->fresh_k + s->fresh * a->features);
     memcpy(s->fresh_v + s->fresh * a->dv, v, a->dv * sizeof *v);
     s->fresh++;
 }
@@ -209,10 +231,10 @@ static void add_token(const flt_att_linear *a, const slot *w, state *s, const fl
 static void answer_token(const flt_att_linear *a, slot *w, const state *s, flt_real *out) {
     const size_t features = a->features, dv = a->dv;
     flt_real weight[BATCH];
-    a->tiles->query_features(1, features, w->uq, s->c, s->z, w->fq, w->den);
+    a->tiles->query_features(1, features, w->u, s->c, s->z, w->u, w->den);
     memset(out, 0, dv * sizeof *out);
-    a->one->combine(features, dv, w->fq, s->s, out);
-    a->one->dots(s->fresh, features, s->fresh_k, w->fq, weight);
+    a->one->combine(features, dv, w->u, s->s, out);
+    a->one->dots(s->fresh, features, s->fresh_k, w->u, weight);
     a->one->combine(s->fresh, dv, weight, s->fresh_v, out);
     for (size_t i = 0; i < s->fresh; i++) w->den[0] += weight[i];
     w->flagged += divide_rows(a->tiles, 1, dv, out, w->den);
@@ -256,9 +278,9 @@ void flt_att_linear_forward(flt_att_linear *a, const flt_real *q, const flt_real
     }
 }
 
-// Four tiles of features and the state should stay in the second-level cache.
+// Tiles of logarithms and features and the state should stay in the second-level cache.
 static size_t tile_rows(const flt_att_linear *a) {
-    size_t rows = FLTX_ATT_MAX_TILE;
+    size_t rows = a->causal ? CAUSAL_TILE : TILE;
     while (rows > 16 && rows * a->features > 32768) rows /= 2;
     return rows < a->N ? rows : a->N;
 }
@@ -269,13 +291,11 @@ static void bind(void *self, flt_ws *ws) {
     for (int t = 0; t < a->threads; t++) {
         slot *w = &a->slots[t];
         state_bind(ws, a, false, &w->run);
-        w->uk = flt_ws_take(ws, tile * features, real);
-        w->fk = flt_ws_take(ws, tile * features, real);
-        // bidirectional: tiles of keys and queries are never alive together
-        w->uq = a->causal ? flt_ws_take(ws, tile * features, real) : w->uk;
-        w->fq = a->causal ? flt_ws_take(ws, tile * features, real) : w->fk;
+        w->ldphi = spread(features);
+        w->u = flt_ws_take(ws, tile * features, real);
+        w->phi = flt_ws_take(ws, tile * w->ldphi, real);
         w->a = a->causal ? flt_ws_take(ws, tile * tile, real) : NULL;
-        w->top = flt_ws_take(ws, features, real);
+        w->sum = flt_ws_take(ws, features, real);
         w->den = flt_ws_take(ws, tile, real);
     }
     for (size_t i = 0; a->causal && i < a->B * a->H; i++) state_bind(ws, a, true, &a->streams[i]);

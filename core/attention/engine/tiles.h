@@ -39,6 +39,9 @@ typedef struct flt_att_tiles {
     void (*weigh)(size_t n, size_t features, const flt_real *phi, const flt_real *x, const flt_real *z, flt_real *du);
     // phi [n, F] = exp(min(u - c, CAP)); phi may be u
     void (*key_features)(size_t n, size_t features, const flt_real *u, const flt_real *c, flt_real *phi);
+    // phi [n, F] = exp(u - c), rows ldphi apart, and sum [F] = its column sums. Returns whether some u - c exceeds CAP; such
+    // features, and sums over them, are worth nothing.
+    bool (*key_sums)(size_t n, size_t features, const flt_real *u, const flt_real *c, flt_real *phi, size_t ldphi, flt_real *sum);
     // phi [n, F] = exp(u + c - max_f (u + c)), den [n] = phi . z; phi may be u
     void (*query_features)(size_t n, size_t features, const flt_real *u, const flt_real *c, const flt_real *z, flt_real *phi,
                            flt_real *den);

@@ -16,11 +16,16 @@ static inline size_t flt_att_block(size_t n, size_t i, size_t size) {
     return n - i < size ? n - i : size;
 }
 
-// a [n, n] = x y^T on and below the diagonal; what is above keeps its numbers or receives others
-static inline void flt_att_lower_product(size_t n, size_t width, const flt_real *x, const flt_real *y, flt_real *a) {
+// a [n, n] = x y^T on and below the diagonal; what is above keeps its numbers or receives others. Rows of y are ldy apart.
+static inline void flt_att_lower_product_far(size_t n, size_t width, const flt_real *x, const flt_real *y, size_t ldy,
+                                             flt_real *a) {
     for (size_t j = 0; j < n; j += FLTX_ATT_EDGE)
-        flt_gemm(false, true, n - j, flt_att_block(n, j, FLTX_ATT_EDGE), width, 1, x + j * width, width, y + j * width, width, 0,
+        flt_gemm(false, true, n - j, flt_att_block(n, j, FLTX_ATT_EDGE), width, 1, x + j * width, width, y + j * ldy, ldy, 0,
                  a + j * n + j, n);
+}
+
+static inline void flt_att_lower_product(size_t n, size_t width, const flt_real *x, const flt_real *y, flt_real *a) {
+    flt_att_lower_product_far(n, width, x, y, width, a);
 }
 
 // out [n, width] = beta out + a x; a holds zeros above its diagonal

@@ -81,28 +81,61 @@ static void key_features(size_t n, size_t features, const flt_real *u, const flt
     }
 }
 
-// Vector f of `rows` rows: x = u + c, kept in phi, and the largest so far.
-FLTX_INLINE void shift_vector(int rows, size_t features, size_t f, size_t end, const flt_real *u, const flt_real *c,
-                              flt_real *phi, flt_vreal *high) {
-    const flt_vreal shift = get(c, f, end);
+// Vectors f .. of every row, as many as `vectors` says; their sums stay in registers. Returns the largest exponents.
+FLTX_INLINE flt_vreal key_strip(size_t n, size_t features, const flt_real *u, const flt_real *c, size_t f, size_t end,
+                                int vectors, flt_real *phi, size_t ldphi, flt_real *sum) {
+    flt_vreal acc[STRIP], shift[STRIP], x[STRIP], high = flt_vreal_set(-(flt_real)INFINITY);
 #pragma GCC unroll 4
-    for (int r = 0; r < rows; r++) {
-        const flt_vreal x = get_log(u + (size_t)r * features, f, end) + shift;
-        high[r] = flt_vreal_max(x, high[r]);
-        put(phi + (size_t)r * features, f, end, x);
+    for (int v = 0; v < vectors; v++) acc[v] = flt_vreal_set(0), shift[v] = get(c, f + (size_t)v * FLTX_LANES, end);
+    for (size_t i = 0; i < n; i++, u += features, phi += ldphi) {
+#pragma GCC unroll 4
+        for (int v = 0; v < vectors; v++) {
+            x[v] = get(u, f + (size_t)v * FLTX_LANES, end) - shift[v];
+            high = flt_vreal_max(x[v], high);
+        }
+        flt_vreal_exp_small(vectors, x);
+#pragma GCC unroll 4
+        for (int v = 0; v < vectors; v++) {
+            acc[v] += x[v];
+            put(phi, f + (size_t)v * FLTX_LANES, end, x[v]);
+        }
     }
+#pragma GCC unroll 4
+    for (int v = 0; v < vectors; v++) put(sum, f + (size_t)v * FLTX_LANES, end, acc[v]);
+    return high;
 }
 
-// The same vector: phi = exp(x - top), and its share of phi . z.
-FLTX_INLINE void weigh_vector(int rows, size_t features, size_t f, size_t end, const flt_real *z, const flt_vreal *top,
-                              flt_real *phi, flt_vreal *sum) {
-    const flt_vreal weight = get(z, f, end);
+static bool key_sums(size_t n, size_t features, const flt_real *u, const flt_real *c, flt_real *phi, size_t ldphi,
+                     flt_real *sum) {
+    flt_vreal high = flt_vreal_set(-(flt_real)INFINITY);
+    size_t f = 0;
+    for (; f + STRIP * FLTX_LANES <= features; f += STRIP * FLTX_LANES)
+        high = flt_vreal_max(key_strip(n, features, u, c, f, WHOLE, STRIP, phi, ldphi, sum), high);
+    for (; f < features; f += FLTX_LANES)
+        high = flt_vreal_max(key_strip(n, features, u, c, f, features, 1, phi, ldphi, sum), high);
+    return flt_vreal_largest(high) > FLTX_ATT_CAP;
+}
+
+// Vector f of `rows` rows: the largest u + c so far.
+FLTX_INLINE void raise_vector(int rows, size_t features, size_t f, size_t end, const flt_real *u, const flt_real *c,
+                              flt_vreal *high) {
+    const flt_vreal shift = get(c, f, end);
+#pragma GCC unroll 4
+    for (int r = 0; r < rows; r++) high[r] = flt_vreal_max(get_log(u + (size_t)r * features, f, end) + shift, high[r]);
+}
+
+// The same vector: phi = exp(u + c - top), and its share of phi . z.
+FLTX_INLINE void weigh_vector(int rows, size_t features, size_t f, size_t end, const flt_real *u, const flt_real *c,
+                              const flt_real *z, const flt_vreal *top, flt_real *phi, flt_vreal *sum) {
+    const flt_vreal shift = get(c, f, end), weight = get(z, f, end);
+    flt_vreal x[BESIDE];
+#pragma GCC unroll 4
+    for (int r = 0; r < rows; r++) x[r] = get_log(u + (size_t)r * features, f, end) + shift - top[r];
+    flt_vreal_exp_small(rows, x);
 #pragma GCC unroll 4
     for (int r = 0; r < rows; r++) {
-        flt_real *row = phi + (size_t)r * features;
-        const flt_vreal x = flt_vreal_exp(get_log(row, f, end) - top[r]);
-        sum[r] += x * weight;
-        put(row, f, end, x);
+        sum[r] += x[r] * weight;
+        put(phi + (size_t)r * features, f, end, x[r]);
     }
 }
 
@@ -113,12 +146,12 @@ FLTX_INLINE void query_rows(int rows, size_t features, const flt_real *u, const 
     flt_vreal high[BESIDE], top[BESIDE], sum[BESIDE];
 #pragma GCC unroll 4
     for (int r = 0; r < rows; r++) high[r] = flt_vreal_set(-(flt_real)INFINITY), sum[r] = flt_vreal_set(0);
-    for (size_t f = 0; f < whole; f += FLTX_LANES) shift_vector(rows, features, f, WHOLE, u, c, phi, high);
-    if (whole < features) shift_vector(rows, features, whole, features, u, c, phi, high);
+    for (size_t f = 0; f < whole; f += FLTX_LANES) raise_vector(rows, features, f, WHOLE, u, c, high);
+    if (whole < features) raise_vector(rows, features, whole, features, u, c, high);
 #pragma GCC unroll 4
     for (int r = 0; r < rows; r++) top[r] = flt_vreal_set(flt_vreal_largest(high[r]));
-    for (size_t f = 0; f < whole; f += FLTX_LANES) weigh_vector(rows, features, f, WHOLE, z, top, phi, sum);
-    if (whole < features) weigh_vector(rows, features, whole, features, z, top, phi, sum);
+    for (size_t f = 0; f < whole; f += FLTX_LANES) weigh_vector(rows, features, f, WHOLE, u, c, z, top, phi, sum);
+    if (whole < features) weigh_vector(rows, features, whole, features, u, c, z, top, phi, sum);
 #pragma GCC unroll 4
     for (int r = 0; r < rows; r++) den[r] = flt_vreal_sum(sum[r]);
 }
@@ -302,6 +335,7 @@ const flt_att_tiles FLTX_ISA_TABLE(flt_att_tiles) = {
     .weighted_sum = weighted_sum,
     .weigh = weigh,
     .key_features = key_features,
+    .key_sums = key_sums,
     .query_features = query_features,
     .mask = mask,
     .scale_rows = scale_rows,
