@@ -10,6 +10,9 @@
 // encoding itself), spe_sine (random codes of the positions in place of a, b), none. inputs=raw: g, clip(g), p, v, rs, g rs
 // alone, no momenta. form=adam: the rate is multiplied by prod_d min(rms(m_d rs), 1)^snr_d, so that steps shrink where gradients
 // are noise; form=adaptive: by that and by a rate which each tensor raises while steps and new gradients agree (flt_net_adapt).
+// basis=eigen: gradients and parameters of matrices are turned into the eigenbasis of the averaged G G^T and G^T G, as in SOAP
+// (arXiv 2409.11321), and steps turned back; norms, hence rates, do not feel it. warmup: the rate rises linearly over so many
+// steps; settle: each tensor's rate moves ever slower, so that it falls as a power of time rather than exponentially.
 // clock: the network sees tanh(t / tau - 1) as well. spectrum, omega=fixed: not meta-learned. engine/flt_shared.c has their
 // formulas. Shapes: Wq, Wk [H, 30, dk]; Wv [H, 30, dv]; omega [H, m, dk + 2 r]; xi, rho [H, r]; engine/flt_reference.c has the
 // features. Reference: Choromanski et al., AISTATS 2024, arXiv 2302.01925 (FLT); Jain et al., arXiv 2302.01128 (optimizers with
@@ -17,10 +20,13 @@
 // are the logarithmic position, the discount and the running key scale c, which keeps the exponentials in range and cancels in o.
 // Cost: O(30 (H (2 dk + dv) + hidden) + H m (dk + dv)) per coordinate; state 4 + H (1 + m (1 + dv)) words per coordinate, plus 3
 // per row and column of a tensor (rank below 2: 3 per coordinate); with a window window (dk + dv) in place of 1 + m (1 + dv). The
-// relative encoding costs nothing per coordinate. Limits: the largest axis of each tensor is padded to a multiple of 16 (8 in
-// double). A negative tau counts as 0. Kernel features below e^-80 of the largest key's (e^-600 in double) are held there.
+// relative encoding costs nothing per coordinate; basis=eigen O(r + c) for each of a matrix [r, c] and O((r^3 + c^3) / (r c))
+// every so many steps, with 2 (r^2 + c^2) words a matrix (a side over 8 times the other, or over 1,024, does not turn). Limits:
+// the largest axis of each tensor is padded to a multiple of 16 (8 in double). A negative tau counts as 0. Kernel features below
+// e^-80 of the largest key's (e^-600 in double) are held there.
 #include "engine/flt_graph.h"
 #include "engine/flt_shared.h"
+#include "engine/flt_turn.h"
 #include "engine/mlp.h"
 #include "flt/num.h"
 #include "flt/optimizer.h"
@@ -38,8 +44,9 @@ static const size_t col_of[LINE] = {18, 19, 20, 24, 25, 26};
 
 typedef struct plan {
     flt_step_tensor shape;
-    size_t offset, count;         // in the parameter vector
-    size_t rate;                  // in the state: log rate of form=adaptive
+    size_t offset, count; // in the parameter vector
+    flt_turn turn;
+    size_t rate, sides;           // in the state: log rate of form=adaptive; the basis
     size_t row, col, blocks, end; // in the state
 } plan;
 
@@ -65,6 +72,9 @@ typedef struct flt_opt {
     flt_real *own_w, *row_w, *col_w; // [OWN, n_out], [LINE, n_out] twice
     flt_real *row_factor, *row_out;  // [rows, DECAYS], [rows, n_out]
     flt_real *g, *p, *lanes;         // [padded] twice; scratch blocks
+    flt_basis basis;
+    size_t turned;                               // coordinates of the largest matrix that turns
+    flt_real *turned_g, *turned_p, *half, *back; // [turned] each
 } flt_opt;
 
 // ---- planning
@@ -128,7 +138,8 @@ static bool plan_state(flt_opt *o, plan *p) {
     size_t memory = 0;
     if (!flt_mul_ok(lines * s->rows, words, &memory) || memory > PTRDIFF_MAX / 16) return false;
     p->rate = o->words;
-    p->row = p->rate + whole_blocks(o->net.adaptive ? 1 : 0);
+    p->sides = p->rate + whole_blocks(o->net.adaptive ? 1 : 0);
+    p->row = p->sides + whole_blocks(flt_turn_words(&p->turn));
     p->col = p->row + whole_blocks(s->factored ? DECAYS * s->outer * s->rows : 0);
     p->blocks = p->col + (o->net.raw ? 0 : lines * DECAYS * FLTX_BLOCK);
     o->words = p->end = p->blocks + memory;
@@ -150,6 +161,8 @@ static flt_err plan_all(flt_opt *o) {
         p->offset = t->offset;
         p->count = t->count;
         if (t->count == 0) continue;
+        if (o->net.eigen) p->turn = flt_turn_of(t);
+        if (flt_turn_any(&p->turn) && t->count > o->turned) o->turned = t->count;
         plan_shape(t, o->net.raw, &p->shape, offsets);
         offsets += p->shape.outer;
         if (!plan_state(o, p))
@@ -184,6 +197,8 @@ static void bind_ws(void *self, flt_ws *ws) {
     o->row_out = flt_ws_take(ws, o->rows * n_out, size);
     o->g = flt_ws_take(ws, o->padded, size);
     o->p = flt_ws_take(ws, o->padded, size);
+    flt_real **const turned[] = {&o->turned_g, &o->turned_p, &o->half, &o->back};
+    for (int i = 0; i < 4; i++) *turned[i] = flt_ws_take(ws, o->turned, size);
     o->lanes = flt_ws_take(ws, flt_step_lanes(&o->sizes, o->longest) * FLTX_BLOCK, size);
 }
 
@@ -191,10 +206,19 @@ static void destroy(void *self) {
     flt_opt *o = self;
     if (o == NULL) return;
     flt_ws_destroy(&o->ws);
+    flt_basis_drop(&o->basis);
     flt_free(o->plans);
     flt_free(o->outer_offsets);
     flt_layout_free(&o->layout);
     flt_free(o);
+}
+
+static flt_err create_basis(flt_opt *o) {
+    size_t longest = 0;
+    for (size_t i = 0; i < o->layout.n; i++)
+        for (int k = 0; k < 2; k++)
+            if (o->plans[i].turn.n[k] > longest) longest = o->plans[i].turn.n[k];
+    return longest > 0 ? flt_basis_create(longest, &o->basis) : FLTE_OK;
 }
 
 static flt_err create(const flt_params *p, const flt_layout *layout, void **self) {
@@ -206,6 +230,7 @@ static flt_err create(const flt_params *p, const flt_layout *layout, void **self
     FLTX_GO(err, fail, flt_layout_copy(layout, &o->layout));
     o->sizes = sizes_of(&o->net);
     FLTX_GO(err, fail, plan_all(o));
+    FLTX_GO(err, fail, create_basis(o));
     FLTX_GO(err, fail, flt_ws_create(bind_ws, o, &o->ws));
     FLTX_GO(err, fail, flt_net_fix(&o->net, o->theta));
     *self = o;
@@ -353,15 +378,65 @@ static double agreement(const flt_step_squares *s, double count) {
 }
 
 // form=adaptive: the rate that the tensor has found so far; `all`: mean p^2 over all tensors.
-static double adapted(const flt_opt *o, const plan *p, const flt_step_squares *s, double all, flt_real *state) {
+static double adapted(const flt_opt *o, const plan *p, uint64_t t, const flt_step_squares *s, double all, flt_real *state) {
     enum { PARAM = 2 };
     if (!o->net.adaptive) return 1;
     const double count = (double)p->count, size = sqrt(s->own[PARAM] / count + 0.01 * all + 1e-12);
+    const double agrees = t > 0 ? agreement(s, count) : 0; // there was no momentum before the first gradient
     double adapt[FLTX_NET_ADAPT], log_rate = (double)state[p->rate];
     for (size_t i = 0; i < FLTX_NET_ADAPT; i++) adapt[i] = (double)o->theta[o->net.adapt + i];
-    const double factor = flt_net_adapt(adapt, agreement(s, count), size, &log_rate);
+    const double factor = flt_net_adapt(&o->net, adapt, t, agrees, size, &log_rate);
     state[p->rate] = (flt_real)log_rate;
     return factor;
+}
+
+// ---- basis=eigen
+
+// Word `word` of every block as a tensor.
+static void read_word(const flt_opt *o, const plan *p, const flt_real *state, size_t word, flt_real *tensor) {
+    const size_t words = flt_step_words(&o->sizes);
+    flt_real *to = o->g;
+    for (size_t at = p->blocks; at < p->end; at += words * FLTX_BLOCK, to += FLTX_BLOCK)
+        memcpy(to, state + at + word * FLTX_BLOCK, FLTX_BLOCK * sizeof *to);
+    memset(tensor, 0, p->count * sizeof *tensor);
+    o->kernels->subtract(&p->shape, -1, o->g, tensor);
+}
+
+static void write_word(const flt_opt *o, const plan *p, const flt_real *tensor, size_t word, flt_real *state) {
+    const size_t words = flt_step_words(&o->sizes);
+    const flt_real *from = o->g;
+    o->kernels->pack(&p->shape, tensor, o->g);
+    for (size_t at = p->blocks; at < p->end; at += words * FLTX_BLOCK, from += FLTX_BLOCK)
+        memcpy(state + at + word * FLTX_BLOCK, from, FLTX_BLOCK * sizeof *from);
+}
+
+static void turn_momenta(const flt_opt *o, const plan *p, bool back, const flt_side side[2], flt_real *state) {
+    for (size_t d = 0; d < DECAYS && !o->net.raw; d++) {
+        read_word(o, p, state, d, o->turned_g);
+        flt_sides_turn(p->turn.d, back, side, o->turned_g, o->half, o->back);
+        write_word(o, p, o->back, d, state);
+    }
+}
+
+// Moves the basis on, and leaves gradient and parameters in it. Momenta turn with it; second moments and what attention remembers
+// stay with their direction, which turns slowly.
+static void enter_basis(const flt_opt *o, const plan *p, uint64_t t, const flt_real *grad, const flt_real *param,
+                        const flt_side side[2], flt_real *state) {
+    if (flt_turn_gradient(&p->turn, &o->basis, t, o->net.turn, grad, side)) {
+        turn_momenta(o, p, true, side, state);
+        for (int i = 0; i < 2; i++) flt_basis_iterate(&o->basis, &side[i], NULL);
+        turn_momenta(o, p, false, side, state);
+    }
+    flt_sides_turn(p->turn.d, false, side, grad, o->half, o->turned_g);
+    flt_sides_turn(p->turn.d, false, side, param, o->half, o->turned_p);
+}
+
+// param -= factor times the direction of the basis
+static void leave_basis(const flt_opt *o, const plan *p, double factor, const flt_side side[2], flt_real *param) {
+    memset(o->turned_p, 0, p->count * sizeof *param);
+    o->kernels->subtract(&p->shape, (flt_real)factor, o->g, o->turned_p);
+    flt_sides_turn(p->turn.d, true, side, o->turned_p, o->half, o->back);
+    flt_axpy(p->count, 1, o->back, param);
 }
 
 static void step_tensor(flt_opt *o, const plan *p, uint64_t t, double rate, double all, const flt_real *grad, flt_real *param,
@@ -369,18 +444,26 @@ static void step_tensor(flt_opt *o, const plan *p, uint64_t t, double rate, doub
     const flt_step *k = o->kernels;
     const flt_step_args a = make_args(o, p, t, state);
     const double count = (double)p->count;
+    const bool turns = flt_turn_any(&p->turn);
+    flt_side side[2];
     flt_step_squares sums;
     double squares = 0, gains = 0;
-    k->pack(&p->shape, grad + p->offset, o->g);
-    k->pack(&p->shape, param + p->offset, o->p);
+    grad += p->offset, param += p->offset;
+    flt_turn_sides(&p->turn, state + p->sides, side);
+    if (turns) enter_basis(o, p, t, grad, param, side, state);
+    k->pack(&p->shape, turns ? o->turned_g : grad, o->g);
+    k->pack(&p->shape, turns ? o->turned_p : param, o->p);
     if (!o->net.raw) k->factor(&a);
     k->moments(&a, &sums);
     fold_all(o, p, &sums);
     k->rows(&a);
     k->update(&a, &squares, &gains);
-    rate *= clearness(o, &sums, count) * adapted(o, p, &sums, all, state);
+    rate *= clearness(o, &sums, count) * adapted(o, p, t, &sums, all, state);
     const double factor = rate * (gains / count) / sqrt(1e-9 + squares / count);
-    k->subtract(&p->shape, (flt_real)factor, o->g, param + p->offset);
+    if (turns)
+        leave_basis(o, p, factor, side, param);
+    else
+        k->subtract(&p->shape, (flt_real)factor, o->g, param);
 }
 
 static void step(void *self, uint64_t t, flt_real loss, const flt_real *grad, flt_real *param, flt_real *state) {

@@ -34,7 +34,7 @@ static void identity(size_t n, flt_real *x) {
 
 // B = (S / correction + ridge max eig I)^power; the old B stays where S is not finite, an S of zeros has the identity.
 static void root(const shampoo *s, const flt_side *side, double correction, double power) {
-    const flt_sides *o = &s->sides;
+    const flt_basis *o = &s->sides.basis;
     const size_t n = side->n;
     if (n == 0) return;
     for (size_t i = 0; i < n * n; i++) o->a[i] = (double)side->S[i] / correction;
@@ -62,7 +62,7 @@ static void step_matrix(const shampoo *s, const flt_tensor_spec *a, uint64_t t, 
     double grafted = 0;
     flt_sides_at(o, a, state, side);
     for (int i = 0; i < 2; i++) {
-        flt_side_update(o, i, d, g, &side[i]);
+        flt_sides_update(o, i, d, g, &side[i]);
         if (t % o->every == 0) root(s, &side[i], correction, side[1 - i].n > 0 ? -0.25 : -0.5);
     }
     for (size_t i = 0; i < a->count; i++) {

@@ -48,30 +48,6 @@ static flt_err create(const flt_params *p, const flt_layout *layout, void **self
     return FLTE_OK;
 }
 
-static void start_basis(const flt_sides *o, const flt_side *side) {
-    const size_t n = side->n;
-    for (size_t i = 0; i < n * n; i++) o->a[i] = (double)side->S[i];
-    const bool found = n > 0 && flt_eigen_symmetric(n, o->a, o->w, o->v, o->w + n);
-    for (size_t j = 0; j < n; j++) // largest first, in columns
-        for (size_t i = 0; i < n; i++) side->B[i * n + j] = found ? (flt_real)o->v[(n - 1 - j) * n + i] : (flt_real)(i == j);
-}
-
-// order: the columns of B by decreasing q^T S q, which is left in w.
-static void sort_columns(const soap *s, const flt_side *side) {
-    const flt_sides *o = &s->sides;
-    const size_t n = side->n;
-    flt_gemm(false, false, n, n, n, 1, side->S, n, side->B, n, 0, o->y, n);
-    for (size_t j = 0; j < n; j++) {
-        o->w[j] = 0;
-        for (size_t i = 0; i < n; i++) o->w[j] += (double)side->B[i * n + j] * (double)o->y[i * n + j];
-    }
-    for (size_t j = 0; j < n; j++) {
-        size_t at = j;
-        for (; at > 0 && o->w[s->order[at - 1]] < o->w[j]; at--) s->order[at] = s->order[at - 1];
-        s->order[at] = j;
-    }
-}
-
 // x [r, c] -> its rows (axis 0) or columns in the order given
 static void reorder(const soap *s, flt_matrix d, int axis, flt_real *x) {
     flt_real *copy = s->sides.x[1];
@@ -80,30 +56,17 @@ static void reorder(const soap *s, flt_matrix d, int axis, flt_real *x) {
         for (size_t j = 0; j < d.c; j++) x[i * d.c + j] = axis == 0 ? copy[s->order[i] * d.c + j] : copy[i * d.c + s->order[j]];
 }
 
-// Q = qr(S Q), columns sorted first. Nothing happens where a number is not finite.
-static void iterate(const soap *s, flt_matrix d, int which, const flt_side *side, flt_real *v) {
-    const flt_sides *o = &s->sides;
-    const size_t n = side->n;
-    if (n == 0 || !flt_all_finite(n * n, side->S, NULL) || !flt_all_finite(n * n, side->B, NULL)) return;
-    sort_columns(s, side);
-    reorder(s, d, which, v);
-    for (size_t j = 0; j < n; j++) // y holds S Q: its columns become rows of a
-        for (size_t i = 0; i < n; i++) o->a[j * n + i] = (double)o->y[i * n + s->order[j]];
-    flt_orthonormal_rows(n, o->a, o->w);
-    for (size_t j = 0; j < n; j++)
-        for (size_t i = 0; i < n; i++) side->B[i * n + j] = (flt_real)o->a[j * n + i];
-}
-
 static void update_sides(const soap *s, uint64_t t, flt_matrix d, const flt_real *g, const flt_side side[2], flt_real *m,
                          flt_real *v) {
     const flt_sides *o = &s->sides;
     const size_t bytes = d.r * d.c * sizeof *m;
-    for (int i = 0; i < 2; i++) flt_side_update(o, i, d, g, &side[i]);
+    for (int i = 0; i < 2; i++) flt_sides_update(o, i, d, g, &side[i]);
     if (t == 0)
-        for (int i = 0; i < 2; i++) start_basis(o, &side[i]);
+        for (int i = 0; i < 2; i++) flt_basis_start(&o->basis, &side[i]);
     if (t == 0 || t % o->every != 0) return;
     memcpy(m, flt_sides_apply(o, d, true, side, m), bytes);
-    for (int i = 0; i < 2; i++) iterate(s, d, i, &side[i], v);
+    for (int i = 0; i < 2; i++)
+        if (flt_basis_iterate(&o->basis, &side[i], s->order)) reorder(s, d, i, v);
     memcpy(m, flt_sides_apply(o, d, false, side, m), bytes);
 }
 

@@ -116,6 +116,7 @@ same report.1.numbers out.txt.numbers
 expect 0 '^24' "$flt" results sql "SELECT count(*) FROM metrics WHERE metric LIKE 'pes/p2/%'
     AND run = (SELECT min(run_id) FROM run WHERE kind = 'estimators')" --csv
 expect_sentence 2 'memory=window is not written as a graph' "$flt" train "${common[@]}" --estimator tbptt --set memory=window --out x
+expect_sentence 2 'basis=eigen is not written as a graph' "$flt" train "${common[@]}" --estimator tbptt --set basis=eigen --out x
 expect_sentence 2 '15 steps can' "$flt" "${report[@]}" --report-windows 3,5
 missing x
 

@@ -13,6 +13,7 @@
 //     counted
 // Exponentials, features and norms of learned optimizers are not counted.
 #include "engine/flt_net.h"
+#include "engine/flt_turn.h"
 #include "engine/matrix.h"
 #include "engine/mlp.h"
 
@@ -116,6 +117,18 @@ static double head_of(const flt_net *n) {
     return features + (flt_net_discounts(n) ? 5.0 : 4.0) * m * (dv + 1.0);
 }
 
+// Turns of gradient, parameters and step, and the second moments; now and then those of the momenta, and an iteration.
+static double turning(const flt_net *n, const flt_tensor_spec *a) {
+    const flt_turn p = flt_turn_of(a);
+    const double every = (double)n->turn, momenta = n->raw ? 0.0 : FLTX_NET_DECAYS;
+    double sum = 0.0;
+    for (int i = 0; i < 2 && n->eigen; i++) {
+        const double side = (double)p.n[i];
+        sum += (8.0 + 4.0 * momenta / every) * side * (double)a->count + 14.0 / 3.0 * side * side * side / every;
+    }
+    return sum;
+}
+
 static double attending(const flt_params *p, const flt_tensor_spec *a) {
     flt_net n;
     if (flt_net_make(p, &n) != FLTE_OK) return NAN;
@@ -123,7 +136,7 @@ static double attending(const flt_params *p, const flt_tensor_spec *a) {
     const double columns = heads * (double)(2 * n.dk + n.dv) + (double)n.width[1];
     double sum = inputs_of(a, (double)n.features, n.raw ? 0.0 : LINE) * columns + heads * (double)(n.dv * n.width[1]);
     for (size_t i = 1; i < n.n_layers; i++) sum += (double)(n.width[i] * n.width[i + 1]);
-    return (double)a->count * (2.0 * sum + heads * head_of(&n));
+    return (double)a->count * (2.0 * sum + heads * head_of(&n)) + turning(&n, a);
 }
 
 static double pooled(const flt_params *p, const flt_tensor_spec *a) {

@@ -126,14 +126,23 @@ static flt_node network(const builder *b, size_t n, flt_node x) {
     return in;
 }
 
-// lr exp(log_lr[0] + log_lr[1] position)
+// lr min(1, (t + 1) / warmup)
+static flt_node full_rate(const builder *b) {
+    flt_graph *g = b->s->graph;
+    if (b->net->warmup <= 0) return flt_scalar(g, b->net->lr);
+    const flt_node t = flt_reshape(g, flt_slice(g, b->s->clock, 0, FLTX_CLOCK_T, 1), 0, NULL);
+    const flt_node missing = flt_relu(g, flt_offset(g, flt_scale(g, t, -1 / b->net->warmup), 1 - 1 / b->net->warmup));
+    return flt_scale(g, flt_offset(g, flt_neg(g, missing), 1), b->net->lr);
+}
+
+// lr min(1, (t + 1) / warmup) exp(log_lr[0] + log_lr[1] position)
 static flt_node rate_of(const builder *b) {
     flt_graph *g = b->s->graph;
-    if (!b->net->lr_time) return flt_scalar(g, b->net->lr);
+    if (!b->net->lr_time) return full_rate(b);
     const flt_node log_lr = flt_graph_step_theta(b->s, "log_lr");
     const flt_node start = flt_reshape(g, flt_slice(g, log_lr, 0, 0, 1), 0, NULL);
     const flt_node slope = flt_reshape(g, flt_slice(g, log_lr, 0, 1, 1), 0, NULL);
-    return flt_scale(g, flt_exp(g, flt_add(g, start, flt_mul(g, slope, b->position))), b->net->lr);
+    return flt_mul(g, flt_exp(g, flt_add(g, start, flt_mul(g, slope, b->position))), full_rate(b));
 }
 
 // form=adam: prod_d min(rms(m_d rs), 1)^snr_d
@@ -173,6 +182,9 @@ flt_err flt_net_graph(const flt_params *p, flt_graph_step *s) {
                         "memory=%s is not written as a graph, so no gradient goes through its steps; possible: flt, performer, "
                         "discount, none",
                         flt_params_text(p, "memory"));
+    if (n.eigen)
+        return flt_fail(FLTE_UNSUPPORTED, "flt",
+                        "basis=eigen is not written as a graph, so no gradient goes through its steps; possible: none");
     if (n.adaptive)
         return flt_fail(FLTE_UNSUPPORTED, "flt",
                         "form=adaptive is not written as a graph, so no gradient goes through its steps; possible: spec, adam");

@@ -24,6 +24,9 @@ const flt_param_spec flt_net_params[] = {
     {"lr", FLTX_REAL, "0.001", 0.0, 1e6, NULL, "rate that multiplies the rms-normalised direction"},
     {"t_ref", FLTX_REAL, "1000", 1e-6, 1e12, NULL, "steps at which the time position reaches 1"},
     {"lr_time", FLTX_BOOL, "false", 0, 0, NULL, "learn the rate: lr exp(log_lr[0] + log_lr[1] position)"},
+    {"warmup", FLTX_REAL, "0", 0, 1e9, NULL, "steps over which the rate rises linearly to its full size; 0: none"},
+    {"settle", FLTX_REAL, "0", 0, 1e12, NULL,
+     "form=adaptive: steps after which a tensor's rate moves half as fast, s / (s + t); 0: never"},
     {"memory", FLTX_ENUM, "flt", 0, 0, "flt|performer|discount|window|spe_sine|none",
      "what attention remembers of the trajectory"},
     {"time", FLTX_ENUM, "log", 0, 0, "log|linear", "position: log(1 + t) / log(1 + t_ref) or t / t_ref"},
@@ -32,6 +35,9 @@ const flt_param_spec flt_net_params[] = {
     {"inputs", FLTX_ENUM, "all", 0, 0, "all|raw", "features: all 30, or gradient, parameter and second moment alone"},
     {"form", FLTX_ENUM, "spec", 0, 0, "spec|adam|adaptive",
      "steps of equal root mean square; as long as their momentum is clear of noise; and with a rate that each tensor adapts"},
+    {"basis", FLTX_ENUM, "none", 0, 0, "none|eigen",
+     "eigen: matrices are stepped in the eigenbasis of their gradients' second moments, as SOAP does it"},
+    {"turn", FLTX_INT, "10", 1, 1e15, NULL, "steps between two iterations of that basis"},
     {"clock", FLTX_BOOL, "false", 0, 0, NULL, "the network sees tanh(t / tau - 1) for eleven tau as well"},
     {"window", FLTX_INT, "16", 1, 4096, NULL, "tokens that memory=window keeps"},
     {"realisations", FLTX_INT, "8", 1, 256, NULL, "random codes R of memory=spe_sine"},
@@ -93,9 +99,13 @@ static void read_sizes(const flt_params *p, flt_net *n) {
                    .fixed_omega = chosen(p, "omega", "fixed"),
                    .adam = !chosen(p, "form", "spec"),
                    .adaptive = chosen(p, "form", "adaptive"),
+                   .eigen = chosen(p, "basis", "eigen"),
+                   .turn = (uint64_t)flt_params_int(p, "turn"),
                    .lr = flt_params_real(p, "lr"),
                    .t_ref = flt_params_real(p, "t_ref"),
                    .lr_time = flt_params_bool(p, "lr_time"),
+                   .warmup = flt_params_real(p, "warmup"),
+                   .settle = flt_params_real(p, "settle"),
                    .window = flt_params_size(p, "window"),
                    .R = flt_params_size(p, "realisations"),
                    .draw = (uint64_t)flt_params_int(p, "draw")};
@@ -363,8 +373,9 @@ flt_err flt_net_fix(const flt_net *n, flt_real *full) {
 
 // ---- the rate
 
-double flt_net_adapt(const double *adapt, double agreement, double size, double *log_rate) {
-    *log_rate += 0.1 * adapt[0] * (agreement - 0.1 * adapt[1]);
+double flt_net_adapt(const flt_net *n, const double *adapt, uint64_t t, double agreement, double size, double *log_rate) {
+    const double speed = n->settle > 0 ? n->settle / (n->settle + (double)t) : 1;
+    *log_rate += 0.1 * adapt[0] * speed * (agreement - 0.1 * adapt[1]);
     *log_rate = fmin(fmax(*log_rate, -8), 2);
     return exp(*log_rate + adapt[2] * log(size));
 }
@@ -376,7 +387,8 @@ double flt_net_position(const flt_net *n, uint64_t t) {
 }
 
 double flt_net_rate(const flt_net *n, const flt_real *theta, uint64_t t) {
-    if (!n->lr_time) return n->lr;
+    const double full = (double)t + 1 < n->warmup ? n->lr * ((double)t + 1) / n->warmup : n->lr;
+    if (!n->lr_time) return full;
     const flt_real *log_lr = theta + n->log_lr;
-    return n->lr * exp((double)log_lr[0] + (double)log_lr[1] * flt_net_position(n, t));
+    return full * exp((double)log_lr[0] + (double)log_lr[1] * flt_net_position(n, t));
 }

@@ -35,8 +35,11 @@ typedef struct flt_net {
     flt_memory memory;
     bool raw, clock, linear; // features: 6; the network sees the time; position t / t_ref
     bool fixed_spectrum, fixed_omega;
+    bool eigen;                   // matrices are stepped in their gradients' eigenbasis,
+    uint64_t turn;                // which is iterated every so many steps
     bool lr_time, adam, adaptive; // theta ends with log_lr [2], with snr [3], with adapt [3]
     double lr, t_ref;             // rate and time scale of the positions
+    double warmup, settle;        // steps: the rate's linear rise; half speed of adapt; 0: none
     size_t features, D;           // inputs of a coordinate; width of omega's rows
     size_t window, R;             // tokens of FLTX_MEMORY_WINDOW, draws of FLTX_MEMORY_SPE_SINE
     uint64_t draw;                // names the fixed random features
@@ -80,14 +83,15 @@ void flt_net_init(const flt_params *p, uint64_t seed, flt_real *theta);
 flt_err flt_net_fix(const flt_net *n, flt_real *full);
 
 // What form=adaptive multiplies a tensor's rate by, e^A size^adapt[2]. A (*log_rate, kept by the tensor) moves first:
-//     A += 0.1 adapt[0] (agreement - 0.1 adapt[1]),  -8 <= A <= 2
+//     A += 0.1 adapt[0] settle / (settle + t) (agreement - 0.1 adapt[1]),  -8 <= A <= 2       settle = 0: at full speed for ever
+// With it a rate that always has to fall does so as a power of time, whatever the horizon, and without it exponentially.
 // agreement: cos(g rs, m rs), m the momentum of decay 0.9 before this step's gradient; while it is positive the rate was too low.
 // size: (mean p^2 + 0.01 mean p^2 over all tensors + 1e-12)^1/2.
-double flt_net_adapt(const double *adapt, double agreement, double size, double *log_rate);
+double flt_net_adapt(const flt_net *n, const double *adapt, uint64_t t, double agreement, double size, double *log_rate);
 
 // log(1 + t) / log(1 + t_ref), or t / t_ref
 double flt_net_position(const flt_net *n, uint64_t t);
-// The rate of step t: lr, times exp(log_lr[0] + log_lr[1] position) with lr_time.
+// The rate of step t: lr min(1, (t + 1) / warmup), times exp(log_lr[0] + log_lr[1] position) with lr_time.
 double flt_net_rate(const flt_net *n, const flt_real *theta, uint64_t t);
 
 #endif

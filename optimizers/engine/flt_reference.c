@@ -13,8 +13,10 @@
 // [cos, sin](2 pi xi s + phase) diag(rho) noise / (sqrt(2 r) R^1/4), C' without phase;  none: no o. inputs=raw: 6 features.
 // The network on [x, o] gives the direction D and the magnitude M:
 //     p -= rate mean(exp(0.1 clip(M, +-10))) D (1e-9 + mean D^2)^-1/2
+// basis=eigen: the same on B_0^T g B_1 and B_0^T p B_1, the step turned back; at every turn of B the momenta m turn with it.
 #include "engine/flt_reference.h"
 #include "engine/flt_net.h"
+#include "engine/flt_reference_turn.h"
 #include "engine/mlp.h"
 #include "flt/memory.h"
 
@@ -37,6 +39,7 @@ typedef struct memory {
     real *S, *z, *c;     // [count, heads, m, dv], [count, heads, m], [count, heads]
     real *tokens;        // [count, heads, window, dk + dv]
     double log_rate;     // of form=adaptive
+    flt_reference_turn turn;
 } memory;
 
 struct flt_reference {
@@ -47,6 +50,7 @@ struct flt_reference {
     memory *tensors; // [layout.n]
     real *x;         // [largest count, features]
     real *direction; // [largest count]
+    double *g, *p;   // [largest count]: of basis=eigen
     real *wide[2];   // activations, [widest layer]
     real *q, *k, *u; // [dk + 2 r + R], the same, [dv]
     real *lq, *lk;   // [m]
@@ -67,6 +71,7 @@ static void axes(memory *s) {
 
 static void bind_memory(flt_ws *ws, memory *s, const flt_net *n) {
     const size_t P = s->shape.count;
+    flt_reference_turn_bind(ws, &s->turn);
     for (int i = 0; i < DECAYS; i++) {
         s->m[i] = flt_ws_take(ws, P, sizeof(real));
         s->row[i] = flt_ws_take(ws, P, sizeof(real));
@@ -93,6 +98,8 @@ static void bind_all(void *self, flt_ws *ws) {
     r->theta = flt_ws_take(ws, r->net.full, sizeof(double));
     r->fixed = flt_ws_take(ws, r->net.full, sizeof(flt_real));
     r->direction = flt_ws_take(ws, largest, sizeof(real));
+    r->g = flt_ws_take(ws, largest, sizeof(double));
+    r->p = flt_ws_take(ws, largest, sizeof(double));
     for (int i = 0; i < 2; i++) r->wide[i] = flt_ws_take(ws, widest, sizeof(real));
     r->q = flt_ws_take(ws, r->net.dk + 2 * r->net.r + r->net.R, sizeof(real));
     r->k = flt_ws_take(ws, r->net.dk + 2 * r->net.r + r->net.R, sizeof(real));
@@ -112,6 +119,7 @@ flt_err flt_reference_create(const flt_params *params, const flt_layout *layout,
     for (size_t i = 0; i < layout->n; i++) {
         r->tensors[i].shape = layout->tensor[i];
         axes(&r->tensors[i]);
+        if (r->net.eigen) r->tensors[i].turn.turn = flt_turn_of(&layout->tensor[i]);
     }
     FLTX_GO(err, fail, flt_ws_create(bind_all, r, &r->ws));
     FLTX_GO(err, fail, flt_net_fix(&r->net, r->fixed));
@@ -231,7 +239,7 @@ static real clearness(const flt_reference *r, size_t P) {
 }
 
 // form=adaptive; `all`: mean p^2 over all tensors. The momentum of decay 0.9 before g was 10 / 9 of what exceeds g's share.
-static real adapted(const flt_reference *r, memory *s, const double *g, const double *p, double all) {
+static real adapted(const flt_reference *r, memory *s, uint64_t t, const double *g, const double *p, double all) {
     const size_t P = s->shape.count;
     real both = 0, old = 0, new = 0, size = 0;
     if (!r->net.adaptive) return 1;
@@ -242,17 +250,18 @@ static real adapted(const flt_reference *r, memory *s, const double *g, const do
         new += (real)g[i] * rs *g[i] * rs;
         size += (real)p[i] * p[i] / P;
     }
-    const real agreement = sqrtl(old * new) > 1e-12L * P ? both / sqrtl(old * new) : 0;
-    return flt_net_adapt(r->theta + r->net.adapt, (double)agreement, (double)sqrtl(size + 0.01L * all + 1e-12L), &s->log_rate);
+    const real agreement = t > 0 && sqrtl(old * new) > 1e-12L * P ? both / sqrtl(old * new) : 0;
+    const double *adapt = r->theta + r->net.adapt;
+    return flt_net_adapt(&r->net, adapt, t, (double)agreement, (double)sqrtl(size + 0.01L * all + 1e-12L), &s->log_rate);
 }
 
 // Returns what the rate is multiplied by.
-static real features(flt_reference *r, memory *s, const double *g, const double *p, double all) {
+static real features(flt_reference *r, memory *s, uint64_t t, const double *g, const double *p, double all) {
     static const size_t raw[FLTX_NET_RAW] = {0, 1, 2, 6, 10, 14};
     const size_t P = s->shape.count, n = r->net.features;
     update_moments(s, g);
     for (size_t i = 0; i < P; i++) raw_features(s, i, g[i], p[i], r->x + i * F);
-    const real clear = clearness(r, P) * adapted(r, s, g, p, all);
+    const real clear = clearness(r, P) * adapted(r, s, t, g, p, all);
     for (size_t i = 0; i < P && r->net.raw; i++) // in place: from the front, and none moves back
         for (size_t j = 0; j < n; j++) r->x[i * n + j] = r->x[i * F + raw[j]];
     for (size_t j = 0; j < n; j++) {
@@ -426,10 +435,11 @@ static const real *network(flt_reference *r) {
     return in;
 }
 
-static void step_tensor(flt_reference *r, memory *s, uint64_t t, const double *g, double *p, real rate, double all) {
+// Leaves what is to be subtracted in r->direction.
+static void step_tensor(flt_reference *r, memory *s, uint64_t t, const double *g, const double *p, real rate, double all) {
     const size_t P = s->shape.count;
     real squares = 0, gain = 0;
-    rate *= features(r, s, g, p, all);
+    rate *= features(r, s, t, g, p, all);
     for (size_t i = 0; i < P; i++) {
         fill_inputs(r, s, i, t);
         const real *out = network(r);
@@ -437,19 +447,42 @@ static void step_tensor(flt_reference *r, memory *s, uint64_t t, const double *g
         squares += out[0] * out[0];
         gain += expl(0.1L * (out[1] > 10 ? 10 : out[1] < -10 ? -10 : out[1]));
     }
-    for (size_t i = 0; i < P; i++) p[i] = (double)(p[i] - rate * (gain / P) * r->direction[i] / sqrtl(1e-9L + squares / P));
+    for (size_t i = 0; i < P; i++) r->direction[i] *= rate * (gain / P) / sqrtl(1e-9L + squares / P);
+}
+
+// Moves the basis on, momenta with it, and leaves gradient and parameters in it in r->g, r->p.
+static void enter_basis(flt_reference *r, memory *s, uint64_t t, const double *g, const double *p) {
+    flt_reference_turn *turn = &s->turn;
+    const size_t P = s->shape.count;
+    if (flt_reference_turn_gradient(turn, t, r->net.turn, g)) {
+        for (int d = 0; d < DECAYS; d++) flt_reference_turn_apply(turn, true, s->m[d]);
+        flt_reference_turn_iterate(turn);
+        for (int d = 0; d < DECAYS; d++) flt_reference_turn_apply(turn, false, s->m[d]);
+    }
+    for (int k = 0; k < 2; k++) {
+        for (size_t i = 0; i < P; i++) r->direction[i] = k == 0 ? g[i] : p[i];
+        flt_reference_turn_apply(turn, false, r->direction);
+        for (size_t i = 0; i < P; i++) (k == 0 ? r->g : r->p)[i] = (double)r->direction[i];
+    }
 }
 
 void flt_reference_step(flt_reference *r, uint64_t t, const double *grad, double *param) {
     const flt_net *n = &r->net;
     const real s = position_of(n, t);
     const double *log_lr = r->theta + n->log_lr;
-    const real rate = n->lr_time ? n->lr * expl(log_lr[0] + log_lr[1] * s) : n->lr;
+    const real full = n->warmup > 0 ? n->lr * fminl(1, (t + 1.0L) / n->warmup) : n->lr;
+    const real rate = n->lr_time ? full * expl(log_lr[0] + log_lr[1] * s) : full;
     double all = 0;
     for (size_t i = 0; i < r->layout.total; i++) all += param[i] * param[i] / (double)r->layout.total;
     for (size_t i = 0; i < r->layout.n; i++) {
         memory *tensor = &r->tensors[i];
         if (tensor->shape.count == 0) continue;
-        step_tensor(r, tensor, t, grad + tensor->shape.offset, param + tensor->shape.offset, rate, all);
+        const double *g = grad + tensor->shape.offset;
+        double *p = param + tensor->shape.offset;
+        const bool turns = flt_turn_any(&tensor->turn.turn);
+        if (turns) enter_basis(r, tensor, t, g, p);
+        step_tensor(r, tensor, t, turns ? r->g : g, turns ? r->p : p, rate, all);
+        if (turns) flt_reference_turn_apply(&tensor->turn, true, r->direction);
+        for (size_t k = 0; k < tensor->shape.count; k++) p[k] = (double)(p[k] - r->direction[k]);
     }
 }

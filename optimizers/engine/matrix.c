@@ -33,29 +33,19 @@ static flt_err measure(const flt_layout *layout, flt_sides *s, size_t *longest, 
     return FLTE_OK;
 }
 
-static flt_err allocate(flt_sides *s, size_t longest) {
-    const size_t square = longest * longest + 1;
-    FLTX_TRY(flt_alloc(2 * square + 4 * longest, sizeof *s->a, &s->a));
-    s->v = s->a + square;
-    s->w = s->v + square;
-    return FLTE_OK;
-}
-
 flt_err flt_sides_create(const flt_params *p, const flt_layout *layout, size_t size, void *self) {
     flt_sides *s = NULL, sizes = {.most = flt_params_size(p, "max_dim")};
     size_t longest = 0, words = 0;
     FLTX_TRY(measure(layout, &sizes, &longest, &words));
-    FLTX_TRY(flt_hand_create(p, layout, size, words, 3 * sizes.largest + longest * longest, &s));
-    flt_num_init();
+    FLTX_TRY(flt_hand_create(p, layout, size, words, 3 * sizes.largest, &s));
     s->most = sizes.most;
     s->largest = sizes.largest;
     for (int i = 0; i < 3; i++) s->x[i] = s->base.work + (size_t)i * s->largest;
-    s->y = s->base.work + 3 * s->largest;
     s->beta1 = flt_params_real(p, "beta1");
     s->beta2 = flt_params_real(p, "beta2");
     s->eps = flt_params_real(p, "eps");
     s->every = (uint64_t)flt_params_int(p, "frequency");
-    const flt_err err = allocate(s, longest);
+    const flt_err err = flt_basis_create(longest, &s->basis);
     if (err != FLTE_OK) {
         flt_sides_destroy(s);
         return err;
@@ -67,7 +57,7 @@ flt_err flt_sides_create(const flt_params *p, const flt_layout *layout, size_t s
 void flt_sides_destroy(void *self) {
     flt_sides *s = self;
     if (s == NULL) return;
-    flt_free(s->a);
+    flt_basis_drop(&s->basis);
     flt_hand_destroy(s);
 }
 
@@ -83,25 +73,11 @@ void flt_sides_at(const flt_sides *s, const flt_tensor_spec *a, flt_real *state,
     }
 }
 
-void flt_side_update(const flt_sides *s, int which, flt_matrix d, const flt_real *g, const flt_side *side) {
-    const flt_real keep = (flt_real)s->beta2, write = (flt_real)(1 - s->beta2);
-    if (side->n == 0) return;
-    if (which == 0)
-        flt_gemm(false, true, d.r, d.r, d.c, write, g, d.c, g, d.c, keep, side->S, d.r);
-    else
-        flt_gemm(true, false, d.c, d.c, d.r, write, g, d.c, g, d.c, keep, side->S, d.c);
+void flt_sides_update(const flt_sides *s, int which, flt_matrix d, const flt_real *g, const flt_side *side) {
+    flt_side_update((flt_real)s->beta2, (flt_real)(1 - s->beta2), which, d, g, side);
 }
 
 const flt_real *flt_sides_apply(const flt_sides *s, flt_matrix d, bool back, const flt_side side[2], const flt_real *x) {
-    flt_real *half = s->x[1], *out = s->x[2];
-    if (side[0].n > 0) {
-        flt_gemm(!back, false, d.r, d.c, d.r, 1, side[0].B, d.r, x, d.c, 0, half, d.c);
-        x = half;
-    }
-    if (side[1].n == 0) {
-        memcpy(out, x, d.r * d.c * sizeof *out);
-        return out;
-    }
-    flt_gemm(false, back, d.r, d.c, d.c, 1, x, d.c, side[1].B, d.c, 0, out, d.c);
-    return out;
+    flt_sides_turn(d, back, side, x, s->x[1], s->x[2]);
+    return s->x[2];
 }

@@ -3,20 +3,8 @@
 #ifndef FLTX_OPTIMIZERS_MATRIX_H
 #define FLTX_OPTIMIZERS_MATRIX_H
 
+#include "engine/basis.h"
 #include "engine/hand.h"
-
-// A tensor of rank 2 and more as [first axis, the rest]; vectors, scalars and empty tensors are none.
-typedef struct flt_matrix {
-    size_t r, c;
-} flt_matrix;
-
-static inline bool flt_is_matrix(const flt_tensor_spec *a) {
-    return a->rank >= 2 && a->count > 0;
-}
-
-static inline flt_matrix flt_matrix_of(const flt_tensor_spec *a) {
-    return (flt_matrix){a->dim[0], a->count / a->dim[0]};
-}
 
 // Adam's rates of step n = t + 1 at the rate `lr`, decoupled weight decay `decay`, formed in double.
 adam_rates flt_adam_rates(uint64_t t, double lr, double beta1, double beta2, double eps, double decay);
@@ -27,13 +15,11 @@ adam_rates flt_adam_rates(uint64_t t, double lr, double beta1, double beta2, dou
 typedef struct flt_sides {
     flt_hand base;
     double beta1, beta2, eps;
-    uint64_t every; // steps between two decompositions
-    size_t most;    // longest axis that has a preconditioner
-    size_t largest; // coordinates of the largest matrix
-    flt_real *x[3]; // [largest] each
-    double *a, *v;  // [longest preconditioned axis]^2 each
-    double *w;      // [4 longest]: eigenvalues, work
-    flt_real *y;    // [longest^2]
+    uint64_t every;  // steps between two decompositions
+    size_t most;     // longest axis that has a preconditioner
+    size_t largest;  // coordinates of the largest matrix
+    flt_real *x[3];  // [largest] each
+    flt_basis basis; // room for the longest preconditioned axis
 } flt_sides;
 
 #define FLTX_SIDES_PARAMS                                                                                                        \
@@ -47,11 +33,6 @@ typedef struct flt_sides {
 flt_err flt_sides_create(const flt_params *p, const flt_layout *layout, size_t size, void *self);
 void flt_sides_destroy(void *self); // NULL is fine
 
-typedef struct flt_side {
-    size_t n;        // 0: this side has no preconditioner
-    flt_real *S, *B; // [n, n], in the state
-} flt_side;
-
 static inline size_t flt_sides_words(size_t most, const flt_tensor_spec *a) {
     if (!flt_is_matrix(a)) return 2 * a->count;
     const flt_matrix d = flt_matrix_of(a);
@@ -61,8 +42,8 @@ static inline size_t flt_sides_words(size_t most, const flt_tensor_spec *a) {
 // side[0]: rows, side[1]: columns; state: of this tensor.
 void flt_sides_at(const flt_sides *s, const flt_tensor_spec *a, flt_real *state, flt_side side[2]);
 // S = beta2 S + (1 - beta2) G G^T, or G^T G for side 1.
-void flt_side_update(const flt_sides *s, int which, flt_matrix d, const flt_real *g, const flt_side *side);
-// out = B_0^T X B_1 (back: B_0 X B_1^T); a missing side is the identity. x is not written; out is s->x[2].
+void flt_sides_update(const flt_sides *s, int which, flt_matrix d, const flt_real *g, const flt_side *side);
+// B_0^T X B_1 (back: B_0 X B_1^T) in s->x[2]; x is another array than s->x[1].
 const flt_real *flt_sides_apply(const flt_sides *s, flt_matrix d, bool back, const flt_side side[2], const flt_real *x);
 
 #endif

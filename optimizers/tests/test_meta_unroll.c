@@ -27,7 +27,7 @@ static const subject subjects[] = {
     {"small_fc_lopt", "hidden=4"},
     {"celo2", "hidden=4"},
     {"flt", "m=3,dk=2,dv=2,r=2,hidden=4"},
-    {"flt", "m=4,dk=2,dv=1,r=2,hidden=4x3,heads=2,lr_time=true,form=adam,clock=true,time=linear,t_ref=20"},
+    {"flt", "m=4,dk=2,dv=1,r=2,hidden=4x3,heads=2,lr_time=true,form=adam,clock=true,time=linear,t_ref=20,warmup=4"},
     {"flt", "m=3,dk=2,dv=2,memory=performer,hidden=4,inputs=raw"},
     {"flt", "m=3,dk=2,dv=2,memory=discount,hidden=4,omega=fixed"},
     {"flt", "m=3,dk=2,dv=2,r=2,hidden=4,spectrum=fixed"},
