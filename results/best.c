@@ -200,6 +200,11 @@ flt_err flt_store_best(flt_store *s, const char *task, const char *metric, flt_r
         err = flt_query_run(s, q, add, b);
     }
     if (err == FLTE_OK) err = b->err;
+    if (err == FLTE_OK && task != NULL && b->n == 0)
+        err = flt_fail(FLTE_NAME, "best",
+                       "--task '%s': no evaluation of it is stored; `flt results sql \"SELECT DISTINCT task FROM evaluation\"` "
+                       "lists those that are",
+                       task);
     if (err == FLTE_OK) err = finish(b, ladder ? mechanism_keys : optimizer_keys, row, user);
     if (q != NULL) flt_free(q->sql.data);
     flt_free(q);

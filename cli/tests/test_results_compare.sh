@@ -27,6 +27,6 @@ best --task quadratic | awk -F, 'NR > 1 && !($4 <= $3 && $3 <= $5) { bad = 1 } E
 expect 0 'sgd' "$flt" results best --metric ns_per_param
 expect 0 '' "$flt" results best --metric error_total
 expect_sentence 2 'unknown' "$flt" results best --metric 'final_loss; DROP TABLE run'
-expect 0 '' "$flt" results best --task "x' OR 1=1 --"
+expect_sentence 2 'no evaluation of it is stored' "$flt" results best --task "x' OR 1=1 --"
 expect 0 '^ *3' "$flt" results sql 'SELECT count(*) FROM run'
 finish
