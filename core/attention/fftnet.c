@@ -11,11 +11,11 @@
 // Bidirectional: every frequency holds all tokens. It has no queries, keys or values: it takes x [.., N, d], dv = d. Defaults:
 // base_filter 1, modulation 0, bias -0.1. Not linear in x, rows are no averages, and the order of tokens matters, so that the
 // bits of those properties are clear. Gradients take the threshold's kinks, |z| = -bias and |z| = eps, as flat from the left.
+#include "engine/bins.h"
 #include "engine/context.h"
 #include "engine/dct.h"
 
 #include "flt/num.h"
-#include "flt/plant.h"
 
 #include <math.h>
 #include <omp.h>
@@ -45,7 +45,8 @@ typedef struct plan {
     flt_real *filter, *shift; // [B H, pairs]: base + modulation over sqrt N, bias
     double *dfilter, *dshift; // [B H, pairs]: sums of a pass
     flt_real *mixed;          // [B, H, N, d]: the mixing's output again, then its gradient (form=layer)
-    flt_real eps, back;
+    double eps, back;
+    const flt_att_bins_kernels *bins;
     int threads;
     bool backwards;
     room *rooms;
@@ -54,41 +55,35 @@ typedef struct plan {
 
 // ---- one column
 
-// y = max(|z| + shift, 0) / max(|z|, eps) z
-static void mix_row(const plan *p, const room *w, const flt_real *filter, const flt_real *shift, flt_real *row) {
+// Bins from .. from + n - 1 of one of B H.
+static flt_att_bins bins_at(const plan *p, size_t head, size_t from, size_t n) {
+    const size_t at = head * p->pairs + from;
+    return (flt_att_bins){.n = n, .back = p->back, .eps = p->eps, .filter = p->filter + at, .shift = p->shift + at};
+}
+
+static void mix_row(const plan *p, const room *w, size_t head, flt_real *row) {
+    const flt_att_bins all = bins_at(p, head, 0, p->pairs);
     flt_fft_forward(w->fft, row, w->wave);
-    for (size_t k = 0; k < p->pairs; k++) {
-        const flt_real re = w->wave[2 * k] * filter[k], im = FLTX_BUG(REAL_PART) ? 0 : w->wave[2 * k + 1] * filter[k];
-        const flt_real size = (flt_real)sqrt((double)re * (double)re + (double)im * (double)im),
-                       kept = FLTX_BUG(THRESHOLD_SIGN) ? size - shift[k] : size + shift[k];
-        const flt_real factor = (FLTX_BUG(ENERGY_LOST) ? 1 : p->back) * (kept > 0 ? kept : 0) / (size > p->eps ? size : p->eps);
-        w->wave[2 * k] = re * factor;
-        w->wave[2 * k + 1] = im * factor;
-    }
+    p->bins->mix(&all, w->wave);
     flt_fft_inverse(w->fft, w->wave, row);
+}
+
+static void mix_bins_back(const plan *p, const room *w, size_t head, size_t from, size_t to, double times) {
+    const flt_att_bins some = bins_at(p, head, from, to - from);
+    const size_t at = head * p->pairs + from;
+    p->bins->mix_back(&some, times, w->wave + 2 * from, w->slope + 2 * from, p->dfilter + at, p->dshift + at);
 }
 
 // grad [N] = dy becomes dx. Frequencies that stand for themselves and their conjugates count twice in the sums; in dx the two
 // cancel between the transforms.
 static void mix_row_back(const plan *p, const room *w, size_t head, const flt_real *row, flt_real *grad) {
-    const flt_real *filter = p->filter + head * p->pairs, *shift = p->shift + head * p->pairs;
+    const size_t alone = p->pairs > 1 && p->N % 2 == 0 ? p->pairs - 1 : p->pairs;
     flt_fft_forward(w->fft, row, w->wave);
     flt_fft_forward(w->fft, grad, w->slope);
-    for (size_t k = 0; k < p->pairs; k++) {
-        const double x[2] = {(double)w->wave[2 * k], (double)w->wave[2 * k + 1]}, f = (double)filter[k];
-        const double g[2] = {(double)w->slope[2 * k] / (double)p->back, (double)w->slope[2 * k + 1] / (double)p->back};
-        const double re = x[0] * f, im = x[1] * f, size = sqrt(re * re + im * im), eps = (double)p->eps;
-        const double kept = size + (double)shift[k], top = kept > 0 ? kept : 0.0, low = size > eps ? size : eps;
-        const double along = re * g[0] + im * g[1], open = kept > 0 ? 1.0 / low : 0.0;
-        const double bend = size > 0 ? (open - (size > eps ? top / (low * low) : 0.0)) * along / size : 0.0;
-        const double dre = top / low * g[0] + bend * re, dim = top / low * g[1] + bend * im;
-        const double times = k == 0 || 2 * k == p->N ? 1.0 : 2.0;
-        p->dfilter[head * p->pairs + k] += times * (dre * x[0] + dim * x[1]) / (double)p->back;
-        p->dshift[head * p->pairs + k] += times * open * along;
-        w->wave[2 * k] = (flt_real)(f * dre * (double)p->back * (double)p->back);
-        w->wave[2 * k + 1] = (flt_real)(f * dim * (double)p->back * (double)p->back);
-    }
-    flt_fft_inverse(w->fft, w->wave, grad);
+    mix_bins_back(p, w, head, 0, 1, 1);
+    mix_bins_back(p, w, head, 1, alone, 2);
+    mix_bins_back(p, w, head, alone, p->pairs, 1);
+    flt_fft_inverse(w->fft, w->slope, grad);
 }
 
 // ---- all of them
@@ -99,7 +94,7 @@ static void modulate(plan *p, size_t b) {
         const double *base = flt_att_head(&p->base, h);
         const double *by = p->context ? p->net.modulation + h * p->pairs : flt_att_head(&p->modulation, h);
         flt_real *filter = p->filter + (b * p->H + h) * p->pairs;
-        for (size_t k = 0; k < p->pairs; k++) filter[k] = (flt_real)((base[k] + by[k]) / (double)p->back);
+        for (size_t k = 0; k < p->pairs; k++) filter[k] = (flt_real)((base[k] + by[k]) / p->back);
     }
 }
 
@@ -114,11 +109,11 @@ static void mix(const plan *p, const flt_real *x, flt_real *out) {
 #pragma omp parallel for num_threads(p->threads) schedule(dynamic)
     for (size_t i = 0; i < p->heads; i++) {
         const room *w = &p->rooms[omp_get_thread_num()];
-        const size_t at = i * p->N * p->d, of = i * p->pairs;
+        const size_t at = i * p->N * p->d;
         for (size_t c = 0; c < p->d; c += BLOCK) {
             const size_t count = p->d - c < BLOCK ? p->d - c : BLOCK;
             flt_att_columns_out(p->N, p->d, x + at, c, count, p->ld, w->rows);
-            for (size_t b = 0; b < count; b++) mix_row(p, w, p->filter + of, p->shift + of, w->rows + b * p->ld);
+            for (size_t b = 0; b < count; b++) mix_row(p, w, i, w->rows + b * p->ld);
             flt_att_columns_in(p->N, p->d, out + at, c, count, p->ld, w->rows);
         }
     }
@@ -278,8 +273,9 @@ static flt_err create(const flt_attention_desc *desc, void **self) {
     FLTX_TRY(flt_alloc(1, sizeof *p, &p));
     p->B = desc->B, p->H = desc->H, p->heads = desc->B * desc->H, p->N = desc->N, p->d = desc->d;
     p->pairs = p->N / 2 + 1, p->ld = (p->N + 15) / 16 * 16;
-    p->eps = (flt_real)flt_params_real(desc->params, "eps");
-    p->back = (flt_real)sqrt((double)p->N);
+    p->eps = flt_params_real(desc->params, "eps");
+    p->back = sqrt((double)p->N);
+    p->bins = FLTX_ISA_PICK(flt_att_bins_kernels);
     p->backwards = desc->backward;
     p->threads = (size_t)desc->threads < p->heads ? desc->threads : (int)p->heads;
     FLTX_GO(err, failed, read_arrays(desc, p));
