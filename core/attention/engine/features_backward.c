@@ -8,12 +8,17 @@
 #include <math.h>
 #include <string.h>
 
+enum { GATHER = 4 }; // tiles of which products for omega are added up before they join the sums
+
 typedef struct room {   // one thread's
-    flt_real *snippet;  // [tile, 2r]: r^-1/2 (cos, sin)
+    flt_real *snippet;  // [tile, 2r]: r^-1/2 (cos, sin) of the rows at work
+    flt_real *scaled;   // [tile, 2r]: times their ratios
     flt_real *dsnippet; // [tile, 2r]
-    flt_real *product;  // [max(d, 2r), F]: of inputs and gradients of one tile
-    double *pos;        // [l]
-    flt_real *dt;       // [tile, F]: gradient of omega [x, a] where that is not the log feature itself
+    flt_real *own;      // [F, d], [F, 2r]: products of gradients with inputs, with snippets
+    flt_real *tail;
+    size_t gathered; // tiles in them
+    double *pos;     // [l]
+    flt_real *dt;    // [tile, F]: gradient of omega [x, a] where that is not the log feature itself
     // sums over a head: keys' gradients by feature [F]; times k [d] and b [2r]; of B; gradients of the means [d], [2r]
     double *by_feature, *by_key, *by_snippet, dgain, *dmid, *dmid_snippet;
 } room;
@@ -47,27 +52,55 @@ static bool measures(flt_att_measured m) {
 
 // ---- sums for the plan's arguments
 
-// domega [m, width], columns from .. from + cols - 1, += scale (x^T du)^T, x [n, cols]; negated features count negatively.
-static void add_omega(const flt_att_features_back *a, flt_att_rows rows, size_t bh, size_t from, size_t cols, const flt_real *x,
-                      const flt_real *du) {
-    const size_t F = a->features, m = a->omega->dim[0], width = a->omega->dim[1];
-    const double scale = (from == 0 ? pow((double)a->d, -0.25) : 1.0) * (a->relu ? 1.0 / sqrt((double)m) : 1.0);
-    flt_real *product = a->rooms[rows.thread].product;
-    double *sum = a->domega + bh * m * width + from;
-    flt_gemm(true, false, cols, F, rows.count, 1, x, cols, du, F, 0, product, F);
-    for (size_t f = 0; f < F; f++) {
-        for (size_t c = 0; c < cols; c++) sum[(f % m) * width + c] += (f < m ? scale : -scale) * (double)product[c * F + f];
+// domega [m, width], columns from .. from + cols - 1, += scale product [F, cols]; negated features count negatively.
+static void add_product(const flt_att_features_back *a, size_t bh, size_t from, size_t cols, double scale,
+                        const flt_real *product) {
+    const size_t m = a->omega->dim[0], width = a->omega->dim[1];
+    for (size_t f = 0; f < a->features; f++, product += cols) {
+        const double by = (f < m ? scale : -scale) * (a->relu ? 1.0 / sqrt((double)m) : 1.0);
+        double *row = a->domega + (bh * m + f % m) * width + from;
+        for (size_t c = 0; c < cols; c++) row[c] += by * (double)product[c];
     }
 }
 
-static void load_snippets(const flt_att_features_back *a, flt_att_rows rows, const double *rho, flt_real *x) {
-    double *pos = a->rooms[rows.thread].pos;
-    const double *xi = flt_att_head(a->s.xi, rows.head);
+static void settle_omega(const flt_att_features_back *a, room *w, size_t bh) {
+    if (w->gathered == 0) return;
+    add_product(a, bh, 0, a->d, pow((double)a->d, -0.25), w->own);
+    if (a->r > 0) add_product(a, bh, a->d, 2 * a->r, 1.0, w->tail);
+    w->gathered = 0;
+}
+
+// dt [count, F] times x [count, d] and the snippets of its rows
+static void gather_omega(const flt_att_features_back *a, flt_att_rows rows, size_t bh, const flt_real *x, const flt_real *dt) {
+    const size_t F = a->features, d = a->d, tail = 2 * a->r;
+    room *w = &a->rooms[rows.thread];
+    const flt_real beta = w->gathered > 0;
+    flt_gemm(true, false, F, d, rows.count, 1, dt, F, x, d, beta, w->own, d);
+    if (tail > 0) flt_gemm(true, false, F, tail, rows.count, 1, dt, F, w->scaled, tail, beta, w->tail, tail);
+    if (++w->gathered == GATHER) settle_omega(a, w, bh);
+}
+
+static const double *ratios_of(const flt_att_features_back *a, size_t head, bool query) {
+    const flt_att_array *ratio = query ? a->s.rho : a->s.rho_key;
+    return ratio->data != NULL ? flt_att_head(ratio, head) : NULL;
+}
+
+static void load_snippets(const flt_att_features_back *a, flt_att_rows rows, bool query) {
+    const size_t r = a->r;
+    const room *w = &a->rooms[rows.thread];
+    const double *xi = flt_att_head(a->s.xi, rows.head), *rho = ratios_of(a, rows.head, query);
     for (size_t i = 0; i < rows.count; i++) {
-        flt_real *row = x + i * 2 * a->r;
-        flt_att_position(a->s.pos, a->N, rows.first + i, pos);
-        flt_rpe_snippets(1, a->l, pos, a->r, xi, rho, 2 * a->r, rho != NULL ? row : NULL, rho != NULL ? NULL : row);
+        flt_real *row = w->snippet + i * 2 * r, *scaled = w->scaled + i * 2 * r;
+        flt_att_position(a->s.pos, a->N, rows.first + i, w->pos);
+        flt_rpe_snippets(1, a->l, w->pos, r, xi, rho, 2 * r, rho != NULL ? scaled : NULL, row);
+        if (rho == NULL) memcpy(scaled, row, 2 * r * sizeof *scaled);
     }
+}
+
+// Those of a tile are formed once, whoever reads them.
+static void prepare_snippets(const flt_att_features_back *a, flt_att_rows rows, bool query) {
+    const bool measuring = a->map != NULL && measures(measured(a, rows.thread, rows.head));
+    if (a->r > 0 && (a->want_omega || a->want_snippets || measuring)) load_snippets(a, rows, query);
 }
 
 // One row: snippet t = r^-1/2 (cos, sin), gradient dt with respect to rho t; rho NULL: ones, without a gradient.
@@ -87,9 +120,7 @@ static void add_frequencies(const flt_att_features_back *a, const double *pos, c
 static void add_rows(const flt_att_features_back *a, flt_att_rows rows, size_t bh, bool query) {
     const size_t width = 2 * a->r;
     const room *w = &a->rooms[rows.thread];
-    const flt_att_array *ratio = query ? a->s.rho : a->s.rho_key;
-    const double *rho = ratio->data != NULL ? flt_att_head(ratio, rows.head) : NULL;
-    load_snippets(a, rows, NULL, w->snippet);
+    const double *rho = ratios_of(a, rows.head, query);
     for (size_t i = 0; i < rows.count; i++) {
         flt_att_position(a->s.pos, a->N, rows.first + i, w->pos);
         add_frequencies(a, w->pos, rho, w->snippet + i * width, w->dsnippet + i * width, a->drho[query] + bh * a->r,
@@ -132,7 +163,7 @@ static const flt_real *before_log(const flt_att_features_back *a, flt_att_rows r
 }
 
 // B's gradient: sum of du o (omega [x, a]) = (dx.x + (dt omega).a) / B, dx before anything else is added
-static void add_gain(const flt_att_features_back *a, flt_att_rows rows, bool query, const flt_real *x, const flt_real *dt,
+static void add_gain(const flt_att_features_back *a, flt_att_rows rows, const flt_real *x, const flt_real *dt,
                      const flt_real *dx) {
     const size_t F = a->features, width = 2 * a->r;
     room *w = &a->rooms[rows.thread];
@@ -140,33 +171,26 @@ static void add_gain(const flt_att_features_back *a, flt_att_rows rows, bool que
     double sum = 0.0;
     for (size_t i = 0; i < rows.count * a->d; i++) sum += (double)x[i] * (double)dx[i];
     if (width > 0) {
-        const flt_att_array *ratio = query ? a->s.rho : a->s.rho_key;
-        load_snippets(a, rows, ratio->data != NULL ? flt_att_head(ratio, rows.head) : NULL, w->snippet);
         flt_gemm(false, false, rows.count, width, F, 1, dt, F, of_head(a->wp, a->heads, rows.head, width * F), width, 0,
                  w->dsnippet, width);
-        for (size_t i = 0; i < rows.count * width; i++) sum += (double)w->snippet[i] * (double)w->dsnippet[i];
+        for (size_t i = 0; i < rows.count * width; i++) sum += (double)w->scaled[i] * (double)w->dsnippet[i];
     }
     w->dgain += sum / m.gain;
 }
 
-static void transpose(const flt_att_features_back *a, flt_att_rows rows, size_t bh, bool query, const flt_real *x,
-                      const flt_real *dt, flt_real *dx) {
+static void transpose(const flt_att_features_back *a, flt_att_rows rows, size_t bh, const flt_real *x, const flt_real *dt,
+                      flt_real *dx) {
     const size_t F = a->features, d = a->d;
     flt_gemm(false, false, rows.count, d, F, 1, dt, F, of_head(a->w, a->heads, rows.head, d * F), d, 0, dx, d);
-    if (!a->want_omega) return;
-    add_omega(a, rows, bh, 0, d, x, dt);
-    if (a->r == 0) return;
-    const flt_att_array *ratio = query ? a->s.rho : a->s.rho_key;
-    flt_real *snippet = a->rooms[rows.thread].snippet;
-    load_snippets(a, rows, ratio->data != NULL ? flt_att_head(ratio, rows.head) : NULL, snippet);
-    add_omega(a, rows, bh, d, 2 * a->r, snippet, dt);
+    if (a->want_omega) gather_omega(a, rows, bh, x, dt);
 }
 
 static void queries(void *self, flt_att_rows rows, size_t bh, const flt_real *q, const flt_real *du, flt_real *dq) {
     const flt_att_features_back *a = self;
     const flt_real *dt = before_log(a, rows, true, q, du);
-    transpose(a, rows, bh, true, q, dt, dq);
-    if (measured(a, rows.thread, rows.head).form == FLTX_ATT_FAVORPP) add_gain(a, rows, true, q, dt, dq);
+    prepare_snippets(a, rows, true);
+    transpose(a, rows, bh, q, dt, dq);
+    if (measured(a, rows.thread, rows.head).form == FLTX_ATT_FAVORPP) add_gain(a, rows, q, dt, dq);
     if (a->want_snippets) add_snippets(a, rows, bh, dt, NULL);
 }
 
@@ -175,13 +199,11 @@ static void add_measures(const flt_att_features_back *a, flt_att_rows rows, cons
                          const flt_real *sums) {
     const size_t F = a->features, width = 2 * a->r;
     const room *w = &a->rooms[rows.thread];
-    const flt_att_array *ratio = a->s.rho_key;
-    if (width > 0) load_snippets(a, rows, ratio->data != NULL ? flt_att_head(ratio, rows.head) : NULL, w->snippet);
     for (size_t i = 0; i < rows.count; i++) {
         const double sum = (double)sums[i];
         for (size_t f = 0; f < F; f++) w->by_feature[f] += (double)du[i * F + f];
         for (size_t c = 0; c < a->d; c++) w->by_key[c] += sum * (double)k[i * a->d + c];
-        for (size_t c = 0; c < width; c++) w->by_snippet[c] += sum * (double)w->snippet[i * width + c];
+        for (size_t c = 0; c < width; c++) w->by_snippet[c] += sum * (double)w->scaled[i * width + c];
     }
 }
 
@@ -191,8 +213,9 @@ static void keys(void *self, flt_att_rows rows, size_t bh, const flt_real *k, co
     const flt_att_measured m = measured(a, rows.thread, rows.head);
     const flt_real *dt = before_log(a, rows, false, k, du);
     flt_real sums[FLTX_ATT_MAX_TILE];
-    transpose(a, rows, bh, false, k, dt, dk);
-    if (m.form == FLTX_ATT_FAVORPP) add_gain(a, rows, false, k, dt, dk);
+    prepare_snippets(a, rows, false);
+    transpose(a, rows, bh, k, dt, dk);
+    if (m.form == FLTX_ATT_FAVORPP) add_gain(a, rows, k, dt, dk);
     for (size_t i = 0; i < rows.count; i++) {
         sums[i] = flt_sum(a->features, du + i * a->features);
         flt_axpy(a->d, (flt_real)(-scale * (double)sums[i]), k + i * a->d, dk + i * a->d);
@@ -250,17 +273,16 @@ static void spread_snippets(const flt_att_features_back *a, flt_att_rows all, si
                             flt_att_measured m) {
     const size_t width = 2 * a->r;
     const room *w = &a->rooms[all.thread];
-    const flt_att_array *ratio = query ? a->s.rho : a->s.rho_key;
     for (size_t first = 0; first < a->N; first += FLTX_ATT_MAX_TILE) {
         flt_att_rows rows = all;
         rows.first = first, rows.count = a->N - first < FLTX_ATT_MAX_TILE ? a->N - first : FLTX_ATT_MAX_TILE;
-        load_snippets(a, rows, ratio->data != NULL ? flt_att_head(ratio, rows.head) : NULL, w->snippet);
+        load_snippets(a, rows, query);
         for (size_t i = 0; i < rows.count * width; i++) {
             const size_t c = i % width;
             const double key = m.snippets[width + c], other = m.snippets[c] - key; // means of b and a
             const double off = m.centred ? -(query ? other : key) : (query ? key : other);
             const double dmid = m.centred ? w->dmid_snippet[c] : 0.0;
-            w->dsnippet[i] = (flt_real)((dmid + 2.0 * by * ((double)w->snippet[i] + off)) / (double)a->N);
+            w->dsnippet[i] = (flt_real)((dmid + 2.0 * by * ((double)w->scaled[i] + off)) / (double)a->N);
         }
         add_rows(a, rows, bh, query);
     }
@@ -279,6 +301,7 @@ static void finish(void *self, flt_att_rows all, size_t bh, const flt_real *q, c
     const flt_att_features_back *a = self;
     const flt_att_measured m = measured(a, all.thread, all.head);
     room *w = &a->rooms[all.thread];
+    settle_omega(a, w, bh);
     if (!measures(m)) return;
     if (m.centred) mean_gradients(a, w, m, all.head);
     double da = omega_terms(a, w, m, all.head, bh);
@@ -342,8 +365,10 @@ static void bind(void *self, flt_ws *ws) {
     for (size_t side = 0; side < 2; side++) a->drho[side] = flt_ws_take(ws, a->BH * a->r + 1, sizeof(double));
     for (int t = 0; t < a->threads; t++) {
         room *w = &a->rooms[t];
-        w->product = flt_ws_take(ws, (a->d > tail ? a->d : tail) * a->features, real);
+        w->own = flt_ws_take(ws, a->features * a->d, real);
+        w->tail = tail > 0 ? flt_ws_take(ws, a->features * tail, real) : NULL;
         w->snippet = tail > 0 ? flt_ws_take(ws, tile * tail, real) : NULL;
+        w->scaled = tail > 0 ? flt_ws_take(ws, tile * tail, real) : NULL;
         w->dsnippet = tail > 0 ? flt_ws_take(ws, tile * tail, real) : NULL;
         w->pos = tail > 0 ? flt_ws_take(ws, a->l, sizeof(double)) : NULL;
         bind_measures(a, ws, w, tile);

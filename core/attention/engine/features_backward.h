@@ -10,7 +10,8 @@
 // row through the means and the measured spread.
 //
 // What the log features leave out is constant along a row or over all keys, hence has no gradient after normalisation.
-// Sums over rows are gathered in double for each of B H, then added up in that order: their bits do not depend on threads.
+// Sums over rows are gathered in double for each of B H, by up to four tiles at once for omega, then added up in that order:
+// their bits do not depend on threads.
 #ifndef FLTX_ATTENTION_FEATURES_BACKWARD_H
 #define FLTX_ATTENTION_FEATURES_BACKWARD_H
 

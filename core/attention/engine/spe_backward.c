@@ -73,6 +73,12 @@ static void back_keys(void *self, flt_att_rows rows, size_t bh, const flt_real *
     decode(a, rows, bh, false, k, w->dhat, dk);
 }
 
+static void back_finish(void *self, flt_att_rows all, size_t bh, const flt_real *q, const flt_real *k, flt_real *dq,
+                        flt_real *dk) {
+    const flt_att_spe *a = self;
+    a->back_map.finish(a->back_map.self, all, bh, q, k, dq, dk);
+}
+
 // ---- behind exact attention
 
 // Sums belong to a head, hence a head to a thread.
@@ -163,8 +169,9 @@ flt_err flt_att_spe_back_create(const flt_attention_desc *desc, flt_att_map map,
     a->back_map = flt_att_features_back_map(a->features_back);
     FLTX_TRY(flt_alloc((size_t)a->threads * a->N, a->R * sizeof *a->codes, &a->codes));
     map.keys = keys, map.prepare = forget_keys;
-    return flt_att_linear_back_create(desc, map, (flt_att_back_map){.self = a, .queries = back_queries, .keys = back_keys},
-                                      &a->linear_back);
+    return flt_att_linear_back_create(
+        desc, map, (flt_att_back_map){.self = a, .queries = back_queries, .keys = back_keys, .finish = back_finish},
+        &a->linear_back);
 }
 
 void flt_att_spe_back_destroy(flt_att_spe *a) {
