@@ -45,9 +45,9 @@ FLTX_INLINE flt_vreal load_up_to(const flt_real *x, size_t n) {
 #define ROUNDED(product) (void)(product)
 #endif
 
-// Rows i .. of C from their sums; vectors, whole, added, less are constants at every call. whole: the last vector is; added,
-// less: there may be a D, an s.
-FLTX_INLINE void store_tile(const num_product *p, size_t i, int rows, int vectors, bool whole, bool added, bool less,
+// Rows i .. of C from their sums; vectors, plain, added, less are constants at every call. plain: alpha is 1 and the last vector
+// whole; added, less: there may be a D, an s.
+FLTX_INLINE void store_tile(const num_product *p, size_t i, int rows, int vectors, bool plain, bool added, bool less,
                             flt_vreal sum[TALL_ROWS][2]) {
     const flt_real *d = added && p->d != NULL ? p->d + i * p->ldd : NULL;
     flt_real *c = p->c + i * p->ldc;
@@ -56,8 +56,8 @@ FLTX_INLINE void store_tile(const num_product *p, size_t i, int rows, int vector
         const flt_vreal off = flt_vreal_set(less && p->s != NULL ? p->s[i + (size_t)r] : 0);
 #pragma GCC unroll 2
         for (int v = 0; v < vectors; v++) {
-            const size_t at = (size_t)v * FLTX_LANES, width = whole ? FLTX_LANES : p->n - at;
-            flt_vreal product = p->alpha * sum[r][v];
+            const size_t at = (size_t)v * FLTX_LANES, width = plain ? FLTX_LANES : p->n - at;
+            flt_vreal product = plain ? sum[r][v] : p->alpha * sum[r][v];
             ROUNDED(product);
             if (less) product -= off;
             if (d != NULL) product += load_up_to(d + at, width);
@@ -82,6 +82,7 @@ FLTX_INLINE void multiply_tile(const num_product *p, size_t i, int rows, int vec
     for (int r = 0; r < rows; r++) {
         sum[r][0] = sum[r][1] = flt_vreal_set(0);
         if (p->d != NULL) __builtin_prefetch(p->d + (i + (size_t)r) * p->ldd);
+        if (p->next != 0) __builtin_prefetch((const void *)(p->next + (i + (size_t)r) * p->lda * sizeof *a));
     }
     for (size_t l = 0; l < depth; l++, a += along, b += p->ldb) {
         const flt_vreal b0 = flt_vreal_load(b), b1 = vectors > 1 ? flt_vreal_load(b + FLTX_LANES) : b0;
@@ -92,7 +93,7 @@ FLTX_INLINE void multiply_tile(const num_product *p, size_t i, int rows, int vec
             if (vectors > 1) sum[r][1] += x * b1;
         }
     }
-    if (p->n < (size_t)vectors * FLTX_LANES)
+    if (p->n < (size_t)vectors * FLTX_LANES || p->alpha != 1)
         store_tile(p, i, rows, vectors, false, true, true, sum);
     else if (p->s != NULL)
         store_tile(p, i, rows, vectors, true, true, true, sum);
@@ -205,6 +206,12 @@ static bool scattered(size_t k, size_t stride) {
     return stride > NEAR || k * power > CACHE;
 }
 
+// The next product with the same B is likely to have the rows of A that follow: tiles of panel j ask for a line of each.
+static uintptr_t next_rows(const num_product *p, size_t i, size_t j) {
+    const size_t line = j / PANEL * (64 / sizeof(flt_real));
+    return p->ldb == 0 && line < p->k ? (uintptr_t)p->a + ((p->m + i) * p->lda + line) * sizeof *p->a : 0;
+}
+
 // Rows i .. and terms l .. of p, not more than HEIGHT and DEPTH of them, over all panels.
 static void multiply_block(const num_product *p, size_t i, size_t l, buffers *copy) {
     const size_t m = p->m - i < HEIGHT ? p->m - i : HEIGHT, k = p->k - l < DEPTH ? p->k - l : DEPTH;
@@ -237,7 +244,8 @@ static void multiply_block(const num_product *p, size_t i, size_t l, buffers *co
                                       .ldd = ldd,
                                       .s = l > 0 || p->s == NULL ? NULL : p->s + i,
                                       .c = p->c + i * p->ldc + j,
-                                      .ldc = p->ldc});
+                                      .ldc = p->ldc,
+                                      .next = next_rows(p, i, j)});
     }
 }
 

@@ -20,6 +20,7 @@ typedef struct num_product {
     const flt_real *s; // [m], taken off the rows; NULL: zeros
     flt_real *c;
     size_t ldc;
+    uintptr_t next; // where rows lda apart begin of which each tile asks for a line, on its way to the caches; 0: nowhere
 } num_product;
 
 typedef struct num_gemm {
