@@ -152,6 +152,27 @@ Test(attention_backward, moving_scales) {
         }
 }
 
+// Features of keys are kept for the last tiles alone where there are many: a sequence whose tail asks for nothing has the
+// gradients of one without it, of which all are kept.
+Test(attention_backward, beyond_what_is_kept) {
+    enum { LONG = 600, SHORT = 480, D = 2 };
+    backward a = {.p = {.mechanism = "performer", .params = "m=4096", .B = 1, .H = 1, .N = LONG, .d = D, .dv = D}}, b;
+    a.p.causal = true, b = a, b.p.N = SHORT;
+    inputs(&a.p, 1.0), inputs(&b.p, 1.0);
+    const flt_real *from[3] = {a.p.q, a.p.k, a.p.v};
+    flt_real *to[3] = {b.p.q, b.p.k, b.p.v};
+    for (size_t t = 0; t < 3; t++) memcpy(to[t], from[t], SHORT * D * sizeof *to[t]);
+    prepare(&a), prepare(&b);
+    memset(a.dout + SHORT * D, 0, (LONG - SHORT) * D * sizeof *a.dout);
+    memcpy(b.dout, a.dout, SHORT * D * sizeof *b.dout);
+    differentiate(&a), differentiate(&b);
+    for (size_t t = 0; t < 3; t++)
+        for (size_t i = 0; i < SHORT * D; i++)
+            cr_assert(le(dbl, fabs((double)(a.d[t][i] - b.d[t][i])), 1e3 * FLTX_EPS), "d%s[%zu]: %g, %g", inputs3[t], i,
+                      (double)a.d[t][i], (double)b.d[t][i]);
+    drop(&a), drop(&b);
+}
+
 static void run_with(const backward *b, int threads, flt_real *d, double *dargs) {
     backward c = *b;
     size_t n = 0;

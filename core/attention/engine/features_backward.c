@@ -29,7 +29,8 @@ struct flt_att_features_back {
     const flt_att_features *map; // NULL: positive or hyperbolic, nothing measured
     bool relu, sums;             // sums: something is measured, or may be
     flt_att_snippets s;
-    flt_real *w, *wp;     // [heads, F, d], [heads, F, 2r]: omega, scaled as in the forward map
+    flt_real *w, *wp;     // [heads, F, d], [heads, F, 2r]: omega, scaled as in the forward map, in panels
+    flt_real *plain;      // room for one of them as it is
     double *domega, *dxi; // [B H, m, d + 2r], [B H, r, l]
     double *drho[2];      // [B H, r]: of the ratio on the keys' side, on the queries'
     bool want_omega, want_snippets;
@@ -40,6 +41,21 @@ struct flt_att_features_back {
 
 static const flt_real *of_head(const flt_real *x, size_t heads, size_t head, size_t size) {
     return x + (heads == 1 ? 0 : head * size);
+}
+
+// to [count, cols] = dt [count, F] times omega, whose part of `cols` columns lies in panels
+static void times_omega(const flt_att_features_back *a, flt_att_rows rows, const flt_real *panels, size_t cols,
+                        const flt_real *dt, flt_real *to) {
+    const size_t F = a->features;
+    flt_panels_multiply(&(flt_panels_product){.m = rows.count,
+                                              .n = cols,
+                                              .k = F,
+                                              .alpha = 1,
+                                              .a = dt,
+                                              .lda = F,
+                                              .panels = of_head(panels, a->heads, rows.head, flt_panels_size(F, cols)),
+                                              .c = to,
+                                              .ldc = cols});
 }
 
 static flt_att_measured measured(const flt_att_features_back *a, size_t thread, size_t head) {
@@ -130,11 +146,10 @@ static void add_rows(const flt_att_features_back *a, flt_att_rows rows, size_t b
 
 // dt [count, F]; sums [count] of the keys' log gradients, NULL for queries
 static void add_snippets(const flt_att_features_back *a, flt_att_rows rows, size_t bh, const flt_real *dt, const flt_real *sums) {
-    const size_t F = a->features, width = 2 * a->r;
+    const size_t width = 2 * a->r;
     const room *w = &a->rooms[rows.thread];
     const flt_att_measured m = measured(a, rows.thread, rows.head);
-    flt_gemm(false, false, rows.count, width, F, 1, dt, F, of_head(a->wp, a->heads, rows.head, width * F), width, 0, w->dsnippet,
-             width);
+    times_omega(a, rows, a->wp, width, dt, w->dsnippet);
     for (size_t i = 0; m.centred && sums != NULL && i < rows.count; i++) {
         for (size_t c = 0; c < width; c++) w->dsnippet[i * width + c] += sums[i] * (flt_real)m.snippets[c];
     }
@@ -165,14 +180,13 @@ static const flt_real *before_log(const flt_att_features_back *a, flt_att_rows r
 // B's gradient: sum of du o (omega [x, a]) = (dx.x + (dt omega).a) / B, dx before anything else is added
 static void add_gain(const flt_att_features_back *a, flt_att_rows rows, const flt_real *x, const flt_real *dt,
                      const flt_real *dx) {
-    const size_t F = a->features, width = 2 * a->r;
+    const size_t width = 2 * a->r;
     room *w = &a->rooms[rows.thread];
     const flt_att_measured m = measured(a, rows.thread, rows.head);
     double sum = 0.0;
     for (size_t i = 0; i < rows.count * a->d; i++) sum += (double)x[i] * (double)dx[i];
     if (width > 0) {
-        flt_gemm(false, false, rows.count, width, F, 1, dt, F, of_head(a->wp, a->heads, rows.head, width * F), width, 0,
-                 w->dsnippet, width);
+        times_omega(a, rows, a->wp, width, dt, w->dsnippet);
         for (size_t i = 0; i < rows.count * width; i++) sum += (double)w->scaled[i] * (double)w->dsnippet[i];
     }
     w->dgain += sum / m.gain;
@@ -180,8 +194,7 @@ static void add_gain(const flt_att_features_back *a, flt_att_rows rows, const fl
 
 static void transpose(const flt_att_features_back *a, flt_att_rows rows, size_t bh, const flt_real *x, const flt_real *dt,
                       flt_real *dx) {
-    const size_t F = a->features, d = a->d;
-    flt_gemm(false, false, rows.count, d, F, 1, dt, F, of_head(a->w, a->heads, rows.head, d * F), d, 0, dx, d);
+    times_omega(a, rows, a->w, a->d, dt, dx);
     if (a->want_omega) gather_omega(a, rows, bh, x, dt);
 }
 
@@ -229,13 +242,14 @@ static void keys(void *self, flt_att_rows rows, size_t bh, const flt_real *k, co
 
 // dmid = sum_j S_j [y_j, b_j] - B sum_f U_f omega_f; the gradient of B along the way
 static void mean_gradients(const flt_att_features_back *a, room *w, flt_att_measured m, size_t head) {
-    const size_t F = a->features, d = a->d, width = 2 * a->r;
-    const flt_real *omega = of_head(a->w, a->heads, head, d * F), *tail = of_head(a->wp, a->heads, head, width * F);
+    const size_t rows = a->omega->dim[0], d = a->d, width = 2 * a->r;
+    const double *omega = flt_att_head(a->omega, head), quarter = pow((double)d, -0.25);
     for (size_t c = 0; c < d + width; c++) {
         const bool own = c < d;
-        const flt_real *column = own ? omega + c : tail + (c - d);
         double sum = 0.0;
-        for (size_t f = 0; f < F; f++) sum += w->by_feature[f] * (double)column[f * (own ? d : width)];
+        for (size_t f = 0; f < a->features; f++)
+            sum += (f < rows ? 1.0 : -1.0) * w->by_feature[f] * omega[f % rows * (d + width) + c];
+        sum *= own ? quarter : 1.0;
         w->dgain -= sum * (own ? m.middle[c] : m.snippets[c - d]);
         *(own ? &w->dmid[c] : &w->dmid_snippet[c - d]) =
             (own ? w->by_key[c] / sqrt((double)d) : w->by_snippet[c - d]) - m.gain * sum;
@@ -375,32 +389,34 @@ static void bind(void *self, flt_ws *ws) {
     }
 }
 
-// to [F, cols]: columns from .. of omega, scaled; hyperbolic features append the negated.
-static void scale_omega(const flt_att_features_back *a, size_t head, size_t from, size_t cols, flt_real *to) {
+// panels: of columns from .. of omega, scaled; hyperbolic features append the negated.
+static void load_omega(const flt_att_features_back *a, size_t head, size_t from, size_t cols, flt_real *panels) {
     const size_t m = a->omega->dim[0], width = a->omega->dim[1];
     const double unit = a->relu ? 1.0 / sqrt((double)m) : 1.0, *omega = flt_att_head(a->omega, head);
     const double scale = unit * (from == 0 ? pow((double)a->d, -0.25) : 1.0);
     for (size_t f = 0; f < a->features; f++) {
         for (size_t k = 0; k < cols; k++) {
             const double x = scale * omega[(f % m) * width + from + k];
-            to[f * cols + k] = (flt_real)(f < m ? x : -x);
+            a->plain[f * cols + k] = (flt_real)(f < m ? x : -x);
         }
     }
+    flt_panels_fill(a->features, cols, a->plain, cols, panels + head * flt_panels_size(a->features, cols));
 }
 
 void flt_att_features_back_update(flt_att_features_back *a) {
     if (a == NULL) return;
     const size_t tail = 2 * a->r;
     for (size_t h = 0; h < a->heads; h++) {
-        scale_omega(a, h, 0, a->d, a->w + h * a->d * a->features);
-        if (tail > 0) scale_omega(a, h, a->d, tail, a->wp + h * tail * a->features);
+        load_omega(a, h, 0, a->d, a->w);
+        if (tail > 0) load_omega(a, h, a->d, tail, a->wp);
     }
 }
 
 static flt_err make_omega(flt_att_features_back *a) {
     const size_t tail = 2 * a->r;
-    FLTX_TRY(flt_alloc(a->heads * a->d, a->features * sizeof *a->w, &a->w));
-    if (tail > 0) FLTX_TRY(flt_alloc(a->heads * tail, a->features * sizeof *a->wp, &a->wp));
+    FLTX_TRY(flt_alloc(a->heads, flt_panels_size(a->features, a->d) * sizeof *a->w, &a->w));
+    if (tail > 0) FLTX_TRY(flt_alloc(a->heads, flt_panels_size(a->features, tail) * sizeof *a->wp, &a->wp));
+    FLTX_TRY(flt_alloc(a->d > tail ? a->d : tail, a->features * sizeof *a->plain, &a->plain));
     flt_att_features_back_update(a);
     return FLTE_OK;
 }
@@ -444,6 +460,7 @@ void flt_att_features_back_destroy(flt_att_features_back *a) {
     if (a == NULL) return;
     flt_ws_destroy(&a->ws);
     flt_free(a->rooms);
+    flt_free(a->plain);
     flt_free(a->wp);
     flt_free(a->w);
     flt_free(a);

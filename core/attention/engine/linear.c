@@ -59,16 +59,11 @@ struct flt_att_linear {
 
 // ---- state
 
-// Rows of n numbers this far apart, an odd number of cache lines, do not push each other out of the cache.
-static size_t spread(size_t n) {
-    return ((n + 15) / 16 | 1) * 16;
-}
-
 static void state_bind(flt_ws *ws, const flt_att_linear *a, bool stream, state *s) {
     const size_t real = sizeof(flt_real), features = a->features;
     s->c = flt_ws_take(ws, features, real);
     s->z = flt_ws_take(ws, features, real);
-    s->lds = stream ? a->dv : spread(a->dv);
+    s->lds = stream ? a->dv : flt_att_spread(a->dv);
     s->s = flt_ws_take(ws, features * s->lds, real);
     s->fresh_k = stream ? flt_ws_take(ws, BATCH * features, real) : NULL;
     s->fresh_v = stream ? flt_ws_take(ws, BATCH * a->dv, real) : NULL;
@@ -180,7 +175,7 @@ static size_t run_segment(const flt_att_linear *a, slot *w, flt_att_rows rows, c
     if (kept < n) weigh_keys(a, w, kept); // their sums alone
     a->map.queries(a->map.self, rows, q, w->u);
     a->tiles->query_features(n, features, w->u, w->run.c, w->run.z, w->u, w->den);
-    flt_att_lower_product_far(n, features, w->u, w->phi, w->ldphi, w->a);
+    flt_att_lower_product_far(n, features, w->u, features, w->phi, w->ldphi, w->a);
     a->tiles->mask(n, w->a, w->den);
     flt_gemm(false, false, n, dv, features, 1, w->u, features, w->run.s, w->run.lds, 0, out, dv);
     flt_att_lower_times(n, dv, w->a, v, 1, out);
@@ -291,7 +286,7 @@ static void bind(void *self, flt_ws *ws) {
     for (int t = 0; t < a->threads; t++) {
         slot *w = &a->slots[t];
         state_bind(ws, a, false, &w->run);
-        w->ldphi = spread(features);
+        w->ldphi = flt_att_spread(features);
         w->u = flt_ws_take(ws, tile * features, real);
         w->phi = flt_ws_take(ws, tile * w->ldphi, real);
         w->a = a->causal ? flt_ws_take(ws, tile * tile, real) : NULL;

@@ -35,6 +35,11 @@ typedef struct flt_att_map {
     void (*token)(const void *self, flt_att_rows row, const flt_real *q, const flt_real *k, flt_real *uq, flt_real *uk);
 } flt_att_map;
 
+// Rows of n numbers this far apart, an odd number of cache lines, do not push each other out of the cache.
+static inline size_t flt_att_spread(size_t n) {
+    return ((n + 15) / 16 | 1) * 16;
+}
+
 typedef struct flt_att_linear flt_att_linear;
 
 flt_err flt_att_linear_create(const flt_attention_desc *desc, flt_att_map map, flt_att_linear **out);

@@ -11,33 +11,38 @@
 #include <omp.h>
 #include <string.h>
 
-enum { KEPT = 1 << 21 }; // features of keys that a thread keeps for the way back, at the most
+enum {
+    TILE = FLTX_ATT_MAX_TILE,
+    CAUSAL_TILE = 48, // rows whose square costs time as well; whole register tiles of the products
+    KEPT = 1 << 21,   // features of keys that a thread keeps for the way back, at the most
+};
 
 typedef struct state { // sums over tokens under the scale of the key features
-    flt_real *s;       // [F, dv]
+    flt_real *s;       // [F, lds]
     flt_real *z;       // [F]
 } state;
 
 typedef struct slot {   // one thread's room
     flt_real *c;        // [F]: scale of the key features
     state run, back;    // S, sums of psi; G, sums of phi times g's last number
-    flt_real *fq, *fk;  // [tile, F]: log features, then features; bidirectional: the same; causal: fk is `fresh` or kept
-    flt_real *du;       // [tile, F]
+    flt_real *u, *du;   // [tile, F]: log features, and in the place of those that have become features their gradients
+    flt_real *fq, *fk;  // [tile, ld]: features; bidirectional: the same; causal: fk is `fresh` or kept
     flt_real *g, *e;    // [tile, dv], [tile]: g_i and its last number
     flt_real *den;      // [tile]
-    flt_real *top;      // [F]
+    flt_real *sum;      // [F]: column sums or maxima
     flt_real *a, *p;    // [tile, tile]: of each segment; causal, as all that follows
     flt_real *seg_c;    // [tile, F]: scale of each segment of the tile at work
     flt_real *tile_c;   // [tiles + 1, F]: scale at the start of each tile
-    flt_real *before_s; // [tiles, F, dv], [tiles, F]: the state there
+    flt_real *before_s; // [tiles, F, lds], [tiles, F]: the state there
     flt_real *before_z;
-    flt_real *fresh; // [tile, F]
-    flt_real *kept;  // [kept, tile, F]: of the last tiles
+    flt_real *fresh; // [tile, ld]
+    flt_real *kept;  // [kept, tile, ld]: of the last tiles
     size_t seg[FLTX_ATT_MAX_TILE + 1];
 } slot;
 
 struct flt_att_linear_back {
     size_t B, H, N, d, dv, features, tile, kept; // kept: tiles
+    size_t ld, lds;                              // distances of rows of features and of states
     bool causal;
     int threads;
     flt_att_map map;
@@ -76,7 +81,7 @@ static void divide_gradients(const flt_att_linear_back *a, slot *w, const head *
 }
 
 static void clear_state(const flt_att_linear_back *a, state *s) {
-    memset(s->s, 0, a->features * a->dv * sizeof *s->s);
+    memset(s->s, 0, a->features * a->lds * sizeof *s->s);
     memset(s->z, 0, a->features * sizeof *s->z);
 }
 
@@ -86,27 +91,27 @@ static void rescale(const flt_att_linear_back *a, const flt_real *low, const flt
     for (size_t f = 0; f < a->features; f++) {
         if (low[f] == high[f]) continue;
         const flt_real keep = (flt_real)exp((double)(low[f] - high[f]));
-        for (size_t c = 0; c < dv; c++) s->s[f * dv + c] *= keep;
+        for (size_t c = 0; c < dv; c++) s->s[f * a->lds + c] *= keep;
         s->z[f] *= keep;
     }
 }
 
-// s += f^T [x, y] over n rows; y NULL: ones
-static void absorb(const flt_att_linear_back *a, size_t n, const flt_real *f, const flt_real *x, const flt_real *y, state *s) {
-    const size_t F = a->features, dv = a->dv;
-    if (y == NULL)
-        a->tiles->column_sum(n, F, f, s->z);
-    else
-        a->tiles->weighted_sum(n, F, y, f, s->z);
-    flt_gemm(true, false, F, dv, n, 1, f, F, x, dv, 1, s->s, dv);
+// s += f^T x over n rows; z is the caller's
+static void add_products(const flt_att_linear_back *a, size_t n, const flt_real *f, const flt_real *x, state *s) {
+    flt_gemm(true, false, a->features, a->dv, n, 1, f, a->ld, x, a->dv, 1, s->s, a->lds);
 }
 
 // du [n, F] = f o (beta du + x s^T + y z^T); y NULL: ones
 static void log_gradients(const flt_att_linear_back *a, size_t n, const flt_real *x, const flt_real *y, const state *s,
                           const flt_real *f, flt_real beta, flt_real *du) {
     const size_t F = a->features, dv = a->dv;
-    flt_gemm(false, true, n, F, dv, 1, x, dv, s->s, dv, beta, du, F);
-    a->tiles->weigh(n, F, f, y, s->z, du);
+    flt_gemm(false, true, n, F, dv, 1, x, dv, s->s, a->lds, beta, du, F);
+    a->tiles->weigh(n, F, f, a->ld, y, s->z, du);
+}
+
+// Features of the keys whose log features are u, and their sums, under the scale c; whether it is too low for one of them.
+static bool weigh_keys(const flt_att_linear_back *a, slot *w, size_t n, const flt_real *u, const flt_real *c, flt_real *fk) {
+    return a->tiles->key_sums(n, a->features, u, c, fk, a->ld, w->sum);
 }
 
 // ---- bidirectional
@@ -117,7 +122,7 @@ static void raise_scale(const flt_att_linear_back *a, slot *w, const flt_real *l
     for (size_t f = 0; f < a->features; f++) {
         if (!(level[f] - w->c[f] > FLTX_ATT_CAP)) continue;
         const flt_real keep = (flt_real)exp((double)(w->c[f] - level[f]));
-        for (size_t c = 0; c < dv; c++) w->run.s[f * dv + c] *= keep;
+        for (size_t c = 0; c < dv; c++) w->run.s[f * a->lds + c] *= keep;
         w->run.z[f] *= keep;
         w->c[f] = level[f];
     }
@@ -125,30 +130,34 @@ static void raise_scale(const flt_att_linear_back *a, slot *w, const flt_real *l
 
 static void absorb_keys(const flt_att_linear_back *a, slot *w, const head *h, flt_att_rows rows) {
     const size_t n = rows.count, i = rows.first, F = a->features;
-    a->map.keys(a->map.self, rows, h->k + i * a->d, w->fk);
-    a->tiles->column_max(n, F, w->fk, w->top);
-    if (i == 0) memcpy(w->c, w->top, F * sizeof *w->c);
-    raise_scale(a, w, w->top);
-    a->tiles->key_features(n, F, w->fk, w->c, w->fk);
-    absorb(a, n, w->fk, h->v + i * a->dv, NULL, &w->run);
+    a->map.keys(a->map.self, rows, h->k + i * a->d, w->u);
+    if (i == 0 || weigh_keys(a, w, n, w->u, w->c, w->fk)) {
+        a->tiles->column_max(n, F, w->u, w->sum);
+        if (i == 0) memcpy(w->c, w->sum, F * sizeof *w->c);
+        raise_scale(a, w, w->sum);
+        weigh_keys(a, w, n, w->u, w->c, w->fk);
+    }
+    flt_axpy(F, 1, w->sum, w->run.z);
+    add_products(a, n, w->fk, h->v + i * a->dv, &w->run);
 }
 
 static void query_tile(const flt_att_linear_back *a, slot *w, const head *h, flt_att_rows rows) {
     const size_t n = rows.count, i = rows.first;
-    a->map.queries(a->map.self, rows, h->q + i * a->d, w->fq);
-    a->tiles->query_features(n, a->features, w->fq, w->c, w->run.z, w->fq, w->den);
+    a->map.queries(a->map.self, rows, h->q + i * a->d, w->u);
+    a->tiles->query_features_far(n, a->features, w->u, w->c, w->run.z, w->fq, a->ld, w->den);
     divide_gradients(a, w, h, i, 0, n);
     log_gradients(a, n, w->g, w->e, &w->run, w->fq, 0, w->du);
-    absorb(a, n, w->fq, w->g, w->e, &w->back);
+    a->tiles->weighted_sum(n, a->features, w->e, w->fq, a->ld, w->back.z);
+    add_products(a, n, w->fq, w->g, &w->back);
     a->back.queries(a->back.self, rows, h->bh, h->q + i * a->d, w->du, h->dq + i * a->d);
 }
 
 static void key_tile(const flt_att_linear_back *a, slot *w, const head *h, flt_att_rows rows) {
-    const size_t n = rows.count, i = rows.first, F = a->features, dv = a->dv;
-    a->map.keys(a->map.self, rows, h->k + i * a->d, w->fk);
-    a->tiles->key_features(n, F, w->fk, w->c, w->fk);
+    const size_t n = rows.count, i = rows.first, dv = a->dv;
+    a->map.keys(a->map.self, rows, h->k + i * a->d, w->u);
+    weigh_keys(a, w, n, w->u, w->c, w->fk);
     log_gradients(a, n, h->v + i * dv, NULL, &w->back, w->fk, 0, w->du);
-    flt_gemm(false, false, n, dv, F, 1, w->fk, F, w->back.s, dv, 0, h->dv + i * dv, dv);
+    flt_gemm(false, false, n, dv, a->features, 1, w->fk, a->ld, w->back.s, a->lds, 0, h->dv + i * dv, dv);
     a->back.keys(a->back.self, rows, h->bh, h->k + i * a->d, w->du, h->dk + i * a->d);
 }
 
@@ -166,12 +175,12 @@ static void run_bidirectional(const flt_att_linear_back *a, slot *w, const head 
 static size_t segment_end(const flt_att_linear_back *a, slot *w, size_t from, size_t n) {
     const size_t F = a->features;
     bool near = true;
-    a->tiles->column_max(n - from, F, w->fk + from * F, w->top);
-    for (size_t f = 0; f < F; f++) near &= !(w->top[f] - w->c[f] > FLTX_ATT_CAP);
+    a->tiles->column_max(n - from, F, w->u + from * F, w->sum);
+    for (size_t f = 0; f < F; f++) near &= !(w->sum[f] - w->c[f] > FLTX_ATT_CAP);
     if (near) return n;
     for (size_t i = from + 1; i < n; i++) {
         for (size_t f = 0; f < F; f++) {
-            if (w->fk[i * F + f] - w->c[f] > FLTX_ATT_CAP) return i;
+            if (w->u[i * F + f] - w->c[f] > FLTX_ATT_CAP) return i;
         }
     }
     return n;
@@ -190,7 +199,7 @@ static size_t find_segments(const flt_att_linear_back *a, slot *w, size_t n) {
     const size_t F = a->features;
     size_t count = 0, from = 0;
     while (from < n) {
-        raise_to(F, w->fk + from * F, w->c);
+        raise_to(F, w->u + from * F, w->c);
         memcpy(w->seg_c + count * F, w->c, F * sizeof *w->c);
         w->seg[count++] = from;
         from = segment_end(a, w, from, n);
@@ -202,28 +211,29 @@ static size_t find_segments(const flt_att_linear_back *a, slot *w, size_t n) {
 // Where the features of keys of tile t are kept, or NULL.
 static flt_real *kept_at(const flt_att_linear_back *a, const slot *w, size_t t) {
     const size_t tiles = (a->N + a->tile - 1) / a->tile;
-    return t + a->kept >= tiles ? w->kept + (t + a->kept - tiles) * a->tile * a->features : NULL;
+    return t + a->kept >= tiles ? w->kept + (t + a->kept - tiles) * a->tile * a->ld : NULL;
 }
 
 // The state in front of the tile is noted, then the tile's keys join it; behind the last tile nobody asks for it.
 static void forth(const flt_att_linear_back *a, slot *w, const head *h, flt_att_rows rows) {
     const size_t i = rows.first, F = a->features, dv = a->dv, t = i / a->tile;
-    w->fk = kept_at(a, w, t) != NULL ? kept_at(a, w, t) : w->fresh;
-    a->map.keys(a->map.self, rows, h->k + i * a->d, w->fk);
-    if (i == 0) memcpy(w->c, w->fk, F * sizeof *w->c);
+    flt_real *kept = kept_at(a, w, t), *to = kept != NULL ? kept : w->fresh;
+    a->map.keys(a->map.self, rows, h->k + i * a->d, w->u);
+    if (i == 0) memcpy(w->c, w->u, F * sizeof *w->c);
     memcpy(w->tile_c + t * F, w->c, F * sizeof *w->c);
-    memcpy(w->before_s + t * F * dv, w->run.s, F * dv * sizeof *w->run.s);
+    memcpy(w->before_s + t * F * a->lds, w->run.s, F * a->lds * sizeof *w->run.s);
     memcpy(w->before_z + t * F, w->run.z, F * sizeof *w->run.z);
     const size_t count = find_segments(a, w, rows.count);
     const flt_real *before = w->tile_c + t * F;
     for (size_t s = 0; s < count; s++) {
         const size_t from = w->seg[s], n = w->seg[s + 1] - from;
-        flt_real *fk = w->fk + from * F, *c = w->seg_c + s * F;
-        a->tiles->key_features(n, F, fk, c, fk);
+        flt_real *fk = to + from * a->ld, *c = w->seg_c + s * F;
+        weigh_keys(a, w, n, w->u + from * F, c, fk);
         if (i + rows.count == a->N) continue;
         rescale(a, before, c, &w->run);
         before = c;
-        absorb(a, n, fk, h->v + (i + from) * dv, NULL, &w->run);
+        flt_axpy(F, 1, w->sum, w->run.z);
+        add_products(a, n, fk, h->v + (i + from) * dv, &w->run);
     }
 }
 
@@ -241,11 +251,11 @@ static size_t load_keys(const flt_att_linear_back *a, slot *w, const head *h, fl
         return 1;
     }
     w->fk = w->fresh;
-    a->map.keys(a->map.self, rows, h->k + rows.first * a->d, w->fk);
+    a->map.keys(a->map.self, rows, h->k + rows.first * a->d, w->u);
     const size_t count = find_segments(a, w, rows.count);
     for (size_t s = 0; s < count; s++) {
-        flt_real *fk = w->fk + w->seg[s] * F;
-        a->tiles->key_features(w->seg[s + 1] - w->seg[s], F, fk, w->seg_c + s * F, fk);
+        const size_t from = w->seg[s];
+        weigh_keys(a, w, w->seg[s + 1] - from, w->u + from * F, w->seg_c + s * F, w->fk + from * a->ld);
     }
     return count;
 }
@@ -262,46 +272,49 @@ static void add_lower(size_t n, const flt_real *e, flt_real *p) {
 // 1]^T on and below the diagonal, gradients of the queries' log features.
 static void query_segment(const flt_att_linear_back *a, slot *w, const head *h, size_t first, size_t from, size_t n,
                           const flt_real *c, const state *now) {
-    const size_t F = a->features, dv = a->dv;
-    const flt_real *fk = w->fk + from * F;
-    flt_real *fq = w->fq + from * F, *du = w->du + from * F;
+    const size_t F = a->features, ld = a->ld, dv = a->dv;
+    const flt_real *fk = w->fk + from * ld;
+    flt_real *fq = w->fq + from * ld, *du = w->du + from * F;
     flt_real *weights = w->a + from * a->tile, *p = w->p + from * a->tile, *g = w->g + from * dv;
-    a->tiles->query_features(n, F, fq, c, now->z, fq, w->den + from);
-    flt_att_lower_product(n, F, fq, fk, weights);
+    a->tiles->query_features_far(n, F, w->u + from * F, c, now->z, fq, ld, w->den + from);
+    flt_att_lower_product_far(n, F, fq, ld, fk, ld, weights);
     a->tiles->mask(n, weights, w->den + from);
     divide_gradients(a, w, h, first + from, from, n);
     flt_att_lower_product(n, dv, g, h->v + (first + from) * dv, p);
     add_lower(n, w->e + from, p);
-    flt_att_lower_times(n, F, p, fk, 0, du);
+    flt_att_lower_times_far(n, F, p, fk, ld, 0, du);
     log_gradients(a, n, g, w->e + from, now, fq, 1, du);
 }
 
 // The same rows with the sums over all later ones: gradients of the keys' log features and of v; then they join these sums.
 static void key_segment(const flt_att_linear_back *a, slot *w, const head *h, size_t first, size_t from, size_t n) {
-    const size_t F = a->features, dv = a->dv, at = (first + from) * dv;
-    const flt_real *fq = w->fq + from * F, *fk = w->fk + from * F, *g = w->g + from * dv;
+    const size_t F = a->features, ld = a->ld, dv = a->dv, at = (first + from) * dv;
+    const flt_real *fq = w->fq + from * ld, *fk = w->fk + from * ld, *g = w->g + from * dv;
     flt_real *du = w->du + from * F;
-    flt_att_upper_times(n, F, w->p + from * a->tile, fq, F, 0, du, F);
+    flt_att_upper_times(n, F, w->p + from * a->tile, fq, ld, 0, du, F);
     log_gradients(a, n, h->v + at, NULL, &w->back, fk, 1, du);
-    flt_gemm(false, false, n, dv, F, 1, fk, F, w->back.s, dv, 0, h->dv + at, dv);
+    flt_gemm(false, false, n, dv, F, 1, fk, ld, w->back.s, a->lds, 0, h->dv + at, dv);
     flt_att_upper_times(n, dv, w->a + from * a->tile, g, dv, 1, h->dv + at, dv);
-    absorb(a, n, fq, g, w->e + from, &w->back);
+    a->tiles->weighted_sum(n, F, w->e + from, fq, ld, w->back.z);
+    add_products(a, n, fq, g, &w->back);
 }
 
 static void back(const flt_att_linear_back *a, slot *w, const head *h, flt_att_rows rows) {
     const size_t i = rows.first, F = a->features, dv = a->dv, t = i / a->tile;
     flt_real *start = w->tile_c + t * F, *after = start + F; // after: scale of G
     const flt_real *before = start;
-    state now = {w->before_s + t * F * dv, w->before_z + t * F};
+    state now = {w->before_s + t * F * a->lds, w->before_z + t * F};
     const size_t count = load_keys(a, w, h, rows);
-    a->map.queries(a->map.self, rows, h->q + i * a->d, w->fq);
+    a->map.queries(a->map.self, rows, h->q + i * a->d, w->u);
     for (size_t s = 0; s < count; s++) {
         const size_t from = w->seg[s], n = w->seg[s + 1] - from;
         const flt_real *c = w->seg_c + s * F;
         rescale(a, before, c, &now);
         before = c;
         query_segment(a, w, h, i, from, n, c, &now);
-        if (s + 1 < count) absorb(a, n, w->fk + from * F, h->v + (i + from) * dv, NULL, &now);
+        if (s + 1 == count) continue;
+        a->tiles->weighted_sum(n, F, NULL, w->fk + from * a->ld, a->ld, now.z);
+        add_products(a, n, w->fk + from * a->ld, h->v + (i + from) * dv, &now);
     }
     a->back.queries(a->back.self, rows, h->bh, h->q + i * a->d, w->du, h->dq + i * a->d);
     for (size_t s = count; s-- > 0;) {
@@ -363,13 +376,13 @@ void flt_att_linear_back_run(flt_att_linear_back *a, const flt_attention_pass *p
 
 static void bind_causal(const flt_att_linear_back *a, flt_ws *ws, slot *w) {
     const size_t F = a->features, tile = a->tile, tiles = (a->N + tile - 1) / tile, real = sizeof(flt_real);
-    w->fresh = flt_ws_take(ws, tile * F, real);
-    w->kept = flt_ws_take(ws, a->kept * tile * F, real);
+    w->fq = flt_ws_take(ws, tile * a->ld, real);
+    w->kept = flt_ws_take(ws, a->kept * tile * a->ld, real);
     w->a = flt_ws_take(ws, tile * tile, real);
     w->p = flt_ws_take(ws, tile * tile, real);
     w->seg_c = flt_ws_take(ws, tile * F, real);
     w->tile_c = flt_ws_take(ws, (tiles + 1) * F, real);
-    w->before_s = flt_ws_take(ws, tiles * F * a->dv, real);
+    w->before_s = flt_ws_take(ws, tiles * F * a->lds, real);
     w->before_z = flt_ws_take(ws, tiles * F, real);
 }
 
@@ -379,12 +392,12 @@ static void bind(void *self, flt_ws *ws) {
     for (int t = 0; t < a->threads; t++) {
         slot *w = &a->slots[t];
         w->c = flt_ws_take(ws, F, real);
-        w->top = flt_ws_take(ws, F, real);
+        w->sum = flt_ws_take(ws, F, real);
         w->den = flt_ws_take(ws, tile, real);
-        w->run = (state){flt_ws_take(ws, F * a->dv, real), flt_ws_take(ws, F, real)};
-        w->back = (state){flt_ws_take(ws, F * a->dv, real), flt_ws_take(ws, F, real)};
-        w->fq = w->fk = flt_ws_take(ws, tile * F, real);
-        w->du = flt_ws_take(ws, tile * F, real);
+        w->run = (state){flt_ws_take(ws, F * a->lds, real), flt_ws_take(ws, F, real)};
+        w->back = (state){flt_ws_take(ws, F * a->lds, real), flt_ws_take(ws, F, real)};
+        w->u = w->du = flt_ws_take(ws, tile * F, real);
+        w->fresh = w->fq = w->fk = flt_ws_take(ws, tile * a->ld, real);
         w->g = flt_ws_take(ws, tile * a->dv, real);
         w->e = flt_ws_take(ws, tile, real);
         if (a->causal) bind_causal(a, ws, w);
@@ -404,8 +417,10 @@ flt_err flt_att_linear_back_create(const flt_attention_desc *desc, flt_att_map m
     a->map = map, a->back = transposed;
     a->tiles = FLTX_ISA_PICK(flt_att_tiles);
     a->features = map.features;
-    a->tile = a->N < FLTX_ATT_MAX_TILE ? a->N : FLTX_ATT_MAX_TILE;
-    a->kept = KEPT / (a->tile * a->features);
+    a->tile = a->causal ? CAUSAL_TILE : TILE;
+    if (a->tile > a->N) a->tile = a->N;
+    a->ld = flt_att_spread(a->features), a->lds = a->causal ? a->dv : flt_att_spread(a->dv);
+    a->kept = KEPT / (a->tile * a->ld);
     if (a->kept > (a->N + a->tile - 1) / a->tile) a->kept = (a->N + a->tile - 1) / a->tile;
     FLTX_GO(err, failed, flt_alloc((size_t)a->threads, sizeof *a->slots, &a->slots));
     FLTX_GO(err, failed, flt_ws_create(bind, a, &a->ws));

@@ -33,10 +33,11 @@ typedef struct flt_att_tiles {
     void (*column_max)(size_t n, size_t features, const flt_real *u, flt_real *top);
     // z [F] += column sums of phi [n, F], which are formed by themselves first
     void (*column_sum)(size_t n, size_t features, const flt_real *phi, flt_real *z);
-    // z [F] += column sums of x [n] o phi [n, F]
-    void (*weighted_sum)(size_t n, size_t features, const flt_real *x, const flt_real *phi, flt_real *z);
-    // du [n, F] = phi o (du + x [n] z [F]); x NULL: ones
-    void (*weigh)(size_t n, size_t features, const flt_real *phi, const flt_real *x, const flt_real *z, flt_real *du);
+    // z [F] += column sums of x [n] o phi [n, F], rows of phi ldphi apart; x NULL: ones
+    void (*weighted_sum)(size_t n, size_t features, const flt_real *x, const flt_real *phi, size_t ldphi, flt_real *z);
+    // du [n, F] = phi o (du + x [n] z [F]), likewise
+    void (*weigh)(size_t n, size_t features, const flt_real *phi, size_t ldphi, const flt_real *x, const flt_real *z,
+                  flt_real *du);
     // phi [n, F] = exp(min(u - c, CAP)); phi may be u
     void (*key_features)(size_t n, size_t features, const flt_real *u, const flt_real *c, flt_real *phi);
     // phi [n, F] = exp(u - c), rows ldphi apart, and sum [F] = its column sums. Returns whether some u - c exceeds CAP; such
@@ -45,6 +46,9 @@ typedef struct flt_att_tiles {
     // phi [n, F] = exp(u + c - max_f (u + c)), den [n] = phi . z; phi may be u
     void (*query_features)(size_t n, size_t features, const flt_real *u, const flt_real *c, const flt_real *z, flt_real *phi,
                            flt_real *den);
+    // the same with rows of phi ldphi apart
+    void (*query_features_far)(size_t n, size_t features, const flt_real *u, const flt_real *c, const flt_real *z, flt_real *phi,
+                               size_t ldphi, flt_real *den);
     // zeroes a [n, n] above the diagonal and adds the row sums of the rest to den [n]
     void (*mask)(size_t n, flt_real *a, flt_real *den);
     // rows of x [n, cols] times f [n]; rows whose factor is 1 are left alone

@@ -126,7 +126,7 @@ FLTX_INLINE void raise_vector(int rows, size_t features, size_t f, size_t end, c
 
 // The same vector: phi = exp(u + c - top), and its share of phi . z.
 FLTX_INLINE void weigh_vector(int rows, size_t features, size_t f, size_t end, const flt_real *u, const flt_real *c,
-                              const flt_real *z, const flt_vreal *top, flt_real *phi, flt_vreal *sum) {
+                              const flt_real *z, const flt_vreal *top, flt_real *phi, size_t ldphi, flt_vreal *sum) {
     const flt_vreal shift = get(c, f, end), weight = get(z, f, end);
     flt_vreal x[BESIDE];
 #pragma GCC unroll 4
@@ -135,13 +135,13 @@ FLTX_INLINE void weigh_vector(int rows, size_t features, size_t f, size_t end, c
 #pragma GCC unroll 4
     for (int r = 0; r < rows; r++) {
         sum[r] += x[r] * weight;
-        put(phi + (size_t)r * features, f, end, x[r]);
+        put(phi + (size_t)r * ldphi, f, end, x[r]);
     }
 }
 
 // `rows` rows at once, so that one's sums across lanes wait beside another's work.
 FLTX_INLINE void query_rows(int rows, size_t features, const flt_real *u, const flt_real *c, const flt_real *z, flt_real *phi,
-                            flt_real *den) {
+                            size_t ldphi, flt_real *den) {
     const size_t whole = features - features % FLTX_LANES;
     flt_vreal high[BESIDE], top[BESIDE], sum[BESIDE];
 #pragma GCC unroll 4
@@ -150,17 +150,22 @@ FLTX_INLINE void query_rows(int rows, size_t features, const flt_real *u, const 
     if (whole < features) raise_vector(rows, features, whole, features, u, c, high);
 #pragma GCC unroll 4
     for (int r = 0; r < rows; r++) top[r] = flt_vreal_set(flt_vreal_largest(high[r]));
-    for (size_t f = 0; f < whole; f += FLTX_LANES) weigh_vector(rows, features, f, WHOLE, u, c, z, top, phi, sum);
-    if (whole < features) weigh_vector(rows, features, whole, features, u, c, z, top, phi, sum);
+    for (size_t f = 0; f < whole; f += FLTX_LANES) weigh_vector(rows, features, f, WHOLE, u, c, z, top, phi, ldphi, sum);
+    if (whole < features) weigh_vector(rows, features, whole, features, u, c, z, top, phi, ldphi, sum);
 #pragma GCC unroll 4
     for (int r = 0; r < rows; r++) den[r] = flt_vreal_sum(sum[r]);
 }
 
+static void query_features_far(size_t n, size_t features, const flt_real *u, const flt_real *c, const flt_real *z, flt_real *phi,
+                               size_t ldphi, flt_real *den) {
+    size_t i = 0;
+    for (; i + BESIDE <= n; i += BESIDE) query_rows(BESIDE, features, u + i * features, c, z, phi + i * ldphi, ldphi, den + i);
+    for (; i < n; i++) query_rows(1, features, u + i * features, c, z, phi + i * ldphi, ldphi, den + i);
+}
+
 static void query_features(size_t n, size_t features, const flt_real *u, const flt_real *c, const flt_real *z, flt_real *phi,
                            flt_real *den) {
-    size_t i = 0;
-    for (; i + BESIDE <= n; i += BESIDE) query_rows(BESIDE, features, u + i * features, c, z, phi + i * features, den + i);
-    for (; i < n; i++) query_rows(1, features, u + i * features, c, z, phi + i * features, den + i);
+    query_features_far(n, features, u, c, z, phi, features, den);
 }
 
 FLTX_INLINE flt_real row_sum(size_t n, const flt_real *row) {
@@ -261,13 +266,13 @@ static void softmax(const flt_att_softmax_tile *t) {
     }
 }
 
-FLTX_INLINE void weighted_strip(size_t n, size_t features, const flt_real *x, const flt_real *phi, size_t f, size_t end,
-                                int vectors, flt_real *z) {
+FLTX_INLINE void weighted_strip(size_t n, const flt_real *x, const flt_real *phi, size_t ldphi, size_t f, size_t end, int vectors,
+                                flt_real *z) {
     flt_vreal acc[STRIP];
 #pragma GCC unroll 4
     for (int v = 0; v < vectors; v++) acc[v] = flt_vreal_set(0);
-    for (size_t i = 0; i < n; i++, phi += features) {
-        const flt_vreal weight = flt_vreal_set(x[i]);
+    for (size_t i = 0; i < n; i++, phi += ldphi) {
+        const flt_vreal weight = flt_vreal_set(x != NULL ? x[i] : 1);
 #pragma GCC unroll 4
         for (int v = 0; v < vectors; v++) acc[v] += weight * get(phi, f + (size_t)v * FLTX_LANES, end);
     }
@@ -278,14 +283,15 @@ FLTX_INLINE void weighted_strip(size_t n, size_t features, const flt_real *x, co
     }
 }
 
-static void weighted_sum(size_t n, size_t features, const flt_real *x, const flt_real *phi, flt_real *z) {
+static void weighted_sum(size_t n, size_t features, const flt_real *x, const flt_real *phi, size_t ldphi, flt_real *z) {
     size_t f = 0;
-    for (; f + STRIP * FLTX_LANES <= features; f += STRIP * FLTX_LANES) weighted_strip(n, features, x, phi, f, WHOLE, STRIP, z);
-    for (; f < features; f += FLTX_LANES) weighted_strip(n, features, x, phi, f, features, 1, z);
+    for (; f + STRIP * FLTX_LANES <= features; f += STRIP * FLTX_LANES) weighted_strip(n, x, phi, ldphi, f, WHOLE, STRIP, z);
+    for (; f < features; f += FLTX_LANES) weighted_strip(n, x, phi, ldphi, f, features, 1, z);
 }
 
-static void weigh(size_t n, size_t features, const flt_real *phi, const flt_real *x, const flt_real *z, flt_real *du) {
-    for (size_t i = 0; i < n; i++, phi += features, du += features) {
+static void weigh(size_t n, size_t features, const flt_real *phi, size_t ldphi, const flt_real *x, const flt_real *z,
+                  flt_real *du) {
+    for (size_t i = 0; i < n; i++, phi += ldphi, du += features) {
         const flt_real by = x != NULL ? x[i] : 1;
         for (size_t f = 0; f < features; f++) du[f] = phi[f] * (du[f] + by * z[f]);
     }
@@ -337,6 +343,7 @@ const flt_att_tiles FLTX_ISA_TABLE(flt_att_tiles) = {
     .key_features = key_features,
     .key_sums = key_sums,
     .query_features = query_features,
+    .query_features_far = query_features_far,
     .mask = mask,
     .scale_rows = scale_rows,
     .softmax = softmax,
