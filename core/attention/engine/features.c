@@ -27,8 +27,9 @@ struct flt_att_features {
     double spread;      // FAVOR++; 0: measured
     double *norm2;      // [heads, F]: |omega_f|^2, FAVOR++
     flt_real *w;        // [heads, d, F]: omega^T / d^(1/4)
-    flt_real *panels;   // [heads, flt_panels_size(d, F)]: the same for products
     flt_real *wp;       // [heads, 2r, F]: omega^T, the part for snippets
+    flt_real *panels;   // [heads, flt_panels_size(d, F)]: w for products
+    flt_real *tails;    // [heads, flt_panels_size(2r, F)]: wp for products
     flt_att_snippets s; // s.pos NULL: no snippets
     flt_real *tq, *tk;  // [table heads, N, F]: projected a, b; NULL: tile by tile
     size_t tq_heads, tk_heads;
@@ -94,8 +95,10 @@ static void project_snippets(const flt_att_features *a, flt_att_rows rows, bool 
     const size_t width = 2 * a->r, F = a->features;
     const room *w = &a->rooms[rows.thread];
     for (size_t i = 0; i < rows.count; i++) snippet_of(a, w, rows.head, rows.first + i, query, w->snippet + i * width);
-    flt_gemm(false, false, rows.count, F, width, 1, w->snippet, width, of_head(a->wp, a->heads, rows.head, width * F), F, 1, u,
-             F);
+    flt_panels_product p = {.m = rows.count, .n = F, .k = width, .alpha = 1, .a = w->snippet, .lda = width};
+    p.panels = of_head(a->tails, a->heads, rows.head, flt_panels_size(width, F));
+    p.d = u, p.ldd = F, p.c = u, p.ldc = F;
+    flt_panels_multiply(&p);
 }
 
 // FAVOR++: B multiplies the snippets as well, hence comes last.
@@ -103,14 +106,10 @@ static bool gain_last(const flt_att_features *a) {
     return a->s.pos != NULL && a->form == FLTX_ATT_FAVORPP;
 }
 
-static bool listed(const flt_att_features *a, flt_att_rows rows) {
-    return a->tq != NULL && rows.first + rows.count <= a->N;
-}
-
 // The table of positions [count, F] at these rows, or NULL.
 static const flt_real *table_at(const flt_att_features *a, flt_att_rows rows, bool query) {
     const size_t F = a->features;
-    if (!listed(a, rows)) return NULL;
+    if (a->tq == NULL || rows.first + rows.count > a->N) return NULL;
     return of_head(query ? a->tq : a->tk, query ? a->tq_heads : a->tk_heads, rows.head, a->N * F) + rows.first * F;
 }
 
@@ -127,19 +126,11 @@ static void project(const flt_att_features *a, flt_att_rows rows, bool query, co
                     flt_real *u) {
     const size_t F = a->features;
     const flt_real gain = gain_last(a) ? 1 : (flt_real)a->rooms[rows.thread].gain;
-    flt_panels_multiply(&(flt_panels_product){.m = rows.count,
-                                              .n = F,
-                                              .k = a->d,
-                                              .alpha = gain,
-                                              .a = x,
-                                              .lda = a->d,
-                                              .panels = of_head(a->panels, a->heads, rows.head, flt_panels_size(a->d, F)),
-                                              .d = table_at(a, rows, query),
-                                              .ldd = F,
-                                              .s = gain_last(a) ? NULL : shift,
-                                              .c = u,
-                                              .ldc = F});
-    if (a->s.pos != NULL && !listed(a, rows)) project_snippets(a, rows, query, u);
+    flt_panels_product p = {.m = rows.count, .n = F, .k = a->d, .alpha = gain, .a = x, .lda = a->d};
+    p.panels = of_head(a->panels, a->heads, rows.head, flt_panels_size(a->d, F));
+    p.d = table_at(a, rows, query), p.ldd = F, p.s = gain_last(a) ? NULL : shift, p.c = u, p.ldc = F;
+    flt_panels_multiply(&p);
+    if (a->s.pos != NULL && p.d == NULL) project_snippets(a, rows, query, u);
     finish(a, rows, shift, u);
 }
 
@@ -216,7 +207,7 @@ static void token(const void *self, flt_att_rows row, const flt_real *q, const f
     a->tiles->start(1, F, table_at(a, row, false), gain_last(a) ? NULL : half, uk);
     a->one->project(a->d, F, gain_last(a) ? 1 : (flt_real)w->gain, of_head(a->w, a->heads, row.head, a->d * F),
                     (flt_att_pair){.x = {q, k}, .to = {uq, uk}});
-    if (a->s.pos != NULL && !listed(a, row)) {
+    if (a->s.pos != NULL && table_at(a, row, true) == NULL) {
         flt_real *of_query = w->snippet, *of_key = w->snippet + width;
         snippet_of(a, w, row.head, row.first, true, of_query);
         snippet_of(a, w, row.head, row.first, false, of_key);
@@ -346,15 +337,20 @@ flt_att_map flt_att_features_map(const flt_att_features *a) {
 
 // ---- plan
 
-// to [cols, F]: columns from .. from + cols - 1 of omega [m, width] turned and scaled; hyperbolic features append the negated.
-static void turn_omega(const flt_att_features *a, const double *omega, size_t m, size_t width, size_t from, size_t cols,
-                       double scale, flt_real *to) {
+// to [cols, F] and its panels, for head h: columns from .. from + cols - 1 of omega [m, width] turned and scaled; hyperbolic
+// features append the negated.
+static void turn_omega(const flt_att_features *a, const flt_att_array *omega, size_t h, size_t from, size_t cols, double scale,
+                       flt_real *to, flt_real *panels) {
+    const size_t m = omega->dim[0], width = omega->dim[1], F = a->features;
+    const double *rows = flt_att_head(omega, h);
+    to += h * cols * F;
     for (size_t k = 0; k < cols; k++) {
-        for (size_t f = 0; f < a->features; f++) {
-            const double x = scale * omega[(f % m) * width + from + k];
-            to[k * a->features + f] = (flt_real)(f < m || FLTX_BUG(LOST_SIGN) ? x : -x);
+        for (size_t f = 0; f < F; f++) {
+            const double x = scale * rows[(f % m) * width + from + k];
+            to[k * F + f] = (flt_real)(f < m || FLTX_BUG(LOST_SIGN) ? x : -x);
         }
     }
+    flt_panels_fill(cols, F, to, F, panels + h * flt_panels_size(cols, F));
 }
 
 static void load_omega(flt_att_features *a, const flt_att_array *omega) {
@@ -362,15 +358,13 @@ static void load_omega(flt_att_features *a, const flt_att_array *omega) {
     for (size_t h = 0; h < a->heads; h++) {
         const double *rows = flt_att_head(omega, h);
         const double unit = a->form == FLTX_ATT_RELU ? 1.0 / sqrt((double)m) : 1.0, scale = pow((double)a->d, -0.25) * unit;
-        flt_real *w = a->w + h * a->d * a->features;
-        turn_omega(a, rows, m, width, 0, a->d, scale, w);
-        flt_panels_fill(a->d, a->features, w, a->features, a->panels + h * flt_panels_size(a->d, a->features));
+        turn_omega(a, omega, h, 0, a->d, scale, a->w, a->panels);
         for (size_t f = 0; a->form == FLTX_ATT_FAVORPP && f < m; f++) {
             double sum = 0.0;
             for (size_t c = 0; c < width; c++) sum += rows[f * width + c] * rows[f * width + c];
             a->norm2[h * m + f] = sum;
         }
-        if (tail > 0) turn_omega(a, rows, m, width, a->d, tail, unit, a->wp + h * tail * a->features);
+        if (tail > 0) turn_omega(a, omega, h, a->d, tail, unit, a->wp, a->tails);
     }
 }
 
@@ -380,7 +374,9 @@ static flt_err make_omega(flt_att_features *a, const flt_att_array *omega) {
     FLTX_TRY(flt_alloc(a->heads * a->d, a->features * sizeof *a->w, &a->w));
     FLTX_TRY(flt_alloc(a->heads, flt_panels_size(a->d, a->features) * sizeof *a->panels, &a->panels));
     if (a->form == FLTX_ATT_FAVORPP) FLTX_TRY(flt_alloc(a->heads, omega->dim[0] * sizeof *a->norm2, &a->norm2));
-    return tail > 0 ? flt_alloc(a->heads * tail, a->features * sizeof *a->wp, &a->wp) : FLTE_OK;
+    if (tail == 0) return FLTE_OK;
+    FLTX_TRY(flt_alloc(a->heads, flt_panels_size(tail, a->features) * sizeof *a->tails, &a->tails));
+    return flt_alloc(a->heads * tail, a->features * sizeof *a->wp, &a->wp);
 }
 
 static void fill_table(const flt_att_features *a, bool query, size_t heads, flt_real *table) {
@@ -490,8 +486,9 @@ void flt_att_features_destroy(flt_att_features *a) {
     flt_ws_destroy(&a->ws);
     flt_free(a->rooms);
     flt_free(a->norm2);
-    flt_free(a->wp);
+    flt_free(a->tails);
     flt_free(a->panels);
+    flt_free(a->wp);
     flt_free(a->w);
     flt_free(a);
 }

@@ -19,8 +19,10 @@ static flt_real fold(flt_vreal *lanes) {
 
 // y == NULL: the sum of x
 FLTX_INLINE flt_real reduce_block(size_t n, const flt_real *x, const flt_real *y) {
-    flt_vreal lanes[VECTORS] = {{0}};
+    flt_vreal lanes[VECTORS];
     size_t i = 0;
+#pragma GCC unroll 32
+    for (int v = 0; v < VECTORS; v++) lanes[v] = flt_vreal_set(0); // one by one they stay in registers
     for (; i + LANES <= n; i += LANES)
 #pragma GCC unroll 32
         for (int v = 0; v < VECTORS; v++) {
@@ -58,21 +60,32 @@ static flt_real dot(size_t n, const flt_real *x, const flt_real *y) {
 // Squares are accumulated in double, where those of floats are exact.
 enum { WIDE = FLTX_VBYTES / 8, WIDE_LANES = 32, WIDE_VECTORS = WIDE_LANES / WIDE };
 typedef double wide FLTX_VECTOR;
-typedef flt_real narrow __attribute__((vector_size(WIDE * sizeof(flt_real))));
+
+FLTX_INLINE wide widen(const flt_real *x) {
+#if !defined(FLTX_DOUBLE) && FLTX_VBYTES == 64
+    return _mm512_cvtps_pd(_mm256_loadu_ps(x));
+#elif !defined(FLTX_DOUBLE) && FLTX_VBYTES == 32
+    return _mm256_cvtps_pd(_mm_loadu_ps(x)); // compilers make four instructions of a conversion of vectors
+#else
+    flt_real part __attribute__((vector_size(WIDE * sizeof *x)));
+    memcpy(&part, x, sizeof part);
+    return __builtin_convertvector(part, wide);
+#endif
+}
 
 FLTX_INLINE void add_squares(const flt_real *x, wide *lanes) {
 #pragma GCC unroll 16
     for (int v = 0; v < WIDE_VECTORS; v++) {
-        narrow part;
-        memcpy(&part, x + v * WIDE, sizeof part);
-        const wide a = __builtin_convertvector(part, wide);
+        const wide a = widen(x + v * WIDE);
         lanes[v] += a * a;
     }
 }
 
 static double square_block(size_t n, const flt_real *x) {
-    wide lanes[WIDE_VECTORS] = {{0}};
+    wide lanes[WIDE_VECTORS];
     size_t i = 0;
+#pragma GCC unroll 16
+    for (int v = 0; v < WIDE_VECTORS; v++) lanes[v] = (wide){0}; // one by one they stay in registers
     for (; i + WIDE_LANES <= n; i += WIDE_LANES) add_squares(x + i, lanes);
     if (i < n) {
         flt_real last[WIDE_LANES] = {0};
