@@ -29,10 +29,13 @@ static const flt_param_spec params[] = {
     {"grid", FLTX_TEXT, "auto", 0, 0, NULL, "cells of a grid in row-major order that the tokens fill, as in 8x8; auto: see pos"},
     {.name = NULL}};
 
-enum { TILE = FLTX_ATT_MAX_TILE, AXES = FLTX_ATT_AXES };
+enum {
+    AXES = FLTX_ATT_AXES,
+    SPAN = 16, // rows of a banded matrix: more of them hold more zeros
+};
 
 typedef struct room {
-    flt_real *band; // [tile, tile + width - 1]
+    flt_real *band; // [span, span + width - 1]
 } room;
 
 typedef struct field {
@@ -47,7 +50,7 @@ typedef struct field {
 } field;
 
 typedef struct run { // neighbours along the last axis
-    size_t first, count, cols, cell;
+    size_t first, count, cell;
 } run;
 
 // ---- a tile there and back
@@ -57,7 +60,7 @@ static run run_at(const field *p, flt_att_rows rows, size_t at) {
     const size_t row = rows.first + at < p->grid.N ? rows.first + at : p->grid.N - 1;
     size_t n = 1;
     while (at + n < rows.count && p->grid.cell[row + n] == p->grid.cell[row] + n) n++;
-    return (run){at, n, n + p->last - 1, p->grid.cell[row]};
+    return (run){at, n, p->grid.cell[row]};
 }
 
 // Cells between a token and the row of taps `o`, which lies along the last axis.
@@ -78,19 +81,44 @@ static const double *taps_at(const field *p, size_t head, bool query, size_t c, 
     return flt_att_head(&p->filter[query != FLTX_BUG(SWAPPED_FILTERS) ? 0 : 1], head) + c * p->taps + o * p->last;
 }
 
-static void encode_run(const field *p, flt_att_rows rows, bool query, run k, const flt_real *x, flt_real *hat) {
-    const size_t d = p->d, R = p->R;
-    flt_real *band = p->rooms[rows.thread].band;
-    memset(band, 0, k.count * k.cols * sizeof *band);
-    for (size_t o = 0; o < p->taps / p->last; o++) {
-        for (size_t c = 0; c < d; c++) {
-            const double *taps = taps_at(p, rows.head, query, c, o);
-            for (size_t i = 0; i < k.count; i++)
-                for (size_t t = 0; t < p->last; t++) band[i * k.cols + i + t] = x[i * d + c] * (flt_real)taps[t];
-            flt_gemm(false, false, k.count, R, k.cols, 1, band, k.cols, noise_at(p, rows.head, c, k.cell + tap_row(p, o)), R,
-                     c + o > 0, hat, R);
-        }
+typedef struct piece { // of a run, at most SPAN of its rows: one feature and one row of taps
+    size_t n, cols;
+    const flt_real *x; // d apart
+    const double *taps;
+    const flt_real *noise;
+} piece;
+
+static piece piece_at(const field *p, flt_att_rows rows, bool query, run k, size_t i, size_t c, size_t o, const flt_real *x) {
+    const size_t n = k.count - i < SPAN ? k.count - i : SPAN;
+    return (piece){n, n + p->last - 1, x + i * p->d + c, taps_at(p, rows.head, query, c, o),
+                   noise_at(p, rows.head, c, k.cell + i + tap_row(p, o))};
+}
+
+static void encode_piece(const field *p, flt_real *band, piece s, bool first, flt_real *hat) {
+    memset(band, 0, s.n * s.cols * sizeof *band);
+    for (size_t i = 0; i < s.n; i++)
+        for (size_t t = 0; t < p->last; t++) band[i * s.cols + i + t] = s.x[i * p->d] * (flt_real)s.taps[t];
+    flt_gemm(false, false, s.n, p->R, s.cols, 1, band, s.cols, s.noise, p->R, !first, hat, p->R);
+}
+
+// dx: d apart; dtaps NULL: not wanted
+static void decode_piece(const field *p, flt_real *band, piece s, const flt_real *dhat, double *dtaps, flt_real *dx) {
+    flt_gemm(false, true, s.n, s.cols, p->R, 1, dhat, p->R, s.noise, p->R, 0, band, s.cols);
+    for (size_t i = 0; i < s.n; i++) {
+        const flt_real *row = band + i * s.cols + i, f = s.x[i * p->d];
+        flt_real sum = 0;
+        for (size_t t = 0; t < p->last; t++) sum += row[t] * (flt_real)s.taps[t];
+        for (size_t t = 0; dtaps != NULL && t < p->last; t++) dtaps[t] += (double)f * (double)row[t];
+        dx[i * p->d] += sum;
     }
+}
+
+static void encode_run(const field *p, flt_att_rows rows, bool query, run k, const flt_real *x, flt_real *hat) {
+    flt_real *band = p->rooms[rows.thread].band;
+    for (size_t o = 0; o < p->taps / p->last; o++)
+        for (size_t c = 0; c < p->d; c++)
+            for (size_t i = 0; i < k.count; i += SPAN)
+                encode_piece(p, band, piece_at(p, rows, query, k, i, c, o, x), c + o == 0, hat + i * p->R);
 }
 
 static void encode(const void *self, flt_att_rows rows, bool query, const flt_real *x, flt_real *hat) {
@@ -104,23 +132,12 @@ static void encode(const void *self, flt_att_rows rows, bool query, const flt_re
 
 static void decode_run(const field *p, flt_att_rows rows, bool query, run k, const flt_real *x, const flt_real *dhat,
                        double *dfilter, flt_real *dx) {
-    const size_t d = p->d, R = p->R;
     flt_real *band = p->rooms[rows.thread].band;
-    for (size_t o = 0; o < p->taps / p->last; o++) {
-        for (size_t c = 0; c < d; c++) {
-            const double *taps = taps_at(p, rows.head, query, c, o);
-            double *dtaps = dfilter + c * p->taps + o * p->last;
-            flt_gemm(false, true, k.count, k.cols, R, 1, dhat, R, noise_at(p, rows.head, c, k.cell + tap_row(p, o)), R, 0, band,
-                     k.cols);
-            for (size_t i = 0; i < k.count; i++) {
-                const flt_real *row = band + i * k.cols + i, f = x[i * d + c];
-                flt_real sum = 0;
-                for (size_t t = 0; t < p->last; t++) sum += row[t] * (flt_real)taps[t];
-                for (size_t t = 0; p->wanted && t < p->last; t++) dtaps[t] += (double)f * (double)row[t];
-                dx[i * d + c] += sum;
-            }
-        }
-    }
+    for (size_t o = 0; o < p->taps / p->last; o++)
+        for (size_t c = 0; c < p->d; c++)
+            for (size_t i = 0; i < k.count; i += SPAN)
+                decode_piece(p, band, piece_at(p, rows, query, k, i, c, o, x), dhat + i * p->R,
+                             p->wanted ? dfilter + c * p->taps + o * p->last : NULL, dx + i * p->d + c);
 }
 
 static void decode(void *self, flt_att_rows rows, size_t bh, bool query, const flt_real *x, const flt_real *dhat, flt_real *dx) {
@@ -207,7 +224,7 @@ static flt_err read_arrays(const flt_attention_desc *desc, const flt_att_positio
     FLTX_TRY(draw_filters(desc, p));
     FLTX_TRY(read_noise(desc, p));
     FLTX_TRY(flt_att_grid_place(desc, pos, &p->grid));
-    return flt_gemm_check(desc->mechanism, TILE + p->last, p->R, TILE);
+    return flt_gemm_check(desc->mechanism, SPAN + p->last, p->R, SPAN);
 }
 
 static flt_err read(const flt_attention_desc *desc, void *self, size_t *R) {
@@ -252,7 +269,7 @@ static void load(void *self) {
 
 static void bind(void *self, flt_ws *ws) {
     field *p = self;
-    for (int t = 0; t < p->threads; t++) p->rooms[t].band = flt_ws_take(ws, TILE * (TILE + p->last - 1), sizeof(flt_real));
+    for (int t = 0; t < p->threads; t++) p->rooms[t].band = flt_ws_take(ws, SPAN * (SPAN + p->last - 1), sizeof(flt_real));
 }
 
 static void drop(void *self) {
