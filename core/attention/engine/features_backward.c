@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Gradients through the random projection; see features_backward.h.
 #include "features_backward.h"
+#include "tiles.h"
 
 #include "flt/num.h"
 #include "flt/plant.h"
@@ -229,8 +230,8 @@ static void keys(void *self, flt_att_rows rows, size_t bh, const flt_real *k, co
     prepare_snippets(a, rows, false);
     transpose(a, rows, bh, k, dt, dk);
     if (m.form == FLTX_ATT_FAVORPP) add_gain(a, rows, k, dt, dk);
+    FLTX_ISA_PICK(flt_att_tiles)->row_sums(rows.count, a->features, du, sums);
     for (size_t i = 0; i < rows.count; i++) {
-        sums[i] = flt_sum(a->features, du + i * a->features);
         flt_axpy(a->d, (flt_real)(-scale * (double)sums[i]), k + i * a->d, dk + i * a->d);
         for (size_t c = 0; m.centred && c < a->d; c++) dk[i * a->d + c] += (flt_real)(scale * (double)sums[i] * m.middle[c]);
     }

@@ -68,18 +68,6 @@ static flt_att_rows tile_at(const flt_att_linear_back *a, const head *h, size_t 
     return rows;
 }
 
-// g [n, dv], e [n] = [dout, -dout.out] / den
-static void divide_gradients(const flt_att_linear_back *a, slot *w, const head *h, size_t at, size_t from, size_t n) {
-    const size_t dv = a->dv;
-    const flt_real *out = h->out + at * dv, *dout = h->dout + at * dv;
-    flt_real *g = w->g + from * dv, *e = w->e + from;
-    for (size_t i = 0; i < n; i++, out += dv, dout += dv, g += dv) {
-        const flt_real f = 1 / w->den[from + i];
-        for (size_t c = 0; c < dv; c++) g[c] = f * dout[c];
-        e[i] = FLTX_BUG(BACKWARD_NO_ROW_TERM) ? 0 : -f * flt_dot(dv, dout, out);
-    }
-}
-
 static void clear_state(const flt_att_linear_back *a, state *s) {
     memset(s->s, 0, a->features * a->lds * sizeof *s->s);
     memset(s->z, 0, a->features * sizeof *s->z);
@@ -145,7 +133,7 @@ static void query_tile(const flt_att_linear_back *a, slot *w, const head *h, flt
     const size_t n = rows.count, i = rows.first;
     a->map.queries(a->map.self, rows, h->q + i * a->d, w->u);
     a->tiles->query_features_far(n, a->features, w->u, w->c, w->run.z, w->fq, a->ld, w->den);
-    divide_gradients(a, w, h, i, 0, n);
+    a->tiles->divide_gradients(n, a->dv, h->dout + i * a->dv, h->out + i * a->dv, w->den, w->g, w->e);
     log_gradients(a, n, w->g, w->e, &w->run, w->fq, 0, w->du);
     a->tiles->weighted_sum(n, a->features, w->e, w->fq, a->ld, w->back.z);
     add_products(a, n, w->fq, w->g, &w->back);
@@ -272,15 +260,15 @@ static void add_lower(size_t n, const flt_real *e, flt_real *p) {
 // 1]^T on and below the diagonal, gradients of the queries' log features.
 static void query_segment(const flt_att_linear_back *a, slot *w, const head *h, size_t first, size_t from, size_t n,
                           const flt_real *c, const state *now) {
-    const size_t F = a->features, ld = a->ld, dv = a->dv;
+    const size_t F = a->features, ld = a->ld, dv = a->dv, at = (first + from) * dv;
     const flt_real *fk = w->fk + from * ld;
     flt_real *fq = w->fq + from * ld, *du = w->du + from * F;
     flt_real *weights = w->a + from * a->tile, *p = w->p + from * a->tile, *g = w->g + from * dv;
     a->tiles->query_features_far(n, F, w->u + from * F, c, now->z, fq, ld, w->den + from);
     flt_att_lower_product_far(n, F, fq, ld, fk, ld, weights);
     a->tiles->mask(n, weights, w->den + from);
-    divide_gradients(a, w, h, first + from, from, n);
-    flt_att_lower_product(n, dv, g, h->v + (first + from) * dv, p);
+    a->tiles->divide_gradients(n, dv, h->dout + at, h->out + at, w->den + from, g, w->e + from);
+    flt_att_lower_product(n, dv, g, h->v + at, p);
     add_lower(n, w->e + from, p);
     flt_att_lower_times_far(n, F, p, fk, ld, 0, du);
     log_gradients(a, n, g, w->e + from, now, fq, 1, du);

@@ -38,6 +38,11 @@ typedef struct flt_att_tiles {
     // du [n, F] = phi o (du + x [n] z [F]), likewise
     void (*weigh)(size_t n, size_t features, const flt_real *phi, size_t ldphi, const flt_real *x, const flt_real *z,
                   flt_real *du);
+    // sums [n] of the rows of x [n, cols]
+    void (*row_sums)(size_t n, size_t cols, const flt_real *x, flt_real *sums);
+    // g [n, cols] = dout / den [n], e [n] = -g.out
+    void (*divide_gradients)(size_t n, size_t cols, const flt_real *dout, const flt_real *out, const flt_real *den, flt_real *g,
+                             flt_real *e);
     // phi [n, F] = exp(min(u - c, CAP)); phi may be u
     void (*key_features)(size_t n, size_t features, const flt_real *u, const flt_real *c, flt_real *phi);
     // phi [n, F] = exp(u - c), rows ldphi apart, and sum [F] = its column sums. Returns whether some u - c exceeds CAP; such

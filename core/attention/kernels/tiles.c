@@ -289,6 +289,24 @@ static void weighted_sum(size_t n, size_t features, const flt_real *x, const flt
     for (; f < features; f += FLTX_LANES) weighted_strip(n, x, phi, ldphi, f, features, 1, z);
 }
 
+static void row_sums(size_t n, size_t cols, const flt_real *x, flt_real *sums) {
+    for (size_t i = 0; i < n; i++) sums[i] = row_sum(cols, x + i * cols);
+}
+
+static void divide_gradients(size_t n, size_t cols, const flt_real *dout, const flt_real *out, const flt_real *den, flt_real *g,
+                             flt_real *e) {
+    for (size_t i = 0; i < n; i++, dout += cols, out += cols, g += cols) {
+        const flt_real by = 1 / den[i];
+        flt_vreal sum = {0};
+        for (size_t c = 0; c < cols; c += FLTX_LANES) {
+            const flt_vreal x = by * get(dout, c, cols);
+            sum += x * get(out, c, cols);
+            put(g, c, cols, x);
+        }
+        e[i] = FLTX_BUG(BACKWARD_NO_ROW_TERM) ? 0 : -flt_vreal_sum(sum);
+    }
+}
+
 static void weigh(size_t n, size_t features, const flt_real *phi, size_t ldphi, const flt_real *x, const flt_real *z,
                   flt_real *du) {
     for (size_t i = 0; i < n; i++, phi += ldphi, du += features) {
@@ -340,6 +358,8 @@ const flt_att_tiles FLTX_ISA_TABLE(flt_att_tiles) = {
     .column_sum = column_sum,
     .weighted_sum = weighted_sum,
     .weigh = weigh,
+    .row_sums = row_sums,
+    .divide_gradients = divide_gradients,
     .key_features = key_features,
     .key_sums = key_sums,
     .query_features = query_features,
