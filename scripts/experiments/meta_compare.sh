@@ -24,19 +24,22 @@ if [ -n "$quick" ]; then
     steps=2 seeds=0 rates="3e-3 1e-2" particles=2 tasks=softmax_regression valid=softmax_regression tests=softmax_regression
     eval=(--steps 20 --seeds 2)
 fi
+shipped="clock=true basis=eigen warmup=30 settle=300"
 case ${1:-} in
 memory) variants="
-flt|flt|form=adaptive clock=true
-performer|flt|form=adaptive clock=true memory=performer
-discount|flt|form=adaptive clock=true memory=discount
-window|flt|form=adaptive clock=true memory=window
-spe_sine|flt|form=adaptive clock=true memory=spe_sine
-none|flt|form=adaptive clock=true memory=none
-fixed_spectrum|flt|form=adaptive clock=true spectrum=fixed
-fixed_omega|flt|form=adaptive clock=true omega=fixed
-linear_time|flt|form=adaptive clock=true time=linear
-form_adam|flt|form=adam clock=true
-form_spec|flt|form=spec clock=true" ;;
+flt|flt|form=adaptive $shipped
+performer|flt|form=adaptive $shipped memory=performer
+discount|flt|form=adaptive $shipped memory=discount
+window|flt|form=adaptive $shipped memory=window
+spe_sine|flt|form=adaptive $shipped memory=spe_sine
+none|flt|form=adaptive $shipped memory=none
+fixed_spectrum|flt|form=adaptive $shipped spectrum=fixed
+fixed_omega|flt|form=adaptive $shipped omega=fixed
+linear_time|flt|form=adaptive $shipped time=linear
+own_basis|flt|form=adaptive clock=true warmup=30 settle=300
+no_warmup|flt|form=adaptive clock=true basis=eigen settle=300
+form_adam|flt|form=adam $shipped
+form_spec|flt|form=spec $shipped" ;;
 raw) variants="
 flt|flt|inputs=raw
 performer|flt|inputs=raw memory=performer
@@ -44,7 +47,7 @@ discount|flt|inputs=raw memory=discount
 window|flt|inputs=raw memory=window
 none|flt|inputs=raw memory=none" ;;
 optimizers) variants="
-flt|flt|form=adaptive clock=true
+flt|flt|form=adaptive $shipped
 flt_tensor|flt_tensor|
 celo2|celo2|
 small_fc_lopt|small_fc_lopt|

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Meta-trains the FLT optimizer that ships in optimizers/weights/ from scratch on the tasks of the set @train (12 million inner
+# Meta-trains the FLT optimizer that ships in optimizers/weights/ from scratch on the tasks of the set @train (6 million inner
 # steps, NRES, two particles a task), and compares it with tuned baselines on all sets: seeds, tasks, horizons and widths that it
 # never saw. The training took half an hour of one core here, the comparison takes about as long. On one kind of processor the
 # weights come out with the same bits every time, for any number of threads; started again after an interruption, it goes on.
@@ -14,12 +14,12 @@ mkdir -p "$folder"
 cd "$folder"
 export FLT_DB=$PWD/results.db OMP_WAIT_POLICY=passive
 
-steps=${OUTER_STEPS:-12500} warmup=100
+steps=${OUTER_STEPS:-6000} warmup=100
 [ "$steps" -gt 200 ] || warmup=0
 resume=()
 [ -e flt.ckpt ] && resume=(--resume)
 "$flt" train --optimizer flt --tasks @train --particles 24 --outer-steps "$steps" --seed 0 \
-    --outer-schedule cosine --outer-final 0.02 --outer-warmup "$warmup" --set lr=0.003 form=adaptive lr_time=true clock=true \
+    --outer-schedule cosine --outer-final 0.02 --outer-warmup "$warmup" --set lr=0.003 form=adaptive lr_time=true clock=true basis=eigen warmup=30 settle=300 \
     --checkpoint flt.ckpt --checkpoint-every 250 "${resume[@]}" --out flt.safetensors
 
 for set in ${SETS-train near far wide long}; do
