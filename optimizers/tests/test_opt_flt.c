@@ -154,6 +154,30 @@ Test(opt_flt, stays_finite) {
     }
 }
 
+// A basis of gradients that vanish, are of rank one, or whose squares leave the range of flt_real.
+Test(opt_flt, turning_stays_finite) {
+    enum { T = 24, P = 6 * 4 };
+    static const double scales[] = {0, 1e-30, 1e-16, 1, 1e15};
+    flt_weights w = shaken("lr=0.01,form=adaptive,basis=eigen,turn=2");
+    flt_layout layout = opt_layout((opt_shape[]){{"w", 2, {6, 4}}, {NULL, 0, {0}}});
+    flt_real *start = opt_normal(33, P, 1), *grads = opt_normal(34, (size_t)T * P, 1);
+    for (size_t k = 0; k < 2 * sizeof scales / sizeof *scales; k++) {
+        const double scale = scales[k / 2];
+        flt_real *scaled = opt_normal(35, (size_t)T * P, 1);
+        for (size_t i = 0; i < (size_t)T * P; i++) // every other time: rows that are one row
+            scaled[i] = (flt_real)(scale * (double)grads[k % 2 == 0 ? i : i / P * P + i % 4]);
+        opt_run run = opt_start(&w, &layout, start);
+        opt_steps(&run, 0, T, scaled);
+        for (size_t i = 0; i < P; i++) cr_assert(isfinite(run.param[i]), "gradients of %g: %g", scale, (double)run.param[i]);
+        opt_stop(&run);
+        flt_free(scaled);
+    }
+    flt_free(start);
+    flt_free(grads);
+    flt_layout_free(&layout);
+    flt_weights_free(&w);
+}
+
 // ---- the trajectory in golden/, written by golden/make_golden.py
 
 static flt_tensors *read_golden(const char *name) {
