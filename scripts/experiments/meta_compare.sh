@@ -7,7 +7,7 @@
 #   scripts/experiments/meta_compare.sh optimizers [FOLDER]    flt beside lstm, mlp_lopt, small_fc_lopt, celo2
 #   .. --quick                                                 the same path in seconds
 # OUTER_STEPS (default 1000), SEEDS (default "0 1 2"), RATES (default "1e-3 3e-3 1e-2"), VARIANTS (labels; default all), JOBS
-# (default 2, one thread each). 30 trainings and their comparison took an hour on two cores that had other work; `memory` has 99 of
+# (default 2, one thread each). A training takes about a minute of one core, longer with a window; `memory` has 117 of
 # them. Finished trainings are kept, and started again it goes on.
 set -euo pipefail
 flt=${FLT:-flt}

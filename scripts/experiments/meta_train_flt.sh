@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Meta-trains the FLT optimizer that ships in optimizers/weights/ from scratch on the tasks of the set @train (6 million inner
 # steps, NRES, two particles a task), and compares it with tuned baselines on all sets: seeds, tasks, horizons and widths that it
-# never saw. The training took half an hour of one core here, the comparison takes about as long. On one kind of processor the
+# never saw. The training took 18 minutes of one core here, the comparison takes about as long. On one kind of processor the
 # weights come out with the same bits every time, for any number of threads; started again after an interruption, it goes on.
 #   scripts/experiments/meta_train_flt.sh [FOLDER]     default build/meta_train_flt
 # OUTER_STEPS=40 is a quick look at the same path. SETS, BASELINES and TUNE choose the comparison: SETS= for none.
