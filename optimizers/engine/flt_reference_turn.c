@@ -67,29 +67,21 @@ void flt_reference_turn_iterate(flt_reference_turn *p) {
     }
 }
 
-static void apply_rows(const flt_reference_turn *p, bool back, long double *x) {
-    const size_t r = p->turn.d.r, c = p->turn.d.c;
-    const long double *B = p->B[0];
+// x = B^T x over rows (side 0), x B over columns (1), or back
+static void apply_side(const flt_reference_turn *p, int side, bool back, long double *x) {
+    const size_t r = p->turn.d.r, c = p->turn.d.c, n = p->turn.n[side];
+    const long double *B = p->B[side];
     memcpy(p->half, x, r * c * sizeof *x);
     for (size_t i = 0; i < r; i++)
         for (size_t j = 0; j < c; j++) {
+            const size_t at = side == 0 ? i : j;
             x[i * c + j] = 0;
-            for (size_t k = 0; k < r; k++) x[i * c + j] += (back ? B[i * r + k] : B[k * r + i]) * p->half[k * c + j];
-        }
-}
-
-static void apply_columns(const flt_reference_turn *p, bool back, long double *x) {
-    const size_t r = p->turn.d.r, c = p->turn.d.c;
-    const long double *B = p->B[1];
-    memcpy(p->half, x, r * c * sizeof *x);
-    for (size_t i = 0; i < r; i++)
-        for (size_t j = 0; j < c; j++) {
-            x[i * c + j] = 0;
-            for (size_t k = 0; k < c; k++) x[i * c + j] += p->half[i * c + k] * (back ? B[j * c + k] : B[k * c + j]);
+            for (size_t k = 0; k < n; k++)
+                x[i * c + j] += (back ? B[at * n + k] : B[k * n + at]) * p->half[side == 0 ? k * c + j : i * c + k];
         }
 }
 
 void flt_reference_turn_apply(const flt_reference_turn *p, bool back, long double *x) {
-    if (p->turn.n[0] > 0) apply_rows(p, back, x);
-    if (p->turn.n[1] > 0) apply_columns(p, back, x);
+    for (int side = 0; side < 2; side++)
+        if (p->turn.n[side] > 0) apply_side(p, side, back, x);
 }

@@ -6,7 +6,7 @@
 #include "flt/isa.h"
 #include "flt/real.h"
 
-// C [m, n] = alpha op(A) op(B) + D - s, row-major; as in flt_gemm and flt_gemm_panels
+// C [m, n] = alpha op(A) op(B) + D - s, row-major; as in flt_gemm and flt_panels_multiply
 typedef struct num_product {
     bool ta, tb;
     size_t m, n, k;
