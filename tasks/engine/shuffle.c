@@ -17,12 +17,31 @@ flt_shuffle flt_shuffle_make(flt_rng r, uint32_t n) {
     return s;
 }
 
+enum { OUTSIDE = 16 };
+
+// Walks again those of `count` numbers that lie outside, a few at a time.
+static void walk(const flt_shuffle *s, const minibatch_kernels *k, size_t count, uint32_t *to) {
+    for (size_t i = 0; i < count;) {
+        uint32_t x[OUTSIDE];
+        size_t at[OUTSIDE], n = 0;
+        for (; i < count && n < OUTSIDE; i++)
+            if (to[i] >= s->n) at[n] = i, x[n++] = to[i];
+        for (size_t left = n; left > 0;) {
+            k->permute(s, left, x);
+            size_t kept = 0;
+            for (size_t j = 0; j < left; j++) {
+                to[at[j]] = x[j];
+                if (x[j] >= s->n) at[kept] = at[j], x[kept++] = x[j];
+            }
+            left = kept;
+        }
+    }
+}
+
 void flt_shuffle_range(const flt_shuffle *s, uint32_t first, size_t count, uint32_t *to) {
     const minibatch_kernels *k = FLTX_ISA_PICK(minibatch_kernels);
-    for (size_t i = 0; i < count; i++) to[i] = first + (uint32_t)i;
-    k->permute(s, count, to);
-    for (size_t i = 0; i < count; i++)
-        while (to[i] >= s->n) k->permute(s, 1, &to[i]);
+    k->permute_range(s, first, count, to);
+    walk(s, k, count, to);
 }
 
 void flt_minibatch_rows(flt_batch which, size_t n, size_t rows, uint32_t *row) {

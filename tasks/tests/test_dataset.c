@@ -7,6 +7,7 @@
 #include <criterion/criterion.h>
 #include <math.h>
 #include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const flt_dataset *digits(void) {
@@ -140,6 +141,48 @@ Test(shuffle, ranges_agree) {
         flt_shuffle_range(&s, first, count, part);
         cr_assert_eq(memcmp(part, all + first, count * sizeof *part), 0, "from %u, %zu rows", first, count);
     }
+}
+
+// As written down: rounds one by one, walked again while outside.
+static uint32_t place_of(const flt_shuffle *s, uint32_t i) {
+    do {
+        uint32_t half[2] = {i % s->a, i / s->a};
+        const uint32_t size[2] = {s->a, s->b};
+        for (size_t k = 0; k < FLTX_SHUFFLE_ROUNDS; k++) {
+            uint32_t x = half[1 - k % 2] + s->key[k];
+            x = (x ^ x >> 16) * 0x85ebca6bu;
+            x = (x ^ x >> 13) * 0xc2b2ae35u;
+            x ^= x >> 16;
+            half[k % 2] = (half[k % 2] + (uint32_t)((uint64_t)x * size[k % 2] >> 32)) % size[k % 2];
+        }
+        i = half[1] * s->a + half[0];
+    } while (i >= s->n);
+    return i;
+}
+
+static void follows_its_definition(const char *isa) {
+    static const uint32_t sizes[] = {1, 2, 5, 10, 26, 1437, 54000};
+    uint32_t to[80];
+    setenv("FLT_ISA", isa, 1);
+    for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++) {
+        const flt_shuffle s = flt_shuffle_make(flt_rng_make(k, "test", 1), sizes[k]);
+        for (uint32_t count = 1; count <= 80 && count <= s.n; count++) {
+            const uint32_t first = (s.n - count) / 3;
+            flt_shuffle_range(&s, first, count, to);
+            for (uint32_t i = 0; i < count; i++)
+                cr_assert_eq(to[i], place_of(&s, first + i), "%s, n = %u, %u from %u: number %u", isa, s.n, count, first, i);
+        }
+    }
+}
+
+Test(shuffle, follows_its_definition_portable) {
+    follows_its_definition("portable");
+}
+Test(shuffle, follows_its_definition_avx2) {
+    follows_its_definition("avx2");
+}
+Test(shuffle, follows_its_definition_avx512) {
+    follows_its_definition("avx512");
 }
 
 // Over many keys, where i goes and where j goes are uniform and independent: chi-square over the 90 pairs of 10 rows.

@@ -13,8 +13,9 @@ typedef struct minibatch_window {
 } minibatch_window;
 
 typedef struct minibatch_kernels {
-    // One pass through the network for n numbers below a b, in place.
+    // One pass through the network for n numbers below a b: those in x, in place; first, first + 1, ..
     void (*permute)(const flt_shuffle *s, size_t n, uint32_t *x);
+    void (*permute_range)(const flt_shuffle *s, uint32_t first, size_t n, uint32_t *x);
     // out [height, width] = scale pixels
     void (*copy)(const minibatch_window *w, const unsigned char *corner, flt_real *out);
     // out [height, width] = scale pixels + deviation normal
