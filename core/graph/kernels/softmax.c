@@ -1,32 +1,183 @@
 // SPDX-License-Identifier: MIT
-// Softmax of rows, its loss against labels, and the gradient of the loss. A row that fits in one vector never leaves its
-// register: a masked store that is read back at once would cost more than all the rest. A NaN anywhere in a row makes its sum
-// NaN.
+// Softmax of rows, its loss against labels, and the gradient of the loss. Short rows are transposed, as many as a vector has
+// lanes: then nothing is left to do across lanes. A NaN anywhere in a row makes its sum NaN.
 #include "flt/simd.h"
 #include "graph/kernels/kernels.h"
 
-enum { ROWS = 64 }; // whose logarithms are taken together
+enum {
+    ROWS = 64,  // whose logarithms are taken together
+    SHORT = 32, // columns of the longest rows that are transposed
+    USUAL = 10, // classes that the compiler knows
+};
 
 FLTX_INLINE flt_vreal lowest(void) {
     return flt_vreal_set((flt_real)-INFINITY);
 }
 
-FLTX_INLINE flt_vreal lanes(void) {
-    static const flt_real lane[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-    return flt_vreal_load(lane);
+FLTX_INLINE flt_vreal load_up_to(const flt_real *x, size_t n) {
+    return n >= FLTX_LANES ? flt_vreal_load(x) : flt_vreal_load_part(x, n);
 }
 
-// The last vector of a row, n <= FLTX_LANES elements; lanes beyond it are -inf.
-FLTX_INLINE flt_vreal load_end(const flt_real *x, size_t n) {
-    if (n == FLTX_LANES) return flt_vreal_load(x);
-    return flt_vreal_if_less(lanes(), flt_vreal_set((flt_real)n), flt_vreal_load_part(x, n), lowest());
-}
-
-FLTX_INLINE void store_end(flt_real *y, flt_vreal v, size_t n) {
-    if (n == FLTX_LANES)
+FLTX_INLINE void store_up_to(flt_real *y, flt_vreal v, size_t n) {
+    if (n >= FLTX_LANES)
         flt_vreal_store(y, v);
     else
         flt_vreal_store_part(y, v, n);
+}
+
+// ---- short rows, n <= FLTX_LANES of them side by side
+
+typedef struct block {
+    flt_vreal column[SHORT + FLTX_LANES];
+    flt_vreal most, sum; // of the elements; of the exponentials
+} block;
+
+// Columns j .. of n rows; n and whole, which says that there are FLTX_LANES of them, are constants where they can be. The last
+// columns of rows that are longer than a vector come with some before them, to be whole as well.
+FLTX_INLINE void read_columns(size_t n, size_t cols, size_t j, bool whole, const flt_real *x, block *b) {
+    flt_vreal t[FLTX_LANES];
+#pragma GCC unroll 16
+    for (size_t r = 0; r < FLTX_LANES; r++) {
+        t[r] = flt_vreal_set(0);
+        if (r < n) t[r] = whole ? flt_vreal_load(x + r * cols + j) : flt_vreal_load_part(x + r * cols + j, cols - j);
+    }
+    flt_vreal_transpose(t);
+#pragma GCC unroll 16
+    for (size_t i = 0; i < FLTX_LANES; i++) b->column[j + i] = t[i];
+}
+
+FLTX_INLINE void read_rows(size_t n, size_t cols, const flt_real *x, block *b) {
+    size_t j = 0;
+    for (; j + FLTX_LANES <= cols; j += FLTX_LANES) read_columns(n, cols, j, true, x, b);
+    if (j == cols) return;
+    if (j > 0)
+        read_columns(n, cols, cols - FLTX_LANES, true, x, b);
+    else
+        read_columns(n, cols, 0, false, x, b);
+}
+
+FLTX_INLINE void read_block(size_t n, size_t cols, const flt_real *x, block *b) {
+    if (n == FLTX_LANES)
+        read_rows(FLTX_LANES, cols, x, b);
+    else
+        read_rows(n, cols, x, b);
+    b->most = lowest();
+    for (size_t j = 0; j < cols; j++) b->most = flt_vreal_max(b->most, b->column[j]);
+}
+
+FLTX_INLINE void write_columns(size_t n, size_t cols, size_t j, bool whole, const block *b, flt_real *y) {
+    flt_vreal t[FLTX_LANES];
+#pragma GCC unroll 16
+    for (size_t i = 0; i < FLTX_LANES; i++) t[i] = b->column[j + i];
+    flt_vreal_transpose(t);
+#pragma GCC unroll 16
+    for (size_t r = 0; r < FLTX_LANES; r++) {
+        if (r >= n) continue;
+        if (whole)
+            flt_vreal_store(y + r * cols + j, t[r]);
+        else
+            flt_vreal_store_part(y + r * cols + j, t[r], cols - j);
+    }
+}
+
+FLTX_INLINE void write_rows(size_t n, size_t cols, const block *b, flt_real *y) {
+    size_t j = 0;
+    for (; j + FLTX_LANES <= cols; j += FLTX_LANES) write_columns(n, cols, j, true, b, y);
+    if (j == cols) return;
+    if (j > 0)
+        write_columns(n, cols, cols - FLTX_LANES, true, b, y);
+    else
+        write_columns(n, cols, 0, false, b, y);
+}
+
+FLTX_INLINE void write_block(size_t n, size_t cols, const block *b, flt_real *y) {
+    if (n == FLTX_LANES)
+        write_rows(FLTX_LANES, cols, b, y);
+    else
+        write_rows(n, cols, b, y);
+}
+
+// The columns become their exponentials.
+FLTX_INLINE void exponentials(size_t cols, block *b) {
+    flt_vreal *c = b->column;
+    size_t j = 0;
+    b->sum = flt_vreal_set(0);
+    for (; j + 2 <= cols; j += 2) {
+        flt_vreal e[2] = {c[j] - b->most, c[j + 1] - b->most};
+        flt_vreal_exp_small(2, e);
+        b->sum = (b->sum + e[0]) + e[1];
+        c[j] = e[0], c[j + 1] = e[1];
+    }
+    if (j == cols) return;
+    flt_vreal e = c[j] - b->most;
+    flt_vreal_exp_small(1, &e);
+    b->sum += e;
+    c[j] = e;
+}
+
+FLTX_INLINE flt_vreal where(flt_vint mask, flt_vreal x) {
+    return (flt_vreal)(mask & (flt_vint)x);
+}
+
+FLTX_INLINE flt_vreal or_nan(flt_vint known, flt_vreal x) {
+    return flt_vreal_blend(known, x, flt_vreal_set((flt_real)NAN));
+}
+
+static void short_softmax(size_t rows, size_t cols, const flt_real *x, flt_real *y) {
+    for (size_t r = 0; r < rows; r += FLTX_LANES, x += FLTX_LANES * cols, y += FLTX_LANES * cols) {
+        const size_t n = rows - r < FLTX_LANES ? rows - r : FLTX_LANES;
+        block b;
+        read_block(n, cols, x, &b);
+        exponentials(cols, &b);
+        const flt_vreal factor = (flt_real)1 / b.sum;
+        for (size_t j = 0; j < cols; j++) b.column[j] *= factor;
+        write_block(n, cols, &b, y);
+    }
+}
+
+FLTX_INLINE void short_error(size_t rows, size_t cols, flt_real c, const flt_real *label, const flt_real *x, flt_real *y) {
+    for (size_t r = 0; r < rows; r += FLTX_LANES, x += FLTX_LANES * cols, y += FLTX_LANES * cols) {
+        const size_t n = rows - r < FLTX_LANES ? rows - r : FLTX_LANES;
+        const flt_vreal at = load_up_to(label + r, n), unit = flt_vreal_set(c);
+        flt_vint known = {0};
+        block b;
+        read_block(n, cols, x, &b);
+        exponentials(cols, &b);
+        for (size_t j = 0; j < cols; j++) known |= at == (flt_real)j;
+        const flt_vreal factor = or_nan(known, unit / b.sum);
+        for (size_t j = 0; j < cols; j++) b.column[j] = b.column[j] * factor - where(at == (flt_real)j, unit);
+        write_block(n, cols, &b, y);
+    }
+}
+
+FLTX_INLINE double short_loss(size_t rows, size_t cols, const flt_real *label, const flt_real *x) {
+    double total = 0;
+    for (size_t r = 0; r < rows; r += FLTX_LANES, x += FLTX_LANES * cols) {
+        const size_t n = rows - r < FLTX_LANES ? rows - r : FLTX_LANES;
+        const flt_vreal at = load_up_to(label + r, n);
+        flt_vreal own = {0};
+        flt_vint known = {0};
+        flt_real large[FLTX_LANES], small[FLTX_LANES];
+        block b;
+        read_block(n, cols, x, &b);
+        for (size_t j = 0; j < cols; j++) {
+            const flt_vint mask = at == (flt_real)j;
+            own += where(mask, b.column[j]);
+            known |= mask;
+        }
+        exponentials(cols, &b);
+        flt_vreal_store(large, flt_vreal_log(b.sum));
+        flt_vreal_store(small, or_nan(known, own - b.most));
+        for (size_t i = 0; i < n; i++) total += (double)large[i] - (double)small[i];
+    }
+    return total;
+}
+
+// ---- rows of any length
+
+// The last vector of a row, n <= FLTX_LANES elements; lanes beyond it are -inf.
+FLTX_INLINE flt_vreal load_end(const flt_real *x, size_t n) {
+    return n == FLTX_LANES ? flt_vreal_load(x) : flt_vreal_load_part_or(x, n, (flt_real)-INFINITY);
 }
 
 FLTX_INLINE flt_real largest(size_t n, const flt_real *x) {
@@ -64,27 +215,28 @@ FLTX_INLINE bool is_class(flt_real label, size_t cols) {
     return label >= 0 && label < (flt_real)cols;
 }
 
-// A row of one vector: c softmax(x), minus c at the label unless that is negative.
-FLTX_INLINE void short_row(size_t n, flt_real c, flt_real label, const flt_real *x, flt_real *y) {
-    const flt_vreal v = load_end(x, n), e = flt_vreal_exp(v - flt_vreal_largest(v));
-    const flt_vreal p = e * (c / flt_vreal_sum(e));
-    store_end(y, flt_vreal_blend((flt_vint)(lanes() == label), p - c, p), n);
-}
-
 FLTX_INLINE void row(size_t n, flt_real c, flt_real label, const flt_real *x, flt_real *y) {
-    if (n <= FLTX_LANES) {
-        short_row(n, c, label, x, y);
-        return;
-    }
     times(n, c / sum_exp(n, x, largest(n, x), y), y);
     if (label >= 0) y[(size_t)label] -= c;
 }
 
 static void softmax(size_t rows, size_t cols, const flt_real *x, flt_real *y) {
+    if (cols <= SHORT) {
+        short_softmax(rows, cols, x, y);
+        return;
+    }
     for (size_t r = 0; r < rows; r++, x += cols, y += cols) row(cols, 1, -1, x, y);
 }
 
 static void error(size_t rows, size_t cols, flt_real c, const flt_real *label, const flt_real *x, flt_real *y) {
+    if (cols == USUAL) {
+        short_error(rows, USUAL, c, label, x, y);
+        return;
+    }
+    if (cols <= SHORT) {
+        short_error(rows, cols, c, label, x, y);
+        return;
+    }
     for (size_t r = 0; r < rows; r++, x += cols, y += cols) {
         const bool known = is_class(label[r], cols);
         row(cols, known ? c : (flt_real)NAN, known ? (flt_real)(size_t)label[r] : -1, x, y);
@@ -93,6 +245,8 @@ static void error(size_t rows, size_t cols, flt_real c, const flt_real *label, c
 
 static double loss(size_t rows, size_t cols, const flt_real *label, const flt_real *x) {
     double total = 0;
+    if (cols == USUAL) return short_loss(rows, USUAL, label, x);
+    if (cols <= SHORT) return short_loss(rows, cols, label, x);
     for (size_t r = 0; r < rows; r += ROWS) {
         const size_t n = rows - r < ROWS ? rows - r : ROWS;
         flt_real sum[ROWS];

@@ -90,8 +90,30 @@ FLTX_INLINE __m256i flt_first_lanes(size_t n) {
 FLTX_INLINE flt_vreal flt_vreal_load_part(const flt_real *p, size_t n) {
     return FLTX_MM(maskload)(p, flt_first_lanes(n));
 }
+// By halves: a masked store takes tens of cycles on some of these machines.
 FLTX_INLINE void flt_vreal_store_part(flt_real *p, flt_vreal v, size_t n) {
-    FLTX_MM(maskstore)(p, flt_first_lanes(n), v);
+#ifdef FLTX_DOUBLE
+    __m128d x = _mm256_castpd256_pd128(v);
+    if ((n & 2) != 0) {
+        _mm_storeu_pd(p, x);
+        x = _mm256_extractf128_pd(v, 1);
+        p += 2;
+    }
+    if ((n & 1) != 0) _mm_store_sd(p, x);
+#else
+    __m128 x = _mm256_castps256_ps128(v);
+    if ((n & 4) != 0) {
+        _mm_storeu_ps(p, x);
+        x = _mm256_extractf128_ps(v, 1);
+        p += 4;
+    }
+    if ((n & 2) != 0) {
+        _mm_storel_pi((__m64 *)(void *)p, x);
+        x = _mm_movehl_ps(x, x);
+        p += 2;
+    }
+    if ((n & 1) != 0) _mm_store_ss(p, x);
+#endif
 }
 #else
 FLTX_INLINE flt_vreal flt_vreal_load_part(const flt_real *p, size_t n) {
@@ -222,6 +244,43 @@ FLTX_INLINE flt_real flt_vreal_largest(flt_vreal v) {
     v = flt_vreal_max(v, FLTX_SWAP(v, 2));
 #endif
     return v[0] > v[1] ? v[0] : v[1];
+}
+
+// Rows become columns. Step h exchanges the off-diagonal blocks of width h.
+#define FLTX_UPPER(j, h) (((j) & (h)) ? FLTX_LANES + (j) - (h) : (j))
+#define FLTX_LOWER(j, h) (((j) & (h)) ? FLTX_LANES + (j) : (j) + (h))
+#if FLTX_LANES == 16
+#define FLTX_PICK(from, a, b, h)                                                                                                 \
+    __builtin_shufflevector(a, b, from(0, h), from(1, h), from(2, h), from(3, h), from(4, h), from(5, h), from(6, h),            \
+                            from(7, h), from(8, h), from(9, h), from(10, h), from(11, h), from(12, h), from(13, h), from(14, h), \
+                            from(15, h))
+#elif FLTX_LANES == 8
+#define FLTX_PICK(from, a, b, h)                                                                                                 \
+    __builtin_shufflevector(a, b, from(0, h), from(1, h), from(2, h), from(3, h), from(4, h), from(5, h), from(6, h), from(7, h))
+#elif FLTX_LANES == 4
+#define FLTX_PICK(from, a, b, h) __builtin_shufflevector(a, b, from(0, h), from(1, h), from(2, h), from(3, h))
+#else
+#define FLTX_PICK(from, a, b, h) __builtin_shufflevector(a, b, from(0, h), from(1, h))
+#endif
+#define FLTX_EXCHANGE(rows, h)                                                                                                   \
+    _Pragma("GCC unroll 16") for (int i = 0; i < FLTX_LANES; i++) {                                                              \
+        if (i & (h)) continue;                                                                                                   \
+        const flt_vreal x = (rows)[i], y = (rows)[i + (h)];                                                                      \
+        (rows)[i] = FLTX_PICK(FLTX_UPPER, x, y, h);                                                                              \
+        (rows)[i + (h)] = FLTX_PICK(FLTX_LOWER, x, y, h);                                                                        \
+    }
+
+FLTX_INLINE void flt_vreal_transpose(flt_vreal *rows /* [FLTX_LANES] */) {
+    FLTX_EXCHANGE(rows, 1)
+#if FLTX_LANES > 2
+    FLTX_EXCHANGE(rows, 2)
+#endif
+#if FLTX_LANES > 4
+    FLTX_EXCHANGE(rows, 4)
+#endif
+#if FLTX_LANES > 8
+    FLTX_EXCHANGE(rows, 8)
+#endif
 }
 
 // ---- functions

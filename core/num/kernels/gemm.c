@@ -127,43 +127,6 @@ static void multiply_panel(const num_product *p) {
 
 // ---- copies of panels, [k, PANEL] with zeros to the right
 
-// Step h of a transposition exchanges the off-diagonal blocks of width h.
-#define UPPER(j, h) (((j) & (h)) ? FLTX_LANES + (j) - (h) : (j))
-#define LOWER(j, h) (((j) & (h)) ? FLTX_LANES + (j) : (j) + (h))
-#if FLTX_LANES == 16
-#define PICK(from, a, b, h)                                                                                                      \
-    __builtin_shufflevector(a, b, from(0, h), from(1, h), from(2, h), from(3, h), from(4, h), from(5, h), from(6, h),            \
-                            from(7, h), from(8, h), from(9, h), from(10, h), from(11, h), from(12, h), from(13, h), from(14, h), \
-                            from(15, h))
-#elif FLTX_LANES == 8
-#define PICK(from, a, b, h)                                                                                                      \
-    __builtin_shufflevector(a, b, from(0, h), from(1, h), from(2, h), from(3, h), from(4, h), from(5, h), from(6, h), from(7, h))
-#elif FLTX_LANES == 4
-#define PICK(from, a, b, h) __builtin_shufflevector(a, b, from(0, h), from(1, h), from(2, h), from(3, h))
-#else
-#define PICK(from, a, b, h) __builtin_shufflevector(a, b, from(0, h), from(1, h))
-#endif
-#define EXCHANGE(rows, h)                                                                                                        \
-    _Pragma("GCC unroll 16") for (int i = 0; i < FLTX_LANES; i++) {                                                              \
-        if (i & (h)) continue;                                                                                                   \
-        const flt_vreal x = (rows)[i], y = (rows)[i + (h)];                                                                      \
-        (rows)[i] = PICK(UPPER, x, y, h);                                                                                        \
-        (rows)[i + (h)] = PICK(LOWER, x, y, h);                                                                                  \
-    }
-
-FLTX_INLINE void transpose(flt_vreal *rows) {
-    EXCHANGE(rows, 1)
-#if FLTX_LANES > 2
-    EXCHANGE(rows, 2)
-#endif
-#if FLTX_LANES > 4
-    EXCHANGE(rows, 4)
-#endif
-#if FLTX_LANES > 8
-    EXCHANGE(rows, 8)
-#endif
-}
-
 // from b [width, k]
 static void pack_transposed(size_t width, size_t k, const flt_real *b, size_t ldb, flt_real *out) {
     for (size_t j = 0; j < width; j += FLTX_LANES)
@@ -172,7 +135,7 @@ static void pack_transposed(size_t width, size_t k, const flt_real *b, size_t ld
 #pragma GCC unroll 16
             for (size_t r = 0; r < FLTX_LANES; r++)
                 rows[r] = j + r < width ? load_up_to(b + (j + r) * ldb + l, k - l) : flt_vreal_set(0);
-            transpose(rows);
+            flt_vreal_transpose(rows);
 #pragma GCC unroll 16
             for (size_t r = 0; r < FLTX_LANES; r++)
                 if (l + r < k) flt_vreal_store(out + (l + r) * PANEL + j, rows[r]);
