@@ -10,15 +10,6 @@
 
 enum { TILE = FLTX_LAGGED_TILE };
 
-static void prepare_keys(const flt_att_lagged *a, flt_att_lagged_slot *w) {
-    const size_t m = a->m;
-    for (size_t j = 0; j < a->N; j++) {
-        const flt_real *scale = w->lk + (j - j % TILE) * m;
-        for (size_t f = 0; f < m; f++) w->pk[j * m + f] = w->lk[j * m + f] - scale[f];
-    }
-    flt_vexp(a->N * m, w->pk, w->pk);
-}
-
 // Sums and outputs, not yet divided.
 static void run_plain(const flt_att_lagged *a, flt_att_lagged_slot *w, size_t head, const flt_real *v, flt_real *out) {
     if (a->levels > 0) {
@@ -34,7 +25,7 @@ static void run_plain(const flt_att_lagged *a, flt_att_lagged_slot *w, size_t he
 void flt_att_lagged_run(const flt_att_lagged *a, size_t thread, size_t head, const flt_real *v, flt_real *out) {
     flt_att_lagged_slot *w = &a->slots[thread];
     const bool band = a->reach<a->N, transforms = a->levels> 0 && !band;
-    prepare_keys(a, w);
+    flt_att_lagged_prepare(a, w);
     flt_att_lagged_clear(a, w, 0, a->N, out);
     (band ? flt_att_lagged_band : run_plain)(a, w, head, v, out);
     for (size_t i = 0; i < a->N; i++) {
@@ -46,7 +37,7 @@ void flt_att_lagged_run(const flt_att_lagged *a, size_t thread, size_t head, con
 
 void flt_att_lagged_norms(const flt_att_lagged *a, size_t thread, size_t head, bool band) {
     flt_att_lagged_slot *w = &a->slots[thread];
-    prepare_keys(a, w);
+    flt_att_lagged_prepare(a, w);
     flt_att_lagged_clear(a, w, 0, a->N, NULL);
     (band ? flt_att_lagged_band : run_plain)(a, w, head, NULL, NULL);
     flt_vlog(a->N, w->sum, w->sum);
@@ -57,11 +48,11 @@ void flt_att_lagged_norms(const flt_att_lagged *a, size_t thread, size_t head, b
 
 // Nanoseconds of a tile's work for each pair of tokens, and of the convolutions of one transform's size.
 static double pair_time(const flt_att_lagged *a) {
-    return 2.5 + 0.019 * (double)(a->m + a->dv);
+    return 0.4 + 0.027 * (double)a->m + 0.022 * (double)a->dv;
 }
 
 static double transform_time(const flt_att_lagged *a, size_t size) {
-    return 0.33 * (double)a->m * (double)(a->dv + 1) * (double)size * log2((double)size);
+    return 0.32 * (double)a->m * (double)(a->dv + 1) * (double)size * log2((double)size);
 }
 
 static double direct_time(const flt_att_lagged *a, double rows) {
@@ -114,14 +105,18 @@ static void bind_fft(flt_att_lagged *a, flt_ws *ws, flt_att_lagged_slot *w) {
 
 static void bind(void *self, flt_ws *ws) {
     flt_att_lagged *a = self;
-    const size_t N = a->N, m = a->m, real = sizeof(flt_real);
+    const size_t N = a->N, m = a->m, tiles = (N + TILE - 1) / TILE, real = sizeof(flt_real);
     for (int t = 0; t < a->threads; t++) {
         flt_att_lagged_slot *w = &a->slots[t];
         w->lq = flt_ws_take(ws, N * m, real);
         w->lk = flt_ws_take(ws, N * m, real);
-        w->pk = flt_ws_take(ws, N * m, real);
+        w->pk = flt_ws_take(ws, tiles * TILE * m, real);
+        w->anchor = flt_ws_take(ws, tiles, sizeof *w->anchor);
         w->phi = flt_ws_take(ws, TILE * m, real);
         w->s = flt_ws_take(ws, TILE * TILE, real);
+        w->room = flt_ws_take(ws, TILE * m, real);
+        w->keys = flt_ws_take(ws, TILE * m, real);
+        w->logits = flt_ws_take(ws, TILE * TILE, real);
         w->top = flt_ws_take(ws, N, real);
         w->sum = flt_ws_take(ws, N, real);
         w->keep = flt_ws_take(ws, TILE, real);

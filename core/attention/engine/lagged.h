@@ -4,15 +4,17 @@
 //     A_ij = e^{b_{j-i}} sum_f exp(lq_if + lk_jf),   out_i = sum_j A_ij v_j / sum_j A_ij
 //
 // Three ways to the same numbers:
-//   direct  tiles of 64 x 64: a product of features, its logarithm, online softmax. Time O(N^2 (m + dv)), every row to full
-//           precision: a weight that leaves the range of flt_real is formed again by itself. See lagged_direct.h.
+//   direct  tiles of 64 x 64: a product of features times the factors of its lags, rows joined as in online softmax. Time
+//           O(N^2 (m + dv)), every row to full precision: where a tile's products or factors come near the ends of the range of
+//           flt_real, its row goes by logarithms, and a weight that leaves that range is formed again by itself. See
+//           lagged_direct.h.
 //   fft     the matrix e^{b_{j-i}} is Toeplitz, so that for each feature f the sums over j of e^{b_{j-i}} exp(lk_jf) [v_j, 1] are
 //           dv + 1 convolutions; features go one after the other. Time O(m dv N log N), memory O(N (m + dv)). See lagged_fft.h.
 //   band    where the lags beyond a reach W on either side all have one factor, what is that far comes as a running sum over
 //   keys,
 //           as in linear attention, and only a band is direct. Time O(N (W + 64) (m + dv) + N m dv). See lagged_band.h.
 // The band is chosen when the factors are loaded, by the same count of time as the other two; the constants were measured on one
-// core of a machine with 512-bit vectors, in single precision, and their ratios carry over to double precision.
+// core of a machine with 256-bit vectors, in single precision, and their ratios carry over to double precision.
 //
 // A transform errs by eps times the largest row, which is fatal for rows whose denominator is small against it. Each row carries
 // a bound of that error; a row where it exceeds LIMIT eps of its denominator (a denominator <= 0 among them) is flagged, counted
@@ -36,8 +38,10 @@ typedef struct flt_att_level { // convolutions of one size
 
 typedef struct flt_att_lagged_slot {  // one thread's
     flt_real *lq, *lk;                // [N, m]: filled by the caller, then run
-    flt_real *pk;                     // [N, m]: exp(lk - lk of the first key of its tile)
+    flt_real *pk;                     // [tiles, m, tile]: exp(lk - lk of the tile's anchor); backward [N, m]
+    size_t *anchor;                   // [tiles]: the key whose log features are the scale of the tile
     flt_real *phi, *s;                // [tile, m], [tile, tile]
+    flt_real *room, *keys, *logits;   // [tile, m], [tile, m], [tile, tile]: weights out of range
     flt_real *top, *sum, *keep;       // [N], [N], [tile]: online softmax
     flt_real *vt, *acc;               // fft: [dv, N], [dv, N]
     flt_real *colk, *colq;            // fft: [N]: one feature of keys and queries
@@ -47,7 +51,7 @@ typedef struct flt_att_lagged_slot {  // one thread's
     flt_real *far;                    // band: [tile, dv]
     flt_real *row, *wave;             // fft: [size], [size + 2]
     flt_fft *fft[FLTX_LAGGED_LEVELS];
-    size_t flagged;
+    size_t flagged, apart; // rows; rows of tiles that went the long way, by logarithms
 } flt_att_lagged_slot;
 
 typedef struct flt_att_lagged {

@@ -14,6 +14,8 @@ static inline flt_att_span flt_att_keys(const flt_att_lagged *a, size_t from, si
     return (flt_att_span){from, a->causal ? last + 1 : a->N};
 }
 
+// Features of keys from the log features in the slot: before a head's first tile.
+void flt_att_lagged_prepare(const flt_att_lagged *a, flt_att_lagged_slot *w);
 // Adds keys to rows first .. first + count - 1 (at most a tile); causal: only those that a row may see. out is not
 // yet divided. v NULL: sums alone.
 void flt_att_lagged_direct(const flt_att_lagged *a, flt_att_lagged_slot *w, size_t head, size_t first, size_t count,
@@ -22,7 +24,7 @@ void flt_att_lagged_clear(const flt_att_lagged *a, flt_att_lagged_slot *w, size_
 
 // log sum_f exp(lq_f + lk_f) by itself, for weights that leave the range of a product.
 double flt_att_lagged_log_weight(size_t m, const flt_real *lq, const flt_real *lk);
-// phi [n, m] = exp(lq + scale - their largest of the row); high [n] receives that.
+// phi [n, m] = exp(lq + scale - high), high [n]: their largest of the row, rounded up to a whole number.
 void flt_att_lagged_scale_queries(size_t n, size_t m, const flt_real *lq, const flt_real *scale, flt_real *phi, flt_real *high);
 
 #endif

@@ -26,6 +26,18 @@ typedef struct flt_att_softmax_tile {
     flt_real *top, *sum, *keep;
 } flt_att_softmax_tile;
 
+// Products s [n, cols] >= 0 under a factor a lag: to [n, cols] = s o factor, sum [n] its row sums, low [n] the smallest product
+// of each row (NaN aside, which the sum shows). What a causal row may not see is zero in `to` and counts for nothing.
+typedef struct flt_att_lag_tile {
+    size_t n, cols; // s and to are packed
+    const flt_real *s;
+    flt_real *to;           // s: in place; NULL: sums alone
+    const flt_real *factor; // row i at factor - i
+    bool causal;
+    ptrdiff_t valid; // as above
+    flt_real *low, *sum;
+} flt_att_lag_tile;
+
 typedef struct flt_att_tiles {
     // u [n, F] = table [n, F] - shift [n]; NULL counts as zeros
     void (*start)(size_t n, size_t features, const flt_real *table, const flt_real *shift, flt_real *u);
@@ -59,6 +71,7 @@ typedef struct flt_att_tiles {
     // rows of x [n, cols] times f [n]; rows whose factor is 1 are left alone
     void (*scale_rows)(size_t n, size_t cols, flt_real *x, const flt_real *f);
     void (*softmax)(const flt_att_softmax_tile *t);
+    void (*lag_weights)(const flt_att_lag_tile *t);
     // ds [n, cols] = s o (ds - term [n])
     void (*softmax_back)(size_t n, size_t cols, const flt_real *s, const flt_real *term, flt_real *ds);
     // with e = exp(bias + base [n]), row i of bias at bias - i: ds [n, cols] = e o (ds - term [n]), dl [n, cols] = s o ds unless

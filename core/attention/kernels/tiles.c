@@ -245,15 +245,15 @@ FLTX_INLINE void softmax_rows(const flt_att_softmax_tile *t, size_t i, int rows,
             t->sum[i + (size_t)r] * (FLTX_BUG(STALE_SUM) ? 1 : t->keep[i + (size_t)r]) + flt_vreal_sum(sum[r]);
 }
 
-// How many columns row i may see.
-FLTX_INLINE size_t seen(const flt_att_softmax_tile *t, size_t i) {
-    const ptrdiff_t cols = (ptrdiff_t)t->cols, sees = t->causal ? t->valid + (ptrdiff_t)i : cols;
-    return (size_t)(sees < 0 ? 0 : sees < cols ? sees : cols);
+// How many of the columns row i may see.
+FLTX_INLINE size_t seen(size_t cols, bool causal, ptrdiff_t valid, size_t i) {
+    const ptrdiff_t sees = causal ? valid + (ptrdiff_t)i : (ptrdiff_t)cols;
+    return sees < 0 ? 0 : sees < (ptrdiff_t)cols ? (size_t)sees : cols;
 }
 
 static void softmax(const flt_att_softmax_tile *t) {
     for (size_t i = 0; i < t->n;) {
-        const size_t n = seen(t, i), cols = t->cols;
+        const size_t cols = t->cols, n = seen(cols, t->causal, t->valid, i);
         if (n == cols && i + BESIDE <= t->n) {
             softmax_rows(t, i, BESIDE, cols);
             i += BESIDE;
@@ -264,6 +264,58 @@ static void softmax(const flt_att_softmax_tile *t) {
         if (n > 0) softmax_rows(t, i, 1, n);
         i++;
     }
+}
+
+// Vector j of `rows` rows. Behind the end of a row are products of one, which no check minds, and factors of zero.
+FLTX_INLINE void lag_vector(int rows, size_t cols, size_t j, size_t end, const flt_real *s, const flt_real *factor, flt_real *to,
+                            flt_vreal *low, flt_vreal *sum) {
+#pragma GCC unroll 4
+    for (int r = 0; r < rows; r++) {
+        const flt_real *row = s + (size_t)r * cols;
+        const flt_vreal x = j + FLTX_LANES <= end ? flt_vreal_load(row + j) : flt_vreal_load_part_or(row + j, end - j, 1);
+        const flt_vreal w = x * get(factor - r, j, end);
+        low[r] = flt_vreal_min(x, low[r]);
+        sum[r] += w;
+        if (to != NULL) put(to + (size_t)r * cols, j, end, w);
+    }
+}
+
+// Columns 0 .. n - 1 of rows i .. i + rows - 1.
+FLTX_INLINE void lag_rows(const flt_att_lag_tile *t, size_t i, int rows, size_t n, bool store) {
+    const size_t cols = t->cols, whole = n - n % FLTX_LANES;
+    const flt_real *s = t->s + i * cols, *factor = t->factor - i;
+    flt_real *to = store ? t->to + i * cols : NULL;
+    flt_vreal low[BESIDE], sum[BESIDE];
+#pragma GCC unroll 4
+    for (int r = 0; r < rows; r++) low[r] = flt_vreal_set((flt_real)INFINITY), sum[r] = flt_vreal_set(0);
+    for (size_t j = 0; j < whole; j += FLTX_LANES) lag_vector(rows, cols, j, WHOLE, s, factor, to, low, sum);
+    if (whole < n) lag_vector(rows, cols, whole, n, s, factor, to, low, sum);
+#pragma GCC unroll 4
+    for (int r = 0; r < rows; r++) {
+        t->low[i + (size_t)r] = -flt_vreal_largest(-low[r]);
+        t->sum[i + (size_t)r] = flt_vreal_sum(sum[r]);
+    }
+}
+
+FLTX_INLINE void weigh_lag_tile(const flt_att_lag_tile *t, bool store) {
+    for (size_t i = 0; i < t->n;) {
+        const size_t cols = t->cols, n = seen(cols, t->causal, t->valid, i);
+        if (n == cols && i + BESIDE <= t->n) {
+            lag_rows(t, i, BESIDE, cols, store);
+            i += BESIDE;
+            continue;
+        }
+        if (store) memset(t->to + i * cols + n, 0, (cols - n) * sizeof *t->to);
+        lag_rows(t, i, 1, n, store);
+        i++;
+    }
+}
+
+static void lag_weights(const flt_att_lag_tile *t) {
+    if (t->to != NULL)
+        weigh_lag_tile(t, true);
+    else
+        weigh_lag_tile(t, false);
 }
 
 FLTX_INLINE void weighted_strip(size_t n, const flt_real *x, const flt_real *phi, size_t ldphi, size_t f, size_t end, int vectors,
@@ -367,6 +419,7 @@ const flt_att_tiles FLTX_ISA_TABLE(flt_att_tiles) = {
     .mask = mask,
     .scale_rows = scale_rows,
     .softmax = softmax,
+    .lag_weights = lag_weights,
     .softmax_back = softmax_back,
     .weigh_lags = weigh_lags,
     .add_diagonals = add_diagonals,
