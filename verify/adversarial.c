@@ -15,6 +15,8 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { TRANSFORMED = 200 }; // tokens of the plans of nprf that go through transforms
+
 typedef struct attack {
     const char *label;
     void (*apply)(flt_problem *p);
@@ -163,13 +165,21 @@ static flt_err poison(flt_check_context *c, const flt_attention_kind *kind, flt_
     return flt_check_claim(c, kind->kind.name, flt_problem_label(p, "clean again: flagged rows"), after == 0, (double)after);
 }
 
+// Offsets of nothing, but the longest differ: nprf cannot take sums over far keys in the place of its transforms.
+static flt_err lags_plan(const flt_problem *p, const flt_attention_kind *kind, flt_attention **out) {
+    double lags[2 * TRANSFORMED - 1] = {1e-30};
+    const flt_attention_arg arg = {"lag_bias", 1, {2 * p->N - 1}, lags};
+    lags[2 * p->N - 2] = lags[0];
+    return flt_problem_plan(p, kind, 1, 1, &arg, out);
+}
+
 static flt_err on_attack(flt_check_context *c, const flt_attention_kind *kind, const flt_problem *shape, const attack *a) {
     flt_problem *p = NULL;
     flt_attention *plan = NULL;
     FLTX_TRY(flt_problem_create(shape, &p));
     // values near 1, so that a denominator that is too large shows as one that is too small does
     for (size_t i = 0; i < flt_problem_rows(p) * p->dv; i++) p->v[i] = 1 + (flt_real)0.1 * p->v[i];
-    flt_err err = flt_problem_plan(p, kind, 1, 0, NULL, &plan);
+    flt_err err = p->N == TRANSFORMED ? lags_plan(p, kind, &plan) : flt_problem_plan(p, kind, 1, 0, NULL, &plan);
     if (err == FLTE_OK && a != NULL) a->apply(p);
     if (err == FLTE_OK) err = a != NULL ? judge(c, kind, p, a, plan) : poison(c, kind, p, plan);
     flt_attention_destroy(plan);
@@ -201,8 +211,8 @@ static flt_err on_mechanism(flt_check_context *c, const flt_attention_kind *kind
     for (int causal = 0; causal <= ((kind->kind.caps & FLTX_ATT_CAUSAL) != 0); causal++) {
         for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) FLTX_TRY(with_options(c, kind, NULL, sizes[i], causal != 0));
         // transforms from 64 tokens on, and inputs that are not scaled: where denominators do go negative
-        if (nprf) FLTX_TRY(with_options(c, kind, "crossover=64", 200, causal != 0));
-        if (nprf) FLTX_TRY(with_options(c, kind, "normalise=false,crossover=64", 200, causal != 0));
+        if (nprf) FLTX_TRY(with_options(c, kind, "crossover=64", TRANSFORMED, causal != 0));
+        if (nprf) FLTX_TRY(with_options(c, kind, "normalise=false,crossover=64", TRANSFORMED, causal != 0));
     }
     return FLTE_OK;
 }
