@@ -66,9 +66,9 @@ static void weigh_row(const job *k, tile t, size_t x, flt_real *s, flt_real *ds)
 }
 
 static bool in_range(size_t n, const flt_real *s) {
-    bool in = true;
-    for (size_t i = 0; i < n; i++) in &= s[i] > LEAST;
-    return in;
+    int32_t out = 0; // as wide as the numbers, or half
+    for (size_t i = 0; i < n; i++) out |= !(s[i] > LEAST);
+    return out == 0;
 }
 
 // The same for the whole tile, at once where no row needs to be looked at.
@@ -165,34 +165,19 @@ void flt_att_lagged_back_span(const job *k, size_t i, size_t n, size_t from, siz
     run_keys(k, i, n, from, to, false);
 }
 
-// Logits of a tile from its products, as in the forward pass.
-static void logits(const job *k, tile t, const flt_real *s, flt_real *to) {
-    const size_t m = k->a->m;
-    flt_vlog(t.n * t.cols, s, to);
-    for (size_t x = 0; x < t.n; x++) {
-        const flt_real *lq = k->w->lq + (t.i + x) * m, *lk = k->w->lk + t.j * m;
-        for (size_t y = 0; y < t.cols; y++) to[x * t.cols + y] += k->u->high[x];
-        if (in_range(t.cols, s + x * t.cols)) continue;
-        for (size_t y = 0; y < t.cols; y++)
-            if (!(s[x * t.cols + y] > LEAST)) to[x * t.cols + y] = (flt_real)flt_att_lagged_log_weight(m, lq, lk + y * m);
-    }
-}
-
 // The logarithms of the sums of rows i .. i + n - 1.
 static void find_norms(const job *k, size_t i, size_t n, size_t keys) {
     flt_att_lagged_slot *w = k->w;
+    flt_att_lagged_rows r;
     flt_att_lagged_clear(k->a, w, i, n, NULL);
+    flt_att_lagged_rows_begin(k->a, w, k->head, i, n, &r);
     for (size_t j = 0; j < keys; j += TILE) {
         const tile t = tile_at(i, n, j, keys);
         flt_real *s = kept_at(k, t) != NULL ? kept_at(k, t) : k->u->ds;
-        flt_att_softmax_tile x = {.n = n, .cols = t.cols, .s = w->s, .ldb = -1, .causal = k->a->causal};
-        x.valid = (ptrdiff_t)i - (ptrdiff_t)j + 1;
-        x.top = w->top + i, x.sum = w->sum + i, x.keep = w->keep;
-        x.bias = factors(k, i, j);
         scale_rows(k, t, j == 0);
         multiply_features(k, t, s);
-        logits(k, t, s, w->s);
-        k->a->tiles->softmax(&x);
+        memcpy(r.high, k->u->high, n * sizeof *r.high);
+        flt_att_lagged_weigh(&r, j, t.cols, s, NULL);
     }
     flt_vlog(n, w->sum + i, w->sum + i);
     for (size_t x = i; x < i + n; x++) k->u->norm[x] = w->top[x] + w->sum[x];

@@ -93,22 +93,12 @@ static void logits(const flt_att_lagged *a, const flt_att_lagged_slot *w, size_t
 
 // ---- a tile of rows along its keys
 
-typedef struct rows {
-    const flt_att_lagged *a;
-    flt_att_lagged_slot *w;
-    const flt_real *lags; // of the head
-    size_t first, n;
-    size_t anchor;                         // whose scale phi has; N: none yet
-    flt_real level;                        // logarithm of the scale of the lags' factors, a whole number; NaN: none yet
-    flt_real high[TILE], factor[2 * TILE]; // logarithms of the scales of phi; factors of the tile's lags
-    flt_real low[TILE], part[TILE];        // of each row: smallest product, sum of weights
-    bool fine[TILE];                       // these are good
-} rows;
+typedef flt_att_lagged_rows rows;
 
-static void scale_rows(rows *r, size_t anchor) {
+static void scale_rows(rows *r, size_t anchor, size_t *scaled) {
     const size_t m = r->a->m;
-    if (anchor == r->anchor) return;
-    r->anchor = anchor;
+    if (anchor == *scaled) return;
+    *scaled = anchor;
     flt_att_lagged_scale_queries(r->n, m, r->w->lq + r->first * m, r->w->lk + anchor * m, r->w->phi, r->high);
 }
 
@@ -165,31 +155,35 @@ static void run_long(const rows *r, size_t j, size_t cols) {
     }
 }
 
-// The weights of keys j.. in w->s. store: they are wanted, not only their sums.
-static void weigh(rows *r, size_t j, size_t cols, bool store) {
+void flt_att_lagged_weigh(rows *r, size_t j, size_t cols, const flt_real *s, flt_real *to) {
     const flt_att_lagged *a = r->a;
-    flt_att_lagged_slot *w = r->w;
     flt_real by[TILE];
-    flt_att_lag_tile t = {.n = r->n, .cols = cols, .s = w->s, .to = store ? w->s : NULL, .causal = a->causal};
+    flt_att_lag_tile t = {.n = r->n, .cols = cols, .s = s, .to = to, .causal = a->causal};
     t.valid = (ptrdiff_t)r->first - (ptrdiff_t)j + 1;
     t.low = r->low, t.sum = r->part;
     t.factor = lag_factors(r, j, cols);
-    scale_rows(r, w->anchor[j / TILE]);
-    flt_gemm(false, false, r->n, cols, a->m, 1, w->phi, a->m, w->pk + j * a->m, TILE, 0, w->s, cols);
     a->tiles->lag_weights(&t);
     const bool some_left = join(r, by);
-    if (store) a->tiles->scale_rows(r->n, cols, w->s, by);
+    if (to != NULL) a->tiles->scale_rows(r->n, cols, to, by);
     if (some_left) run_long(r, j, cols);
+}
+
+void flt_att_lagged_rows_begin(const flt_att_lagged *a, flt_att_lagged_slot *w, size_t head, size_t first, size_t n, rows *r) {
+    *r = (rows){.a = a, .w = w, .first = first, .n = n, .level = (flt_real)NAN};
+    r->lags = a->lags + (a->heads == 1 ? 0 : head * (2 * a->N - 1));
 }
 
 void flt_att_lagged_direct(const flt_att_lagged *a, flt_att_lagged_slot *w, size_t head, size_t first, size_t count,
                            flt_att_span keys, const flt_real *v, flt_real *out) {
-    const size_t dv = a->dv, N = a->N;
-    rows r = {.a = a, .w = w, .first = first, .n = count, .anchor = N, .level = (flt_real)NAN};
-    r.lags = a->lags + (a->heads == 1 ? 0 : head * (2 * N - 1));
+    const size_t dv = a->dv;
+    size_t scaled = a->N; // none yet
+    rows r;
+    flt_att_lagged_rows_begin(a, w, head, first, count, &r);
     for (size_t j = keys.from; j < keys.to; j += TILE) {
         const size_t cols = flt_att_smaller(TILE, keys.to - j);
-        weigh(&r, j, cols, v != NULL);
+        scale_rows(&r, w->anchor[j / TILE], &scaled);
+        flt_gemm(false, false, count, cols, a->m, 1, w->phi, a->m, w->pk + j * a->m, TILE, 0, w->s, cols);
+        flt_att_lagged_weigh(&r, j, cols, w->s, v != NULL ? w->s : NULL);
         if (v == NULL) continue;
         a->tiles->scale_rows(count, dv, out + first * dv, w->keep);
         flt_gemm(false, false, count, dv, cols, 1, w->s, cols, v + j * dv, dv, 1, out + first * dv, dv);
