@@ -52,7 +52,8 @@ static double pair_time(const flt_att_lagged *a) {
 }
 
 static double transform_time(const flt_att_lagged *a, size_t size) {
-    return 0.32 * (double)a->m * (double)(a->dv + 1) * (double)size * log2((double)size);
+    const size_t width = a->convolver->width, columns = (a->dv + width - 1) / width * width + 1;
+    return 0.1 * (1 + (double)size / 65536) * (double)a->m * (double)columns * (double)size * log2((double)size);
 }
 
 static double direct_time(const flt_att_lagged *a, double rows) {
@@ -91,7 +92,8 @@ static bool choose_block(flt_att_lagged *a, size_t crossover) {
 
 static void bind_fft(flt_att_lagged *a, flt_ws *ws, flt_att_lagged_slot *w) {
     const size_t N = a->N, real = sizeof(flt_real), size = a->level[a->levels - 1].size;
-    w->vt = flt_ws_take(ws, a->dv * N, real);
+    w->psi = flt_ws_take(ws, N * a->convolver->width, real);
+    w->theta = flt_ws_take(ws, N * a->convolver->width, real);
     w->acc = flt_ws_take(ws, a->dv * N, real);
     w->colk = flt_ws_take(ws, N, real);
     w->colq = flt_ws_take(ws, N, real);
@@ -100,7 +102,10 @@ static void bind_fft(flt_att_lagged *a, flt_ws *ws, flt_att_lagged_slot *w) {
     w->est = flt_ws_take(ws, N, real);
     w->err = flt_ws_take(ws, N, real);
     w->row = flt_ws_take(ws, size, real);
-    w->wave = flt_ws_take(ws, size + 2, real);
+    w->wave = flt_ws_take(ws, size * a->convolver->width, real);
+    if (!a->backward) return;
+    w->vt = flt_ws_take(ws, a->dv * N, real);
+    w->spare = flt_ws_take(ws, size + 2, real);
 }
 
 static void bind(void *self, flt_ws *ws) {
@@ -139,6 +144,7 @@ flt_err flt_att_lagged_create(const flt_attention_desc *desc, size_t m, size_t h
     a->threads = (size_t)desc->threads < desc->B * desc->H ? desc->threads : (int)(desc->B * desc->H);
     a->backward = desc->backward;
     a->tiles = FLTX_ISA_PICK(flt_att_tiles);
+    a->convolver = FLTX_ISA_PICK(flt_att_convolver);
     FLTX_GO(err, failed, flt_alloc(heads * (2 * a->N - 1), sizeof *a->lags, &a->lags));
     FLTX_GO(err, failed, flt_alloc((size_t)a->threads, sizeof *a->slots, &a->slots));
     if (choose_block(a, crossover)) FLTX_GO(err, failed, flt_att_lagged_fft_plan(a));
@@ -170,6 +176,8 @@ void flt_att_lagged_destroy(flt_att_lagged *a) {
         flt_free(a->level[k].norm);
         flt_free(a->level[k].top);
         flt_free(a->level[k].spectrum);
+        flt_free(a->level[k].ordered);
+        flt_free(a->level[k].twiddles);
     }
     flt_free(a->slots);
     flt_free(a->lags);

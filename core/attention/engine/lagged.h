@@ -9,7 +9,8 @@
 //           flt_real, its row goes by logarithms, and a weight that leaves that range is formed again by itself. See
 //           lagged_direct.h.
 //   fft     the matrix e^{b_{j-i}} is Toeplitz, so that for each feature f the sums over j of e^{b_{j-i}} exp(lk_jf) [v_j, 1] are
-//           dv + 1 convolutions; features go one after the other. Time O(m dv N log N), memory O(N (m + dv)). See lagged_fft.h.
+//           dv + 1 convolutions, many of them at once in the lanes of vectors (convolve.h). Time O(m dv N log N), memory O(N (m +
+//           dv)). See lagged_fft.h.
 //   band    where the lags beyond a reach W on either side all have one factor, what is that far comes as a running sum over
 //   keys,
 //           as in linear attention, and only a band is direct. Time O(N (W + 64) (m + dv) + N m dv). See lagged_band.h.
@@ -23,6 +24,7 @@
 #define FLTX_ATTENTION_LAGGED_H
 
 #include "args.h"
+#include "convolve.h"
 #include "tiles.h"
 
 #include "flt/memory.h"
@@ -32,7 +34,9 @@ enum { FLTX_LAGGED_TILE = 64, FLTX_LAGGED_BLOCK = 512, FLTX_LAGGED_LEVELS = 48, 
 
 typedef struct flt_att_level { // convolutions of one size
     size_t span, size;         // source rows, length of the transform
-    flt_real *spectrum;        // [heads, size/2 + 1, 2] of e^{b - top}, conjugate
+    flt_real *twiddles;        // see convolve.h
+    flt_real *ordered;         // [heads, size, 2] of e^{b - top}, in the order of convolutions
+    flt_real *spectrum;        // [heads, size/2 + 1, 2] of the same, conjugate
     double *top, *norm;        // [heads]: largest b, Euclidean norm of e^{b - top}
 } flt_att_level;
 
@@ -43,15 +47,18 @@ typedef struct flt_att_lagged_slot {  // one thread's
     flt_real *phi, *s;                // [tile, m], [tile, tile]
     flt_real *room, *keys, *logits;   // [tile, m], [tile, m], [tile, tile]: weights out of range
     flt_real *top, *sum, *keep;       // [N], [N], [tile]: online softmax
-    flt_real *vt, *acc;               // fft: [dv, N], [dv, N]
+    flt_real *acc;                    // fft: [N, dv]; backward [dv, N]
+    flt_real *psi, *theta;            // fft: [N, width]: some features of keys and queries
+    flt_real *wave;                   // fft: [size, width]
+    flt_real *vt, *spare;             // fft, backward: [dv, N], [size + 2]
     flt_real *colk, *colq;            // fft: [N]: one feature of keys and queries
     flt_real *high, *den, *est, *err; // fft: [N]: scale and sum of a convolution, its error and that of the row
     flt_real *level;                  // [m]: scale of each feature
     flt_real *scale, *z, *state;      // band: [m], [m], [m, dv]: scales of features, sums of far keys and of their values
     flt_real *far;                    // band: [tile, dv]
-    flt_real *row, *wave;             // fft: [size], [size + 2]
-    flt_fft *fft[FLTX_LAGGED_LEVELS];
-    size_t flagged, apart; // rows; rows of tiles that went the long way, by logarithms
+    flt_real *row;                    // fft: [size]
+    flt_fft *fft[FLTX_LAGGED_LEVELS]; // backward; the first thread's: the factors as well
+    size_t flagged, apart;            // rows; rows of tiles that went the long way, by logarithms
 } flt_att_lagged_slot;
 
 typedef struct flt_att_lagged {
@@ -63,6 +70,7 @@ typedef struct flt_att_lagged {
     flt_att_level level[FLTX_LAGGED_LEVELS];
     flt_att_lagged_slot *slots;
     const flt_att_tiles *tiles;
+    const flt_att_convolver *convolver;
     flt_ws ws;
 } flt_att_lagged;
 

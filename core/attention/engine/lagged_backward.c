@@ -20,7 +20,7 @@ static void run_rows(void *self, size_t head, size_t first, size_t count, size_t
     flt_att_lagged_back_span(k, first, count, from, k->a->causal ? first + count : k->a->N);
 }
 
-// w->wave = (w->wave or what is kept) times the spectrum of the factors, for sums over keys, or its conjugate, for sums over
+// w->spare = (w->spare or what is kept) times the spectrum of the factors, for sums over keys, or its conjugate, for sums over
 // rows.
 static void multiply(size_t pairs, const flt_real *x, const flt_real *c, flt_real sign, flt_real *to) {
     for (size_t i = 0; i < 2 * pairs; i += 2) {
@@ -50,15 +50,15 @@ static void add_column(const job *k, flt_att_piece p, const flt_real *y, const f
     memset(row, 0, l->size * sizeof *row);
     for (size_t j = 0; j < p.keys; j++) row[j] = w->colk[j] * (y != NULL ? y[j] : 1);
     flt_fft_forward(w->fft[p.level], row, u->keep);
-    multiply(pairs, u->keep, c, 1, w->wave);
-    flt_fft_inverse(w->fft[p.level], w->wave, row);
+    multiply(pairs, u->keep, c, 1, w->spare);
+    flt_fft_inverse(w->fft[p.level], w->spare, row);
     for (size_t i = 0; i < p.rows; i++) u->dcolq[i] += sign * g[i] * row[p.shift + i];
     memset(row, 0, l->size * sizeof *row);
     for (size_t i = 0; i < p.rows; i++) row[p.shift + i] = w->colq[i] * sign * g[i];
-    flt_fft_forward(w->fft[p.level], row, w->wave);
-    if (k->dlags != NULL) correlate(pairs, w->wave, u->keep, u->cross);
-    multiply(pairs, w->wave, c, -1, w->wave);
-    flt_fft_inverse(w->fft[p.level], w->wave, row);
+    flt_fft_forward(w->fft[p.level], row, w->spare);
+    if (k->dlags != NULL) correlate(pairs, w->spare, u->keep, u->cross);
+    multiply(pairs, w->spare, c, -1, w->spare);
+    flt_fft_inverse(w->fft[p.level], w->spare, row);
     for (size_t j = 0; j < p.keys; j++) u->dcolk[j] += (y != NULL ? y[j] : 1) * row[j];
     for (size_t j = 0; dy != NULL && j < p.keys; j++) dy[j] += w->colk[j] * row[j];
 }

@@ -10,26 +10,11 @@
 
 enum { TILE = FLTX_LAGGED_TILE, LIMIT = 512 };
 
-// ---- one convolution
+// ---- a piece
 
 const flt_real *flt_att_lagged_spectrum(const flt_att_lagged *a, flt_att_piece p) {
     const flt_att_level *l = &a->level[p.level];
     return l->spectrum + (a->heads == 1 ? 0 : p.head * 2 * (l->size / 2 + 1));
-}
-
-// w->row holds `keys` values; on return its entry shift + i is sum_j e^{b_{j-i} - top} x_j.
-static void convolve(const flt_att_lagged *a, flt_att_lagged_slot *w, flt_att_piece p) {
-    const flt_att_level *l = &a->level[p.level];
-    const size_t pairs = l->size / 2 + 1;
-    const flt_real *c = flt_att_lagged_spectrum(a, p);
-    memset(w->row + p.keys, 0, (l->size - p.keys) * sizeof *w->row);
-    flt_fft_forward(w->fft[p.level], w->row, w->wave);
-    for (size_t i = 0; i < 2 * pairs; i += 2) {
-        const flt_real re = w->wave[i], im = w->wave[i + 1];
-        w->wave[i] = re * c[i] - im * c[i + 1];
-        w->wave[i + 1] = re * c[i + 1] + im * c[i];
-    }
-    flt_fft_inverse(w->fft[p.level], w->wave, w->row);
 }
 
 void flt_att_lagged_levels(const flt_att_lagged *a, flt_att_lagged_slot *w, flt_att_piece p) {
@@ -47,24 +32,42 @@ static void scales(const flt_att_lagged *a, flt_att_lagged_slot *w, flt_att_piec
     }
 }
 
-// One feature's part of acc, den and est.
-static void add_feature(const flt_att_lagged *a, flt_att_lagged_slot *w, flt_att_piece p, size_t f, bool values) {
-    const size_t m = a->m, N = a->N;
-    const flt_real *y = w->row + p.shift;
-    for (size_t j = 0; j < p.keys; j++) w->colk[j] = w->lk[(p.source + j) * m + f] - w->level[f];
-    for (size_t i = 0; i < p.rows; i++) w->colq[i] = w->lq[(p.target + i) * m + f] + w->level[f] - w->high[i];
-    flt_vexp(p.keys, w->colk, w->colk);
-    flt_vexp(p.rows, w->colq, w->colq);
-    const flt_real norm = (flt_real)sqrt(flt_sum_squares(p.keys, w->colk));
-    memcpy(w->row, w->colk, p.keys * sizeof *w->row);
-    convolve(a, w, p);
-    for (size_t i = 0; i < p.rows; i++) w->den[i] += w->colq[i] * y[i], w->est[i] += w->colq[i] * norm;
-    for (size_t c = 0; values && c < a->dv; c++) {
-        const flt_real *v = w->vt + c * N + p.source;
-        flt_real *acc = w->acc + c * N;
-        for (size_t j = 0; j < p.keys; j++) w->row[j] = w->colk[j] * v[j];
-        convolve(a, w, p);
-        for (size_t i = 0; i < p.rows; i++) acc[i] += w->colq[i] * y[i];
+// psi, theta: `count` features from f on, of keys and of queries.
+static void load_features(const flt_att_lagged *a, flt_att_lagged_slot *w, flt_att_piece p, size_t f, size_t count) {
+    const size_t m = a->m;
+    const flt_real *level = w->level + f;
+    for (size_t j = 0; j < p.keys; j++) {
+        const flt_real *lk = w->lk + (p.source + j) * m + f;
+        for (size_t x = 0; x < count; x++) w->psi[j * count + x] = lk[x] - level[x];
+    }
+    for (size_t i = 0; i < p.rows; i++) {
+        const flt_real *lq = w->lq + (p.target + i) * m + f;
+        for (size_t x = 0; x < count; x++) w->theta[i * count + x] = lq[x] + level[x] - w->high[i];
+    }
+    flt_vexp(p.keys * count, w->psi, w->psi);
+    flt_vexp(p.rows * count, w->theta, w->theta);
+}
+
+// Features from f on: their part of den, all in one, and of est and acc, one after the other.
+static void add_features(const flt_att_lagged *a, flt_att_lagged_slot *w, flt_att_piece p, size_t f, const flt_real *v) {
+    const flt_att_level *l = &a->level[p.level];
+    const size_t width = a->convolver->width, count = flt_att_smaller(width, a->m - f);
+    flt_att_convolution c = {.n = l->size, .twiddles = l->twiddles, .keys = p.keys, .rows = p.rows, .shift = p.shift};
+    c.spectrum = l->ordered + (a->heads == 1 ? 0 : p.head * 2 * l->size);
+    c.room = w->wave;
+    load_features(a, w, p, f, count);
+    c.columns = c.ldx = c.ldy = count, c.x = w->psi, c.phi = w->theta, c.sum = w->den;
+    a->convolver->convolve(&c);
+    c.wx = w->colk, c.wy = w->colq, c.ldx = c.ldy = a->dv;
+    for (size_t x = 0; x < count; x++) {
+        for (size_t j = 0; j < p.keys; j++) w->colk[j] = w->psi[j * count + x];
+        for (size_t i = 0; i < p.rows; i++) w->colq[i] = w->theta[i * count + x];
+        flt_axpy(p.rows, (flt_real)sqrt(flt_sum_squares(p.keys, w->colk)), w->colq, w->est);
+        for (size_t at = 0; v != NULL && at < a->dv; at += width) {
+            c.columns = flt_att_smaller(width, a->dv - at);
+            c.x = v + p.source * a->dv + at, c.y = w->acc + at;
+            a->convolver->convolve(&c);
+        }
     }
 }
 
@@ -80,7 +83,7 @@ static void merge(const flt_att_lagged *a, flt_att_lagged_slot *w, flt_att_piece
         w->sum[row] = w->sum[row] * old + w->den[i] * new;
         w->err[row] = w->err[row] * old + w->est[i] * (flt_real)l->norm[h] * new;
         for (size_t c = 0; out != NULL && c < a->dv; c++)
-            out[row * a->dv + c] = out[row * a->dv + c] * old + w->acc[c * a->N + i] * new;
+            out[row * a->dv + c] = out[row * a->dv + c] * old + w->acc[i * a->dv + c] * new;
     }
 }
 
@@ -98,8 +101,8 @@ static void run_piece(void *self, flt_att_piece p) {
     scales(a, w, p);
     memset(w->den, 0, p.rows * sizeof *w->den);
     memset(w->est, 0, p.rows * sizeof *w->est);
-    for (size_t c = 0; c < a->dv; c++) memset(w->acc + c * a->N, 0, p.rows * sizeof *w->acc);
-    for (size_t f = 0; f < a->m; f++) add_feature(a, w, p, f, k->v != NULL);
+    memset(w->acc, 0, p.rows * a->dv * sizeof *w->acc);
+    for (size_t f = 0; f < a->m; f += a->convolver->width) add_features(a, w, p, f, k->v);
     merge(a, w, p, k->out);
 }
 
@@ -144,8 +147,6 @@ static void repair(const flt_att_lagged *a, flt_att_lagged_slot *w, size_t head,
 
 void flt_att_lagged_fft(const flt_att_lagged *a, flt_att_lagged_slot *w, size_t head, const flt_real *v, flt_real *out) {
     memset(w->err, 0, a->N * sizeof *w->err);
-    for (size_t j = 0; v != NULL && j < a->N; j++)
-        for (size_t c = 0; c < a->dv; c++) w->vt[c * a->N + j] = v[j * a->dv + c];
     job k = {a, w, v, out};
     flt_att_lagged_walk(a, head, &(flt_att_walk){&k, run_piece, run_rows});
     repair(a, w, head, v, out);
@@ -176,7 +177,10 @@ static flt_err make_level(flt_att_lagged *a, flt_att_level *l) {
     FLTX_TRY(flt_alloc(a->heads, sizeof *l->top, &l->top));
     FLTX_TRY(flt_alloc(a->heads, sizeof *l->norm, &l->norm));
     FLTX_TRY(flt_alloc(a->heads * 2, (l->size / 2 + 1) * sizeof *l->spectrum, &l->spectrum));
-    for (int t = 0; t < a->threads; t++) FLTX_TRY(flt_fft_create(l->size, 1, &a->slots[t].fft[level]));
+    FLTX_TRY(flt_alloc(a->heads * 2, l->size * sizeof *l->ordered, &l->ordered));
+    FLTX_TRY(flt_alloc(flt_att_convolve_twiddles(l->size), sizeof *l->twiddles, &l->twiddles));
+    flt_att_convolve_fill(l->size, l->twiddles);
+    for (int t = 0; t < (a->backward ? a->threads : 1); t++) FLTX_TRY(flt_fft_create(l->size, 1, &a->slots[t].fft[level]));
     return FLTE_OK;
 }
 
@@ -184,7 +188,7 @@ flt_err flt_att_lagged_fft_plan(flt_att_lagged *a) {
     size_t span = a->causal ? a->block : a->N;
     do {
         a->level[a->levels].span = span;
-        a->level[a->levels++].size = a->causal ? 2 * span : flt_fft_good_size(FLTX_BUG(WRAPPED) ? a->N : 2 * a->N - 1);
+        a->level[a->levels++].size = a->causal ? 2 * span : flt_att_convolve_size(FLTX_BUG(WRAPPED) ? a->N : 2 * a->N - 1);
         span *= 2;
     } while (a->causal && span < a->N);
     for (size_t k = 0; k < a->levels; k++) FLTX_TRY(make_level(a, &a->level[k]));
@@ -199,7 +203,8 @@ void flt_att_lagged_fft_load(flt_att_lagged *a, const double *lags) {
             flt_real *c = l->spectrum + h * width;
             load_factors(a, l, h, lags + h * (2 * a->N - 1), a->slots[0].row);
             flt_fft_forward(a->slots[0].fft[k], a->slots[0].row, c);
-            for (size_t i = 1; i < width; i += 2) c[i] = -c[i];
+            for (size_t i = 1; i < width; i += 2) c[i] = -c[i]; // as of the kernel at i - j
+            flt_att_convolve_order(l->size, c, l->ordered + h * 2 * l->size);
         }
     }
 }
