@@ -4,6 +4,7 @@
 # taken from RATES by the set @valid, and compared on @train and @near with Adam at the best of 15 rates.
 #   scripts/experiments/meta_compare.sh memory [FOLDER]        flt without memory, without encoding, discount alone, exact window, ..
 #   scripts/experiments/meta_compare.sh raw [FOLDER]           the same with raw inputs: what is remembered, attention remembers
+#   scripts/experiments/meta_compare.sh noisy [FOLDER]         raw inputs again, on tasks whose gradients are mostly noise
 #   scripts/experiments/meta_compare.sh optimizers [FOLDER]    flt beside lstm, mlp_lopt, small_fc_lopt, celo2
 #   .. --quick                                                 the same path in seconds
 # OUTER_STEPS (default 1000), SEEDS (default "0 1 2"), RATES (default "1e-3 3e-3 1e-2"), VARIANTS (labels; default all), JOBS
@@ -46,6 +47,15 @@ performer|flt|inputs=raw memory=performer
 discount|flt|inputs=raw memory=discount
 window|flt|inputs=raw memory=window
 none|flt|inputs=raw memory=none" ;;
+noisy)
+    noise="quadratic:noise=1,noisy_linear_regression:noise=1,batch=4,digits_mlp:width=16,batch=4,glyphs:width=16,classes=10,batch=4"
+    [ -n "$quick" ] || { tasks=$noise valid=$noise tests=$noise eval=(--steps 500); } # judged on other seeds
+    variants="
+flt|flt|inputs=raw lr_time=true
+performer|flt|inputs=raw lr_time=true memory=performer
+discount|flt|inputs=raw lr_time=true memory=discount
+window|flt|inputs=raw lr_time=true memory=window
+none|flt|inputs=raw lr_time=true memory=none" ;;
 optimizers) variants="
 flt|flt|form=adaptive $shipped
 flt_tensor|flt_tensor|
@@ -54,7 +64,7 @@ small_fc_lopt|small_fc_lopt|
 mlp_lopt|mlp_lopt|
 lstm|lstm|" ;;
 *)
-    echo "meta_compare.sh: '${1:-}' is no comparison; allowed: memory, raw, optimizers" >&2
+    echo "meta_compare.sh: '${1:-}' is no comparison; allowed: memory, raw, noisy, optimizers" >&2
     exit 2
     ;;
 esac
