@@ -163,11 +163,13 @@ class Optimizer:
     def stepper(self, param, grad):
         """A function that makes one step; time advances with each call."""
         step, tensors = self.lib.flt_optimizer_step, (grad, param, self.state)
-        loss, rest = c.c_float(1), [pointer(x) for x in tensors]
+        time, loss, rest = c.c_uint64(0), c.c_float(1), [pointer(x) for x in tensors]
+        arguments = self.optimizer, time, loss, *rest
         self.t = 0
 
         def run():
-            step(self.optimizer, c.c_uint64(self.t), loss, *rest if tensors else ())
+            time.value = self.t
+            step(*arguments if tensors else ())
             self.t += 1
         return run
 

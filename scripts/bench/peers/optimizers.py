@@ -86,14 +86,15 @@ class Digits:
         self.layout = self.task.layout.tensors()
         self.theta, self.grad = torch.zeros(self.task.layout.total), torch.zeros(self.task.layout.total)
         self.task.init(self.task.self, 0, self.theta.data_ptr())
-        self.call, self.arguments = self.task.gradient, (self.task.self, self.theta.data_ptr(), self.grad.data_ptr())
+        self.batch, self.call = Batch(0, 0, 0), self.task.gradient
+        self.arguments = self.task.self, self.batch, self.theta.data_ptr(), self.grad.data_ptr()
 
     def __del__(self):
         self.bench.lib.flt_objective_destroy(self.objective)
 
     def gradient(self, step):
-        task, theta, grad = self.arguments
-        return self.call(task, Batch(0, 0, step), theta, grad)
+        self.batch.step = step
+        return self.call(*self.arguments)
 
     def tensors(self, flat):
         return [flat[at:at + count].reshape(shape) for shape, at, count in self.layout.values()]
