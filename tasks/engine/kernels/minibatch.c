@@ -11,85 +11,90 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
-enum { MANY = 32, FEW = 8 }; // numbers that go through the rounds together: whole vectors of any instruction set
+enum { GROUP = 8, GROUPS = 8 }; // numbers in a vector; vectors that go through the rounds together at most
+
+typedef uint32_t numbers __attribute__((vector_size(4 * GROUP)));
 
 // The high halves of x times m.
-INLINE void high_products(size_t n, const uint32_t *x, uint32_t m, uint32_t *y) {
+INLINE numbers high_products(numbers x, uint32_t m) {
 #if defined(__AVX2__)
     const __m256i by = _mm256_set1_epi32((int)m);
-    for (size_t i = 0; i < n; i += 8) {
-        __m256i v;
-        memcpy(&v, x + i, sizeof v);
-        const __m256i even = _mm256_srli_epi64(_mm256_mul_epu32(v, by), 32);
-        const __m256i odd = _mm256_mul_epu32(_mm256_srli_epi64(v, 32), by);
-        v = _mm256_blend_epi32(even, odd, 0xaa);
-        memcpy(y + i, &v, sizeof v);
-    }
+    const __m256i even = _mm256_srli_epi64(_mm256_mul_epu32((__m256i)x, by), 32);
+    const __m256i odd = _mm256_mul_epu32(_mm256_srli_epi64((__m256i)x, 32), by);
+    return (numbers)_mm256_blend_epi32(even, odd, 0xaa);
 #else
-    for (size_t i = 0; i < n; i++) y[i] = (uint32_t)((uint64_t)x[i] * m >> 32);
+    for (size_t i = 0; i < GROUP; i++) x[i] = (uint32_t)((uint64_t)x[i] * m >> 32);
+    return x;
 #endif
 }
 
-// to += a number below m from the round's key and the other half, modulo m <= 2^16: multiply and shift (constants: murmur3's
+// To plus a number below m from the round's key and the other half, modulo m <= 2^16: multiply and shift (constants: murmur3's
 // finaliser).
-INLINE void half_round(size_t n, uint32_t key, uint32_t m, const uint32_t *half, uint32_t *to) {
-    uint32_t noise[MANY];
-    for (size_t i = 0; i < n; i++) {
-        uint32_t x = half[i] + key;
-        x = (x ^ x >> 16) * 0x85ebca6bu;
-        x = (x ^ x >> 13) * 0xc2b2ae35u;
-        noise[i] = x ^ x >> 16;
-    }
-    high_products(n, noise, m, noise);
-    for (size_t i = 0; i < n; i++) {
-        const uint32_t sum = to[i] + noise[i]; // both < m
-        to[i] = sum >= m ? sum - m : sum;
-    }
+INLINE numbers half_round(uint32_t key, uint32_t m, numbers half, numbers to) {
+    numbers x = half + key;
+    x = (x ^ x >> 16) * 0x85ebca6bu;
+    x = (x ^ x >> 13) * 0xc2b2ae35u;
+    x ^= x >> 16;
+    const numbers sum = to + high_products(x, m) - m; // wraps where it was below m
+    return sum + (m & -(sum >> 31));
 }
 
-// Rounds outside, numbers inside: independent chains. n is a constant at every call.
-INLINE void rounds(const flt_shuffle *s, size_t n, uint32_t *low, uint32_t *high) {
+// Rounds outside, numbers inside: independent chains. n, vectors, is a constant at every call.
+INLINE void rounds(const flt_shuffle *s, size_t n, const numbers *low, const numbers *high, numbers *x) {
+    numbers l[GROUPS], h[GROUPS];
+    for (size_t i = 0; i < n; i++) l[i] = low[i], h[i] = high[i];
     for (size_t k = 0; k < FLTX_SHUFFLE_ROUNDS; k += 2) {
-        half_round(n, s->key[k], s->a, high, low);
-        half_round(n, s->key[k + 1], s->b, low, high);
+#pragma GCC unroll 8
+        for (size_t i = 0; i < n; i++) l[i] = half_round(s->key[k], s->a, h[i], l[i]);
+#pragma GCC unroll 8
+        for (size_t i = 0; i < n; i++) h[i] = half_round(s->key[k + 1], s->b, l[i], h[i]);
     }
+    for (size_t i = 0; i < n; i++) x[i] = h[i] * s->a + l[i];
 }
 
-// `used` numbers of x from their halves.
-INLINE void permute_halves(const flt_shuffle *s, size_t n, size_t used, uint32_t *low, uint32_t *high, uint32_t *x) {
-    rounds(s, n, low, high);
-    for (size_t i = 0; i < used; i++) x[i] = high[i] * s->a + low[i];
+// Numbers from their halves, `used` of them.
+typedef union halves {
+    uint32_t at[GROUPS * GROUP];
+    numbers in[GROUPS];
+} halves;
+
+static void permute_halves(const flt_shuffle *s, size_t used, const halves *low, const halves *high, uint32_t *x) {
+    halves made;
+    if (used <= GROUP)
+        rounds(s, 1, low->in, high->in, made.in);
+    else if (used <= 4 * GROUP)
+        rounds(s, 4, low->in, high->in, made.in);
+    else
+        rounds(s, GROUPS, low->in, high->in, made.in);
+    memcpy(x, made.at, used * sizeof *x);
 }
 
 static void permute(const flt_shuffle *s, size_t n, uint32_t *x) {
-    for (size_t begin = 0; begin < n; begin += FEW) {
-        const size_t used = n - begin < FEW ? n - begin : FEW;
-        uint32_t low[FEW] = {0}, high[FEW] = {0};
+    halves low = {{0}}, high = {{0}};
+    for (size_t begin = 0; begin < n; begin += GROUP) {
+        const size_t used = n - begin < GROUP ? n - begin : GROUP;
         for (size_t i = 0; i < used; i++) {
-            low[i] = x[begin + i] % s->a;
-            high[i] = x[begin + i] / s->a;
+            low.at[i] = x[begin + i] % s->a;
+            high.at[i] = x[begin + i] / s->a;
         }
-        permute_halves(s, FEW, used, low, high, x + begin);
+        permute_halves(s, used, &low, &high, x + begin);
     }
 }
 
 // Numbers that follow one another need a division for the first alone.
 static void permute_range(const flt_shuffle *s, uint32_t first, size_t n, uint32_t *x) {
     uint32_t next_low = first % s->a, next_high = first / s->a;
-    for (size_t begin = 0; begin < n; begin += MANY) {
-        const size_t used = n - begin < MANY ? n - begin : MANY;
-        uint32_t low[MANY] = {0}, high[MANY] = {0};
+    halves low = {{0}}, high = {{0}};
+    for (size_t begin = 0; begin < n; begin += GROUPS * GROUP) {
+        const size_t used = n - begin < GROUPS * GROUP ? n - begin : GROUPS * GROUP;
         for (size_t i = 0; i < used; i++) {
-            low[i] = next_low;
-            high[i] = next_high;
+            low.at[i] = next_low;
+            high.at[i] = next_high;
             const uint32_t end = ++next_low == s->a;
             next_low = end != 0 ? 0 : next_low;
             next_high += end;
         }
-        if (used <= FEW)
-            permute_halves(s, FEW, used, low, high, x + begin);
-        else
-            permute_halves(s, MANY, used, low, high, x + begin);
+        permute_halves(s, used, &low, &high, x + begin);
     }
 }
 
