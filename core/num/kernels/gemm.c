@@ -218,6 +218,61 @@ static void multiply_blocks(const num_product *p) {
         for (size_t i = 0; i < p->m; i += HEIGHT) multiply_block(p, i, l, &copy);
 }
 
+// ---- narrow products of a transposed A, whose vectors would be half empty: C' = B' A, turned afterwards
+
+enum { TURNED = 128 }; // rows of C at once
+
+static bool is_narrow(const num_product *p) {
+    const size_t vectors = (p->n + FLTX_LANES - 1) / FLTX_LANES, columns = (p->m + FLTX_LANES - 1) / FLTX_LANES;
+    return p->ta && !p->tb && p->ldb != 0 && p->d == NULL && p->s == NULL && p->m >= PANEL && p->n > ROWS && vectors <= 2 &&
+           5 * p->n * columns < 4 * p->m * vectors;
+}
+
+// Columns j .. of `height` rows of C from the rows of x, TURNED apart; width is at most FLTX_LANES.
+FLTX_INLINE void turn_columns(size_t height, size_t j, size_t width, const flt_real *x, flt_real *c, size_t ldc) {
+    for (size_t i = 0; i < height; i += FLTX_LANES) {
+        flt_vreal rows[FLTX_LANES];
+#pragma GCC unroll 16
+        for (size_t r = 0; r < FLTX_LANES; r++)
+            rows[r] = r < width ? load_up_to(x + (j + r) * TURNED + i, height - i) : flt_vreal_set(0);
+        flt_vreal_transpose(rows);
+#pragma GCC unroll 16
+        for (size_t r = 0; r < FLTX_LANES; r++) {
+            if (i + r >= height) continue;
+            if (width == FLTX_LANES)
+                flt_vreal_store(c + (i + r) * ldc + j, rows[r]);
+            else
+                flt_vreal_store_part(c + (i + r) * ldc + j, rows[r], width);
+        }
+    }
+}
+
+static void multiply_turned(const num_product *p) {
+    _Alignas(64) flt_real x[PANEL * TURNED];
+    for (size_t i = 0; i < p->m; i += TURNED) {
+        const size_t height = p->m - i < TURNED ? p->m - i : TURNED;
+        flt_real *c = p->c + i * p->ldc;
+        multiply_blocks(&(num_product){.ta = true,
+                                       .m = p->n,
+                                       .n = height,
+                                       .k = p->k,
+                                       .alpha = p->alpha,
+                                       .a = p->b,
+                                       .lda = p->ldb,
+                                       .b = p->a + i,
+                                       .ldb = p->lda,
+                                       .c = x,
+                                       .ldc = TURNED});
+        if (p->n < FLTX_LANES) {
+            turn_columns(height, 0, p->n, x, c, p->ldc);
+            continue;
+        }
+        turn_columns(height, 0, FLTX_LANES, x, c, p->ldc);
+        // the last columns come with some before them, to be a whole vector
+        if (p->n > FLTX_LANES) turn_columns(height, p->n - FLTX_LANES, FLTX_LANES, x, c, p->ldc);
+    }
+}
+
 // ---- one row of C, [1, k] times b [n, k] transposed
 
 FLTX_INLINE void multiply_dots(const num_product *p, size_t j, int count) {
@@ -241,6 +296,10 @@ FLTX_INLINE void multiply_dots(const num_product *p, size_t j, int count) {
 
 static void multiply(const num_product *p) {
     size_t j = 0;
+    if (is_narrow(p)) {
+        multiply_turned(p);
+        return;
+    }
     if (p->m > 1 || !p->tb || (p->ta && p->lda != 1)) {
         multiply_blocks(p);
         return;
