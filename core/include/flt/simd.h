@@ -72,7 +72,7 @@ FLTX_INLINE void flt_vreal_store(flt_real *p, flt_vreal v) {
     memcpy(p, &v, sizeof v);
 }
 
-// The first n < FLTX_LANES elements and zeros; the memory behind them is not touched. (ASan does not see into masked moves.)
+// The first n <= FLTX_LANES elements and zeros; the memory behind them is not touched. (ASan does not see into masked moves.)
 #if FLTX_VBYTES == 64 && !defined(__SANITIZE_ADDRESS__)
 FLTX_INLINE flt_vreal flt_vreal_load_part(const flt_real *p, size_t n) {
     return FLTX_MM(maskz_loadu)((1u << n) - 1, p);
@@ -92,6 +92,10 @@ FLTX_INLINE flt_vreal flt_vreal_load_part(const flt_real *p, size_t n) {
 }
 // By halves: a masked store takes tens of cycles on some of these machines.
 FLTX_INLINE void flt_vreal_store_part(flt_real *p, flt_vreal v, size_t n) {
+    if (n == FLTX_LANES) {
+        flt_vreal_store(p, v);
+        return;
+    }
 #ifdef FLTX_DOUBLE
     __m128d x = _mm256_castpd256_pd128(v);
     if ((n & 2) != 0) {
