@@ -30,6 +30,10 @@ static const flt_param_spec params[] = {
      "tokens up to which, or band of tokens in which, the quadratic product is used in place of transforms; 0: where it takes "
      "less "
      "time"},
+    {"measure", FLTX_BOOL, "false", 0, 0, NULL,
+     "judge what takes less time by trying both ways on this machine, some milliseconds a plan; the last bits of results may "
+     "then "
+     "differ from plan to plan"},
     FLTX_ATT_RPE_PARAM,
     {.name = NULL},
 };
@@ -287,13 +291,16 @@ static void list_trained(plan *p) {
 
 static flt_err build(const flt_attention_desc *desc, plan *p) {
     const size_t crossover = flt_params_size(desc->params, "crossover");
+    const bool measure = flt_params_bool(desc->params, "measure");
+    double pace[2] = {1, 1};
     FLTX_TRY(flt_att_positions_read(desc, &p->pos));
     FLTX_TRY(flt_att_omega(desc, desc->d, &p->omega));
     p->m = p->omega.dim[0];
     p->heads = p->omega.heads == 0 ? 1 : p->omega.heads;
     FLTX_TRY(flt_alloc(p->heads * p->d, p->m * sizeof *p->w, &p->w));
     FLTX_TRY(read_lags(desc, p));
-    FLTX_TRY(flt_att_lagged_create(desc, p->m, p->lag_heads, crossover, &p->lagged));
+    if (measure) FLTX_TRY(flt_att_lagged_measure(desc, p->m, pace));
+    FLTX_TRY(flt_att_lagged_create(desc, p->m, p->lag_heads, crossover, pace, &p->lagged));
     FLTX_TRY(flt_att_lagged_back_create(desc, p->lagged, &p->back));
     FLTX_TRY(flt_alloc((size_t)p->lagged->threads, sizeof *p->rooms, &p->rooms));
     FLTX_TRY(flt_ws_create(bind, p, &p->ws));

@@ -22,7 +22,7 @@ static void start(head *h, bool causal) {
     fill(1, N * M, h->lq), fill(2, N * M, h->lk), fill(3, N * DV, h->v);
     for (size_t i = 0; i < N * M; i++) h->lq[i] *= 3, h->lk[i] *= 3;
     for (size_t i = 0; i < 2 * N - 1; i++) h->lags[i] = 2 * next_real(&seed);
-    cr_assert(eq(int, flt_att_lagged_create(&desc, M, 1, 1 << 20, &h->a), FLTE_OK), "%s", flt_error());
+    cr_assert(eq(int, flt_att_lagged_create(&desc, M, 1, 1 << 20, NULL, &h->a), FLTE_OK), "%s", flt_error());
 }
 
 // Rows of tiles that went the long way.
@@ -85,6 +85,28 @@ Test(attention_lagged, tiles_in_range_beside_others) {
         cr_assert(le(dbl, judge(&h), 3 * PASS), "causal=%d: a row of small products", causal);
         finish(&h);
     }
+}
+
+static bool by_transforms(size_t tokens, double direct, double transforms) {
+    const flt_attention_desc desc = {.mechanism = "nprf", .B = 1, .H = 1, .N = tokens, .d = 8, .dv = 16, .threads = 1};
+    flt_att_lagged *a = NULL;
+    cr_assert(eq(int, flt_att_lagged_create(&desc, 16, 1, FLTX_LAGGED_AUTO, (double[]){direct, transforms}, &a), FLTE_OK));
+    const bool any = a->levels > 0;
+    flt_att_lagged_destroy(a);
+    return any;
+}
+
+// Short sequences go by tiles and long ones by transforms; what was measured moves the border.
+Test(attention_lagged, the_faster_way_is_taken) {
+    const flt_attention_desc desc = {.mechanism = "nprf", .B = 1, .H = 1, .N = 9, .d = 8, .dv = 16, .threads = 1};
+    double pace[2] = {0, 0};
+    cr_assert(eq(int, by_transforms(300, 1, 1), false));
+    cr_assert(eq(int, by_transforms(20000, 1, 1), true));
+    cr_assert(eq(int, by_transforms(300, 30, 1), true));
+    cr_assert(eq(int, by_transforms(20000, 1, 50), false));
+    cr_assert(eq(int, flt_att_lagged_measure(&desc, 16, pace), FLTE_OK));
+    cr_assert(pace[0] > 0.02 && pace[0] < 1000 && pace[1] > 0.02 && pace[1] < 1000, "%g %g", pace[0], pace[1]);
+    cr_assert(eq(sz, flt_live_blocks(), 0));
 }
 
 static double difference(const flt_real *x, const flt_real *y) {

@@ -6,9 +6,10 @@
 #include "flt/plant.h"
 
 #include <math.h>
+#include <omp.h>
 #include <string.h>
 
-enum { TILE = FLTX_LAGGED_TILE };
+enum { TILE = FLTX_LAGGED_TILE, SAMPLE = 512, PASSES = 4 }; // tokens and passes of a measurement
 
 // Sums and outputs, not yet divided.
 static void run_plain(const flt_att_lagged *a, flt_att_lagged_slot *w, size_t head, const flt_real *v, flt_real *out) {
@@ -46,14 +47,17 @@ void flt_att_lagged_norms(const flt_att_lagged *a, size_t thread, size_t head, b
 
 // ---- which way
 
-// Nanoseconds of a tile's work for each pair of tokens, and of the convolutions of one transform's size.
+// Nanoseconds of a tile's work for each pair of tokens, and of the convolutions of one transform's size. Backward by tiles takes
+// 3 m + 2 dv multiplications a pair to m + dv forward, by transforms two convolutions for each of the forward pass, one by one.
 static double pair_time(const flt_att_lagged *a) {
-    return 0.4 + 0.027 * (double)a->m + 0.022 * (double)a->dv;
+    return a->pace[0] * (a->backward ? 3.4 : 1) * (0.4 + 0.027 * (double)a->m + 0.022 * (double)a->dv);
 }
 
 static double transform_time(const flt_att_lagged *a, size_t size) {
     const size_t width = a->convolver->width, columns = (a->dv + width - 1) / width * width + 1;
-    return 0.1 * (1 + (double)size / 65536) * (double)a->m * (double)columns * (double)size * log2((double)size);
+    const double forward = 0.1 * (1 + (double)size / 65536) * (double)columns,
+                 back = a->backward ? 0.64 * (double)(a->dv + 1) : 0;
+    return a->pace[1] * (forward + back) * (double)a->m * (double)size * log2((double)size);
 }
 
 static double direct_time(const flt_att_lagged *a, double rows) {
@@ -62,10 +66,11 @@ static double direct_time(const flt_att_lagged *a, double rows) {
 
 static double band_time(const flt_att_lagged *a) {
     const double width = (double)(a->causal ? 1 : 2) * ((double)a->reach + TILE);
-    return (double)a->N * (pair_time(a) * fmin(width, (double)a->N) + 0.1 * (double)a->m * (double)(a->dv + 8));
+    const double far = (a->backward ? 3.4 : 1) * 0.1 * (double)a->m * (double)(a->dv + 8);
+    return (double)a->N * (pair_time(a) * fmin(width, (double)a->N) + far);
 }
 
-// What one forward pass of a head takes without a band.
+// What a head takes without a band.
 static double plain_time(const flt_att_lagged *a) {
     if (a->levels == 0) return direct_time(a, (double)a->N) * (a->causal ? 0.5 : 1);
     double time = a->causal ? 0.5 * direct_time(a, (double)a->block) * (double)a->N / (double)a->block : 0;
@@ -134,7 +139,8 @@ static void bind(void *self, flt_ws *ws) {
     }
 }
 
-flt_err flt_att_lagged_create(const flt_attention_desc *desc, size_t m, size_t heads, size_t crossover, flt_att_lagged **out) {
+flt_err flt_att_lagged_create(const flt_attention_desc *desc, size_t m, size_t heads, size_t crossover, const double pace[2],
+                              flt_att_lagged **out) {
     flt_att_lagged *a = NULL;
     flt_err err = flt_gemm_check(desc->mechanism, m, desc->dv, TILE);
     *out = NULL;
@@ -143,6 +149,7 @@ flt_err flt_att_lagged_create(const flt_attention_desc *desc, size_t m, size_t h
     a->N = desc->N, a->m = m, a->dv = desc->dv, a->heads = heads, a->causal = desc->causal;
     a->threads = (size_t)desc->threads < desc->B * desc->H ? desc->threads : (int)(desc->B * desc->H);
     a->backward = desc->backward;
+    for (int way = 0; way < 2; way++) a->pace[way] = pace != NULL ? pace[way] : 1;
     a->tiles = FLTX_ISA_PICK(flt_att_tiles);
     a->convolver = FLTX_ISA_PICK(flt_att_convolver);
     FLTX_GO(err, failed, flt_alloc(heads * (2 * a->N - 1), sizeof *a->lags, &a->lags));
@@ -153,6 +160,39 @@ flt_err flt_att_lagged_create(const flt_attention_desc *desc, size_t m, size_t h
     return FLTE_OK;
 failed:
     flt_att_lagged_destroy(a);
+    return err;
+}
+
+// The least time of a pass, in nanoseconds, over log features and values of nothing; lags that have no band.
+static double time_passes(flt_att_lagged *a, double *lags, const flt_real *v, flt_real *out) {
+    double least = INFINITY;
+    for (size_t i = 0; i < 2 * a->N - 1; i++) lags[i] = (double)(i % 2);
+    flt_att_lagged_load(a, lags);
+    for (int pass = 0; pass < PASSES; pass++) {
+        const double start = omp_get_wtime();
+        flt_att_lagged_run(a, 0, 0, v, out);
+        least = fmin(least, 1e9 * (omp_get_wtime() - start));
+    }
+    return least;
+}
+
+flt_err flt_att_lagged_measure(const flt_attention_desc *desc, size_t m, double pace[2]) {
+    const flt_attention_desc small = {
+        .mechanism = desc->mechanism, .B = 1, .H = 1, .N = SAMPLE, .d = desc->d, .dv = desc->dv, .threads = 1};
+    flt_real *values = NULL; // v, then out
+    double *lags = NULL;
+    flt_err err = flt_alloc(2 * SAMPLE, desc->dv * sizeof *values, &values);
+    if (err == FLTE_OK) err = flt_alloc(2 * SAMPLE, sizeof *lags, &lags);
+    for (int way = 0; way < 2 && err == FLTE_OK; way++) {
+        flt_att_lagged *a = NULL;
+        err = flt_att_lagged_create(&small, m, 1, way == 0 ? SAMPLE : 1, NULL, &a);
+        if (err != FLTE_OK) break;
+        const double count = way == 0 ? direct_time(a, SAMPLE) : transform_time(a, a->level[0].size);
+        pace[way] = time_passes(a, lags, values, values + SAMPLE * desc->dv) / count;
+        flt_att_lagged_destroy(a);
+    }
+    flt_free(lags);
+    flt_free(values);
     return err;
 }
 

@@ -65,6 +65,7 @@ typedef struct flt_att_lagged {
     size_t N, m, dv, heads, block, levels; // levels = 0: no transforms
     size_t reach, widest;                  // of the band; N: no band; reach of the widest band that is allowed
     bool causal, backward;
+    double pace[2]; // how much longer tiles and transforms take than the count of time says
     int threads;
     flt_real *lags; // [heads, 2N - 1]
     flt_att_level level[FLTX_LAGGED_LEVELS];
@@ -76,7 +77,11 @@ typedef struct flt_att_lagged {
 
 // heads of the factors, 1: shared. Sequences longer than `crossover` go by fft, or by a band that reaches no further; AUTO: those
 // for which that is faster.
-flt_err flt_att_lagged_create(const flt_attention_desc *desc, size_t m, size_t heads, size_t crossover, flt_att_lagged **out);
+// pace: as measured, or NULL for the constants: the same choice wherever the plan is made.
+flt_err flt_att_lagged_create(const flt_attention_desc *desc, size_t m, size_t heads, size_t crossover, const double pace[2],
+                              flt_att_lagged **out);
+// What this machine takes, at this moment, for 512 tokens either way.
+flt_err flt_att_lagged_measure(const flt_attention_desc *desc, size_t m, double pace[2]);
 // The factors: lags [heads, 2N - 1] with b_{j-i} at (j - i) + N - 1; once before the first run, then as often as they change.
 void flt_att_lagged_load(flt_att_lagged *a, const double *lags);
 void flt_att_lagged_destroy(flt_att_lagged *a);
