@@ -7,14 +7,16 @@
 enum { MOST = 400 };
 
 typedef struct numbers {
-    size_t n, keys, rows, shift, columns, ldx, ldy;
+    size_t n, keys, from, rows, shift, columns, ldx, ldy;
+    bool flip;
     flt_real *kernel, *x, *wx, *y, *wy, *phi, *sum;
 } numbers;
 
 static long double want(const numbers *s, bool weighted, size_t i, size_t col) {
     long double z = 0;
     for (size_t j = 0; j < s->keys; j++)
-        z += (long double)s->kernel[(s->shift + i + s->n - j) % s->n] * s->x[j * s->ldx + col] * (weighted ? s->wx[j] : 1);
+        z += (long double)s->kernel[(s->flip ? j + s->from + s->n - s->shift - i : s->shift + i + s->n - j - s->from) % s->n] *
+             s->x[j * s->ldx + col] * (weighted ? s->wx[j] : 1);
     return z;
 }
 
@@ -61,11 +63,13 @@ static void check_one(const flt_att_convolver *kernel, numbers *s) {
                              .wx = s->wx,
                              .y = s->y,
                              .wy = s->wy,
-                             .room = room};
+                             .room = room,
+                             .from = s->from,
+                             .flip = s->flip};
     memcpy(before, s->y, s->rows * s->ldy * sizeof *before);
     kernel->convolve(&c);
     check_columns(s, before);
-    c.y = NULL, c.wx = NULL, c.sum = s->sum, c.phi = s->phi;
+    c.y = NULL, c.wx = NULL, c.sum = s->sum, c.phi = s->phi, c.ldp = s->ldy;
     for (size_t i = 0; i < s->rows; i++) s->sum[i] = 1;
     kernel->convolve(&c);
     check_sums(s);
@@ -80,6 +84,7 @@ static void convolutions(void) {
         for (size_t less = 0; less < 3; less++) {
             numbers s = {
                 .n = lengths[l], .shift = less == 1 ? lengths[l] / 2 : less, .columns = kernel->width - less * 3 % kernel->width};
+            s.flip = l % 2, s.from = less == 2 ? s.n / 4 : 0;
             s.keys = less == 0 ? s.n : s.n / 2 - less, s.rows = less == 0 ? s.n : s.n / 2 - less;
             s.ldx = s.columns + less, s.ldy = s.columns + 2 * less;
             s.kernel = reals(s.n), s.x = reals(s.keys * s.ldx), s.wx = reals(s.keys), s.y = reals(s.rows * s.ldy);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Many columns convolved with one real kernel at once, once per instruction set. Private to core/attention.
 //
-//     z_p = sum_j c_{p - j mod n} x_j for each column of x,   then y_i += wy_i z_{shift + i}, or sum_i += phi_i . z_{shift + i}
+//     z_p = sum_j c_{p - (from + j) mod n} x_j for each column of x (flip: c_{-p} for c_p), z'_i = z_{shift + i}, then
+//     y_i += wy_i z'_i and sum_i += phi_i . z'_i, or one of them
 //
 // A lane of a vector is a column, and two columns are the real and the imaginary part of one transform, which a real kernel does
 // not mix. Transforms by decimation in frequency, radix 4 (3 first where it divides n), leave their digits reversed; the spectrum
@@ -14,17 +15,23 @@
 #include "flt/isa.h"
 #include "flt/real.h"
 
+#include <stdbool.h>
+#include <stddef.h>
+
 typedef struct flt_att_convolution {
     size_t n;                            // length of the transforms: of flt_att_convolve_size
     const flt_real *twiddles, *spectrum; // spectrum [n, 2]: see flt_att_convolve_order
-    size_t keys, rows, shift, columns;   // keys, shift + rows <= n; columns <= width
-    size_t ldx, ldy;                     // distances of rows
-    const flt_real *x, *wx;              // [keys, columns]; [keys], NULL: ones
-    flt_real *y;                         // [rows, columns]; NULL: sums
-    const flt_real *wy;                  // [rows]
-    flt_real *sum;                       // [rows]
-    const flt_real *phi;                 // [rows, columns], rows ldy apart
-    flt_real *room;                      // [n, width]
+    bool flip;
+    size_t keys, from;      // from + keys <= n
+    size_t rows, shift;     // shift + rows <= n
+    size_t columns;         // up to width
+    const flt_real *x, *wx; // [keys, columns], rows ldx apart; [keys], NULL: ones
+    flt_real *y;            // [rows, columns], rows ldy apart; NULL: none
+    const flt_real *wy;     // [rows], NULL: ones
+    flt_real *sum;          // [rows], NULL: none
+    const flt_real *phi;    // [rows, columns], rows ldp apart
+    size_t ldx, ldy, ldp;
+    flt_real *room; // [n, width]
 } flt_att_convolution;
 
 typedef struct flt_att_convolver {

@@ -47,17 +47,16 @@ void flt_att_lagged_norms(const flt_att_lagged *a, size_t thread, size_t head, b
 
 // ---- which way
 
-// Nanoseconds of a tile's work for each pair of tokens, and of the convolutions of one transform's size. Backward by tiles takes
-// 3 m + 2 dv multiplications a pair to m + dv forward, by transforms two convolutions for each of the forward pass, one by one.
+// Nanoseconds of a tile's work for each pair of tokens, and of the convolutions of one transform's size. A backward pass
+// takes 2.1 to 2.6 times that either way.
 static double pair_time(const flt_att_lagged *a) {
-    return a->pace[0] * (a->backward ? 3.4 : 1) * (0.4 + 0.027 * (double)a->m + 0.022 * (double)a->dv);
+    return a->pace[0] * (0.4 + 0.027 * (double)a->m + 0.022 * (double)a->dv);
 }
 
 static double transform_time(const flt_att_lagged *a, size_t size) {
     const size_t width = a->convolver->width, columns = (a->dv + width - 1) / width * width + 1;
-    const double forward = 0.1 * (1 + (double)size / 65536) * (double)columns,
-                 back = a->backward ? 0.64 * (double)(a->dv + 1) : 0;
-    return a->pace[1] * (forward + back) * (double)a->m * (double)size * log2((double)size);
+    const double each = 0.1 * (1 + (double)size / 65536) * (double)columns;
+    return a->pace[1] * each * (double)a->m * (double)size * log2((double)size);
 }
 
 static double direct_time(const flt_att_lagged *a, double rows) {
@@ -66,17 +65,24 @@ static double direct_time(const flt_att_lagged *a, double rows) {
 
 static double band_time(const flt_att_lagged *a) {
     const double width = (double)(a->causal ? 1 : 2) * ((double)a->reach + TILE);
-    const double far = (a->backward ? 3.4 : 1) * 0.1 * (double)a->m * (double)(a->dv + 8);
-    return (double)a->N * (pair_time(a) * fmin(width, (double)a->N) + far);
+    return (double)a->N * (pair_time(a) * fmin(width, (double)a->N) + 0.1 * (double)a->m * (double)(a->dv + 8));
 }
 
-// What a head takes without a band.
+// What a head takes by tiles alone, and by transforms and tiles where there are transforms.
+static double tiles_time(const flt_att_lagged *a) {
+    return direct_time(a, (double)a->N) * (a->causal ? 0.5 : 1);
+}
+
 static double plain_time(const flt_att_lagged *a) {
-    if (a->levels == 0) return direct_time(a, (double)a->N) * (a->causal ? 0.5 : 1);
+    if (a->levels == 0) return tiles_time(a);
     double time = a->causal ? 0.5 * direct_time(a, (double)a->block) * (double)a->N / (double)a->block : 0;
     for (size_t k = 0; k < a->levels; k++)
         time += transform_time(a, a->level[k].size) * (a->causal ? (double)a->N / (double)a->level[k].size : 1);
     return time;
+}
+
+bool flt_att_lagged_lags_by_tiles(const flt_att_lagged *a) {
+    return a->levels == 0 || (a->widest == a->N && 2.6 * tiles_time(a) < 6.4 * plain_time(a));
 }
 
 // Rows up to which pieces are direct, and whether there are larger ones.

@@ -56,7 +56,7 @@ static void add_column(const job *k, flt_att_piece p, const flt_real *y, const f
     memset(row, 0, l->size * sizeof *row);
     for (size_t i = 0; i < p.rows; i++) row[p.shift + i] = w->colq[i] * sign * g[i];
     flt_fft_forward(w->fft[p.level], row, w->spare);
-    if (k->dlags != NULL) correlate(pairs, w->spare, u->keep, u->cross);
+    correlate(pairs, w->spare, u->keep, u->cross);
     multiply(pairs, w->spare, c, -1, w->spare);
     flt_fft_inverse(w->fft[p.level], w->spare, row);
     for (size_t j = 0; j < p.keys; j++) u->dcolk[j] += (y != NULL ? y[j] : 1) * row[j];
@@ -100,9 +100,13 @@ static void run_piece(void *self, flt_att_piece p) {
     const job *k = self;
     const size_t size = k->a->level[p.level].size;
     flt_att_lagged_levels(k->a, k->w, p);
-    if (k->dlags != NULL) memset(k->u->cross, 0, (size + 2) * sizeof *k->u->cross);
+    if (k->dlags == NULL) {
+        flt_att_lagged_back_piece(k, p);
+        return;
+    }
+    memset(k->u->cross, 0, (size + 2) * sizeof *k->u->cross);
     for (size_t f = 0; f < k->a->m; f++) add_feature(k, p, f);
-    if (k->dlags != NULL) add_lags(k, p);
+    add_lags(k, p);
 }
 
 static void transpose(size_t n, size_t cols, const flt_real *x, flt_real *to) {
@@ -115,12 +119,14 @@ static void transpose(size_t n, size_t cols, const flt_real *x, flt_real *to) {
 static void run_transforms(const job *k) {
     const size_t N = k->a->N, dv = k->a->dv;
     flt_att_lagged_slot *w = k->w;
-    transpose(N, dv, k->p->v, w->vt);
-    transpose(N, dv, k->p->dout, k->u->gt);
-    memset(w->acc, 0, N * dv * sizeof *w->acc);
+    if (k->dlags != NULL) {
+        transpose(N, dv, k->p->v, w->vt);
+        transpose(N, dv, k->p->dout, k->u->gt);
+        memset(w->acc, 0, N * dv * sizeof *w->acc);
+    }
     for (size_t i = 0; i < N; i++) k->u->norm[i] = isinf(w->err[i]) ? (flt_real)INFINITY : w->top[i];
     flt_att_lagged_walk(k->a, k->head, &(flt_att_walk){(void *)(uintptr_t)k, run_piece, run_rows});
-    for (size_t i = 0; i < N; i++) {
+    for (size_t i = 0; k->dlags != NULL && i < N; i++) {
         for (size_t c = 0; c < dv; c++) k->p->dv[i * dv + c] += w->acc[c * N + i];
     }
     for (size_t i = 0; i < N; i++) {
@@ -208,7 +214,7 @@ void flt_att_lagged_back_run(flt_att_lagged_back *b, const flt_att_lagged_pass *
     const size_t N = a->N, dv = a->dv, lags = 2 * N - 1;
     job k = {b, a, &a->slots[p->thread], &b->slots[p->thread], p, p->bh % b->H, b->want_lags ? b->dlags + p->bh * lags : NULL};
     const bool band = a->reach < N && !b->want_lags; // the sums of a band do not tell far lags apart
-    const bool direct = !band && a->levels == 0;
+    const bool direct = !band && (a->levels == 0 || (b->want_lags && flt_att_lagged_lags_by_tiles(a)));
     if (!direct) flt_att_lagged_norms(a, p->thread, k.head, band);
     memset(k.u->dlq, 0, N * a->m * sizeof *k.u->dlq);
     memset(k.u->dlk, 0, N * a->m * sizeof *k.u->dlk);
@@ -257,6 +263,8 @@ static void bind(void *self, flt_ws *ws) {
         u->gt = flt_ws_take(ws, a->dv * N, real);
         u->dcolq = flt_ws_take(ws, N, real);
         u->dcolk = flt_ws_take(ws, N, real);
+        u->dtheta = flt_ws_take(ws, N * a->convolver->width, real);
+        u->dgroup = flt_ws_take(ws, N * a->convolver->width, real);
         u->keep = flt_ws_take(ws, size, real);
         u->cross = flt_ws_take(ws, size, real);
     }
@@ -269,7 +277,7 @@ flt_err flt_att_lagged_back_create(const flt_attention_desc *desc, const flt_att
     if (!desc->backward) return FLTE_OK;
     FLTX_TRY(flt_alloc(1, sizeof *b, &b));
     b->a = a, b->H = desc->H, b->BH = desc->B * desc->H;
-    b->kept = a->levels == 0 ? flt_att_smaller(FLTX_LAGGED_KEPT / (TILE * TILE), (a->N + TILE - 1) / TILE) : 0;
+    b->kept = flt_att_lagged_lags_by_tiles(a) ? flt_att_smaller(FLTX_LAGGED_KEPT / (TILE * TILE), (a->N + TILE - 1) / TILE) : 0;
     FLTX_GO(err, failed, flt_alloc((size_t)a->threads, sizeof *b->slots, &b->slots));
     FLTX_GO(err, failed, flt_ws_create(bind, b, &b->ws));
     *out = b;

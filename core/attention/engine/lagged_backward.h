@@ -10,8 +10,9 @@
 // spectra. With clipped lags by sweeps on either side of a band, unless the gradient of the lags is wanted. The rows' sums are
 // formed anew first; rows that are flagged then are left out of the transforms and done directly. Time directly 3 m + 2 dv
 // multiplications a pair of tokens, to the forward pass's m + dv: products of features are kept between the rows' sums and the
-// gradients (up to 4 MiB a thread); by transforms twice that of the forward pass. Memory O(N (m + dv)) a thread; lags: 2N - 1
-// doubles for each of B H.
+// gradients (up to 4 MiB a thread); by transforms twice that of the forward pass, six times where the gradient of the lags is
+// wanted, whose columns go one by one: up to several thousand tokens tiles are then faster and are taken. Memory O(N (m + dv)) a
+// thread; lags: 2N - 1 doubles for each of B H.
 #ifndef FLTX_ATTENTION_LAGGED_BACKWARD_H
 #define FLTX_ATTENTION_LAGGED_BACKWARD_H
 
@@ -29,6 +30,7 @@ typedef struct flt_att_lagged_back_slot { // one thread's
     flt_real *e, *room;                   // band: [tile, m]
     flt_real *gt;                         // fft: [dv, N]: dout, transposed
     flt_real *dcolq, *dcolk;              // fft: [N]
+    flt_real *dtheta, *dgroup;            // fft: [N, width]: of some features of queries and keys, by the denominators
     flt_real *keep, *cross;               // fft: [size + 2]: a spectrum of keys; products of spectra
 } flt_att_lagged_back_slot;
 

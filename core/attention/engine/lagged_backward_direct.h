@@ -4,6 +4,7 @@
 #define FLTX_ATTENTION_LAGGED_BACKWARD_DIRECT_H
 
 #include "lagged_backward.h"
+#include "lagged_fft.h"
 
 // Products of features that a thread keeps between the two walks along its rows, at the most.
 enum { FLTX_LAGGED_KEPT = 1 << 20 };
@@ -17,6 +18,9 @@ typedef struct flt_att_lagged_back_job { // one head
     size_t head;
     double *dlags; // NULL: not wanted
 } flt_att_lagged_back_job;
+
+// Rows and keys of a piece by convolutions; w->level is known. Without gradients of lags.
+void flt_att_lagged_back_piece(const flt_att_lagged_back_job *k, flt_att_piece p);
 
 // Before the first tile of a head, and behind the last: features of keys, and what tiles have gathered for them into dlk.
 void flt_att_lagged_back_open(const flt_att_lagged_back_job *k);

@@ -17,6 +17,16 @@ const flt_real *flt_att_lagged_spectrum(const flt_att_lagged *a, flt_att_piece p
     return l->spectrum + (a->heads == 1 ? 0 : p.head * 2 * (l->size / 2 + 1));
 }
 
+flt_att_convolution flt_att_lagged_convolution(const flt_att_lagged *a, const flt_att_lagged_slot *w, flt_att_piece p,
+                                               bool back) {
+    const flt_att_level *l = &a->level[p.level];
+    flt_att_convolution c = {.n = l->size, .twiddles = l->twiddles, .flip = back, .room = w->wave};
+    c.spectrum = l->ordered + (a->heads == 1 ? 0 : p.head * 2 * l->size);
+    c.keys = back ? p.rows : p.keys, c.from = back ? p.shift : 0;
+    c.rows = back ? p.keys : p.rows, c.shift = back ? 0 : p.shift;
+    return c;
+}
+
 void flt_att_lagged_levels(const flt_att_lagged *a, flt_att_lagged_slot *w, flt_att_piece p) {
     a->tiles->column_max(p.keys, a->m, w->lk + p.source * a->m, w->level);
 }
@@ -50,14 +60,12 @@ static void load_features(const flt_att_lagged *a, flt_att_lagged_slot *w, flt_a
 
 // Features from f on: their part of den, all in one, and of est and acc, one after the other.
 static void add_features(const flt_att_lagged *a, flt_att_lagged_slot *w, flt_att_piece p, size_t f, const flt_real *v) {
-    const flt_att_level *l = &a->level[p.level];
     const size_t width = a->convolver->width, count = flt_att_smaller(width, a->m - f);
-    flt_att_convolution c = {.n = l->size, .twiddles = l->twiddles, .keys = p.keys, .rows = p.rows, .shift = p.shift};
-    c.spectrum = l->ordered + (a->heads == 1 ? 0 : p.head * 2 * l->size);
-    c.room = w->wave;
+    flt_att_convolution c = flt_att_lagged_convolution(a, w, p, false);
     load_features(a, w, p, f, count);
-    c.columns = c.ldx = c.ldy = count, c.x = w->psi, c.phi = w->theta, c.sum = w->den;
+    c.columns = c.ldx = c.ldp = count, c.x = w->psi, c.phi = w->theta, c.sum = w->den;
     a->convolver->convolve(&c);
+    c.sum = NULL;
     c.wx = w->colk, c.wy = w->colq, c.ldx = c.ldy = a->dv;
     for (size_t x = 0; x < count; x++) {
         for (size_t j = 0; j < p.keys; j++) w->colk[j] = w->psi[j * count + x];

@@ -25,6 +25,8 @@ typedef struct flt_att_walk { // what is done with each piece, and with blocks t
 } flt_att_walk;
 void flt_att_lagged_walk(const flt_att_lagged *a, size_t head, const flt_att_walk *walk);
 
+// Sums over the keys of the piece for its rows; back: over the rows for the keys. Columns and what they give are still to be set.
+flt_att_convolution flt_att_lagged_convolution(const flt_att_lagged *a, const flt_att_lagged_slot *w, flt_att_piece p, bool back);
 // w->level: scales of features over the keys of the piece.
 void flt_att_lagged_levels(const flt_att_lagged *a, flt_att_lagged_slot *w, flt_att_piece p);
 const flt_real *flt_att_lagged_spectrum(const flt_att_lagged *a, flt_att_piece p);

@@ -59,21 +59,24 @@ FLTX_INLINE void put(flt_real *row, size_t i, size_t n, flt_vreal x) {
 
 // x at place p; columns: WIDTH where that many are known to be there
 FLTX_INLINE pair source(const flt_att_convolution *c, size_t columns, size_t p) {
-    if (p >= c->keys) return (pair){flt_vreal_set(0), flt_vreal_set(0)};
-    const flt_real *x = c->x + p * c->ldx;
+    const size_t j = p - c->from; // beyond all keys where p comes before them
+    if (j >= c->keys) return (pair){flt_vreal_set(0), flt_vreal_set(0)};
+    const flt_real *x = c->x + j * c->ldx;
     const pair a = {get(x, 0, columns), get(x, FLTX_LANES, columns)};
-    return c->wx != NULL ? scaled(a, c->wx[p]) : a;
+    return c->wx != NULL ? scaled(a, c->wx[j]) : a;
 }
 
 FLTX_INLINE void deliver(const flt_att_convolution *c, size_t columns, size_t p, pair z) {
-    const size_t i = p - c->shift; // beyond all rows where p comes before them
+    const size_t i = p - c->shift; // likewise
     if (i >= c->rows) return;
     if (c->y != NULL) {
         flt_real *y = c->y + i * c->ldy;
-        put(y, 0, columns, get(y, 0, columns) + c->wy[i] * z.re);
-        put(y, FLTX_LANES, columns, get(y, FLTX_LANES, columns) + c->wy[i] * z.im);
-    } else {
-        const flt_real *phi = c->phi + i * c->ldy;
+        const flt_real by = c->wy != NULL ? c->wy[i] : 1;
+        put(y, 0, columns, get(y, 0, columns) + by * z.re);
+        put(y, FLTX_LANES, columns, get(y, FLTX_LANES, columns) + by * z.im);
+    }
+    if (c->sum != NULL) {
+        const flt_real *phi = c->phi + i * c->ldp;
         c->sum[i] += flt_vreal_sum(get(phi, 0, columns) * z.re + get(phi, FLTX_LANES, columns) * z.im);
     }
 }
@@ -134,33 +137,34 @@ FLTX_INLINE void ascend(const flt_att_convolution *c, size_t columns, int radix,
     }
 }
 
-// The last stage down, the product and the first stage up, for `count` rows of length radix.
-FLTX_INLINE void turn(size_t count, int radix, const flt_real *spectrum, flt_real *room) {
+// The last stage down, the product and the first stage up, for `count` rows of length radix. sign: of the spectrum's imaginary
+// part.
+FLTX_INLINE void turn(size_t count, int radix, flt_real sign, const flt_real *spectrum, flt_real *room) {
     for (size_t i = 0; i < count; i++, room += radix * WIDTH, spectrum += 2 * radix) {
         pair x[4];
 #pragma GCC unroll 4
         for (int r = 0; r < radix; r++) x[r] = read(room, (size_t)r);
         transform(radix, false, x);
 #pragma GCC unroll 4
-        for (int r = 0; r < radix; r++) x[r] = times(x[r], spectrum[2 * r], spectrum[2 * r + 1]);
+        for (int r = 0; r < radix; r++) x[r] = times(x[r], spectrum[2 * r], sign * spectrum[2 * r + 1]);
         transform(radix, true, x);
 #pragma GCC unroll 4
         for (int r = 0; r < radix; r++) write(room, (size_t)r, x[r]);
     }
 }
 
-// A row of length s, or `count` of them.
-static void inner(size_t count, size_t s, const flt_real *twiddle, const flt_real *spectrum, flt_real *room) {
+// `count` rows of length s.
+static void inner(size_t count, size_t s, flt_real sign, const flt_real *twiddle, const flt_real *spectrum, flt_real *room) {
     if (s <= 4) {
         if (s == 4)
-            turn(count, 4, spectrum, room);
+            turn(count, 4, sign, spectrum, room);
         else
-            turn(count, 2, spectrum, room);
+            turn(count, 2, sign, spectrum, room);
         return;
     }
     for (size_t i = 0; i < count; i++, room += s * WIDTH, spectrum += 2 * s) {
         descend(NULL, 0, 4, s, twiddle, room);
-        inner(4, s / 4, twiddle + 6 * (s / 4), spectrum, room);
+        inner(4, s / 4, sign, twiddle + 6 * (s / 4), spectrum, room);
         ascend(NULL, 0, 4, s, twiddle, room);
     }
 }
@@ -168,7 +172,7 @@ static void inner(size_t count, size_t s, const flt_real *twiddle, const flt_rea
 FLTX_INLINE void outer(const flt_att_convolution *c, size_t columns, int radix) {
     const size_t part = c->n / (size_t)radix;
     descend(c, columns, radix, c->n, c->twiddles, c->room);
-    inner((size_t)radix, part, c->twiddles + 2 * (size_t)(radix - 1) * part, c->spectrum, c->room);
+    inner((size_t)radix, part, c->flip ? -1 : 1, c->twiddles + 2 * (size_t)(radix - 1) * part, c->spectrum, c->room);
     ascend(c, columns, radix, c->n, c->twiddles, c->room);
 }
 
