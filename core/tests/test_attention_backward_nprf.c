@@ -169,3 +169,35 @@ Test(attention_backward_nprf, columns) {
             }
     cr_assert(eq(sz, flt_live_blocks(), 0));
 }
+
+// Where the plan has transforms, but the gradients of offsets come sooner by tiles: the same numbers.
+Test(attention_backward_nprf, offsets_by_tiles) {
+    static const char *const all[] = {"crossover=0", "crossover=1"};
+    enum { N = 1900, D = 4, DV = 16, M = 32, LAGS = 2 * N - 1 };
+    double *dlags[2];
+    flt_real *dk[2];
+    for (int way = 0; way < 2; way++) {
+        problem p = {.mechanism = "nprf", .params = all[way], .B = 1, .H = 1, .N = N, .d = D, .dv = DV, .backward = true};
+        inputs(&p, 1);
+        add_arg(&p, "omega", 0, 2, (size_t[]){M, D}, -1.5, 1.5);
+        add_arg(&p, "lag_bias", 0, 1, (size_t[]){LAGS}, -1, 1);
+        flt_attention *a = plan_of(&p);
+        flt_real *dq = reals(N * D), *dv = reals(N * DV);
+        dk[way] = reals(N * D), dlags[way] = take(LAGS, sizeof(double));
+        const flt_attention_gradient lags = {"lag_bias", dlags[way]};
+        flt_attention_forward(a, p.q, p.k, p.v, p.out);
+        const flt_attention_pass pass = {p.q, p.k, p.v, p.out, p.v, dq, dk[way], dv, 1, &lags}; // v for dout
+        cr_assert(eq(int, flt_attention_backward(a, &pass), FLTE_OK), "%s", flt_error());
+        flt_attention_destroy(a);
+        flt_free(dq), flt_free(dv);
+        drop_problem(&p);
+    }
+    double error = 0, size = 0, error_lags = 0, size_lags = 0;
+    for (size_t i = 0; i < N * D; i++) error += pow((double)dk[0][i] - (double)dk[1][i], 2), size += pow((double)dk[0][i], 2);
+    for (size_t i = 0; i < LAGS; i++) error_lags += pow(dlags[0][i] - dlags[1][i], 2), size_lags += pow(dlags[0][i], 2);
+    cr_assert(size > 0 && sqrt(error / size) < 200 * FLTX_EPS, "keys: %g", sqrt(error / size) / FLTX_EPS);
+    cr_assert(size_lags > 0 && sqrt(error_lags / size_lags) < 200 * FLTX_EPS, "offsets: %g",
+              sqrt(error_lags / size_lags) / FLTX_EPS);
+    for (int way = 0; way < 2; way++) flt_free(dk[way]), flt_free(dlags[way]);
+    cr_assert(eq(sz, flt_live_blocks(), 0));
+}
