@@ -99,6 +99,30 @@ static void rows_are_independent(void) {
 }
 TEST_EVERY_ISA(graph_softmax, rows_are_independent, rows_are_independent)
 
+// Short rows are taken side by side, long ones alone: columns of minus infinity, which make a row long, change no bit of it.
+static void same_bits_either_way(void) {
+    enum { ROWS = 13, WIDE = 41 };
+    for (size_t cols = 1; cols <= 32; cols++) {
+        sample s = make(ROWS, cols), wide = make(ROWS, WIDE);
+        for (size_t i = 0; i < ROWS * WIDE; i++)
+            wide.x[i] = i % WIDE < cols ? s.x[i / WIDE * cols + i % WIDE] : (flt_real)-INFINITY;
+        for (int gradient = 0; gradient < 2; gradient++) {
+            if (gradient) kernels()->error(ROWS, cols, (flt_real)0.3, s.label, s.x, s.y);
+            if (gradient) kernels()->error(ROWS, WIDE, (flt_real)0.3, s.label, wide.x, wide.y);
+            if (!gradient) kernels()->softmax(ROWS, cols, s.x, s.y);
+            if (!gradient) kernels()->softmax(ROWS, WIDE, wide.x, wide.y);
+            for (size_t r = 0; r < ROWS; r++)
+                cr_assert(eq(int, memcmp(s.y + r * cols, wide.y + r * WIDE, cols * sizeof *s.y), 0), "%zu columns, row %zu", cols,
+                          r);
+        }
+        const double narrow = kernels()->loss(ROWS, cols, s.label, s.x), broad = kernels()->loss(ROWS, WIDE, s.label, wide.x);
+        cr_assert(narrow == broad, "%zu columns: losses %.17g and %.17g", cols, narrow, broad);
+        drop(&s);
+        drop(&wide);
+    }
+}
+TEST_EVERY_ISA(graph_softmax, same_bits_either_way, same_bits_either_way)
+
 // labels that are no class make their own rows NaN, and the loss
 static void no_class(void) {
     static const size_t widths[] = {1, 10, 40};

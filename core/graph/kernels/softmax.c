@@ -97,22 +97,25 @@ FLTX_INLINE void write_block(size_t n, size_t cols, const block *b, flt_real *y)
         write_rows(n, cols, b, y);
 }
 
-// The columns become their exponentials.
+// The columns become their exponentials, added up in the order that sum_exp has: a row's bits are the same either way.
 FLTX_INLINE void exponentials(size_t cols, block *b) {
-    flt_vreal *c = b->column;
-    size_t j = 0;
-    b->sum = flt_vreal_set(0);
-    for (; j + 2 <= cols; j += 2) {
-        flt_vreal e[2] = {c[j] - b->most, c[j + 1] - b->most};
-        flt_vreal_exp_small(2, e);
-        b->sum = (b->sum + e[0]) + e[1];
-        c[j] = e[0], c[j + 1] = e[1];
+    flt_vreal part[FLTX_LANES];
+#pragma GCC unroll 16
+    for (size_t l = 0; l < FLTX_LANES; l++) part[l] = flt_vreal_set(0);
+    for (size_t j = 0; j < cols; j += FLTX_LANES) {
+#pragma GCC unroll 16
+        for (size_t l = 0; l < FLTX_LANES; l++) {
+            if (j + l >= cols) continue;
+            b->column[j + l] = flt_vreal_exp(b->column[j + l] - b->most);
+            part[l] += b->column[j + l];
+        }
     }
-    if (j == cols) return;
-    flt_vreal e = c[j] - b->most;
-    flt_vreal_exp_small(1, &e);
-    b->sum += e;
-    c[j] = e;
+#pragma GCC unroll 4
+    for (size_t h = FLTX_LANES / 2; h > 0; h /= 2) {
+#pragma GCC unroll 8
+        for (size_t l = 0; l < h; l++) part[l] += part[l + h];
+    }
+    b->sum = part[0];
 }
 
 FLTX_INLINE flt_vreal where(flt_vint mask, flt_vreal x) {
@@ -138,37 +141,46 @@ static void short_softmax(size_t rows, size_t cols, const flt_real *x, flt_real 
 FLTX_INLINE void short_error(size_t rows, size_t cols, flt_real c, const flt_real *label, const flt_real *x, flt_real *y) {
     for (size_t r = 0; r < rows; r += FLTX_LANES, x += FLTX_LANES * cols, y += FLTX_LANES * cols) {
         const size_t n = rows - r < FLTX_LANES ? rows - r : FLTX_LANES;
-        const flt_vreal at = load_up_to(label + r, n), unit = flt_vreal_set(c);
+        const flt_vreal at = load_up_to(label + r, n);
         flt_vint known = {0};
         block b;
         read_block(n, cols, x, &b);
         exponentials(cols, &b);
         for (size_t j = 0; j < cols; j++) known |= at == (flt_real)j;
-        const flt_vreal factor = or_nan(known, unit / b.sum);
-        for (size_t j = 0; j < cols; j++) b.column[j] = b.column[j] * factor - where(at == (flt_real)j, unit);
+        const flt_vreal factor = or_nan(known, c / b.sum);
+        for (size_t j = 0; j < cols; j++) b.column[j] *= factor;
         write_block(n, cols, &b, y);
+        for (size_t i = 0; i < n; i++)
+            if (known[i] != 0) y[i * cols + (size_t)label[r + i]] -= c; // a product of its own, never fused with this
     }
+}
+
+// The own logits of n rows less the largest, and the logarithms of their sums.
+FLTX_INLINE void short_logs(size_t n, size_t cols, const flt_real *label, const flt_real *x, flt_real *own, flt_real *log_sum) {
+    const flt_vreal at = load_up_to(label, n);
+    flt_vreal mine = {0};
+    flt_vint known = {0};
+    block b;
+    read_block(n, cols, x, &b);
+    for (size_t j = 0; j < cols; j++) {
+        const flt_vint mask = at == (flt_real)j;
+        mine += where(mask, b.column[j]);
+        known |= mask;
+    }
+    exponentials(cols, &b);
+    flt_vreal_store(own, or_nan(known, mine - b.most));
+    flt_vreal_store(log_sum, flt_vreal_log(b.sum));
 }
 
 FLTX_INLINE double short_loss(size_t rows, size_t cols, const flt_real *label, const flt_real *x) {
     double total = 0;
-    for (size_t r = 0; r < rows; r += FLTX_LANES, x += FLTX_LANES * cols) {
-        const size_t n = rows - r < FLTX_LANES ? rows - r : FLTX_LANES;
-        const flt_vreal at = load_up_to(label + r, n);
-        flt_vreal own = {0};
-        flt_vint known = {0};
-        flt_real large[FLTX_LANES], small[FLTX_LANES];
-        block b;
-        read_block(n, cols, x, &b);
-        for (size_t j = 0; j < cols; j++) {
-            const flt_vint mask = at == (flt_real)j;
-            own += where(mask, b.column[j]);
-            known |= mask;
-        }
-        exponentials(cols, &b);
-        flt_vreal_store(large, flt_vreal_log(b.sum));
-        flt_vreal_store(small, or_nan(known, own - b.most));
-        for (size_t i = 0; i < n; i++) total += (double)large[i] - (double)small[i];
+    for (size_t r = 0; r < rows; r += ROWS) {
+        const size_t n = rows - r < ROWS ? rows - r : ROWS;
+        flt_real own[ROWS], log_sum[ROWS];
+        for (size_t i = 0; i < n; i += FLTX_LANES, x += FLTX_LANES * cols)
+            short_logs(n - i < FLTX_LANES ? n - i : FLTX_LANES, cols, label + r + i, x, own + i, log_sum + i);
+        for (size_t i = 0; i < n; i++) total -= (double)own[i];
+        for (size_t i = 0; i < n; i++) total += (double)log_sum[i];
     }
     return total;
 }
