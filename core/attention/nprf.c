@@ -27,13 +27,9 @@ static const flt_param_spec params[] = {
     FLTX_ATT_M_PARAM,
     {"normalise", FLTX_BOOL, "true", 0, 0, NULL, "scale queries and keys to length 1"},
     {"crossover", FLTX_INT, "0", 0, 1 << 30, NULL,
-     "tokens up to which, or band of tokens in which, the quadratic product is used in place of transforms; 0: where it takes "
-     "less "
-     "time"},
+     "tokens up to which, or band of tokens in which, the quadratic product replaces transforms; 0: where it is faster"},
     {"measure", FLTX_BOOL, "false", 0, 0, NULL,
-     "judge what takes less time by trying both ways on this machine, some milliseconds a plan; the last bits of results may "
-     "then "
-     "differ from plan to plan"},
+     "try at plan time which way is faster here, some 20 ms; the last bits of results may then differ between plans"},
     FLTX_ATT_RPE_PARAM,
     {.name = NULL},
 };
