@@ -7,6 +7,7 @@
 
 enum {
     TILE = FLTX_LAGGED_TILE,
+    STRIP = 16,
     NEAR = 10,                              // tiles of keys share an anchor while their first log features are no further from it
     CAP = sizeof(flt_real) == 4 ? 20 : 200, // keys that exceed their anchor by more go the long way
     BELOW = 20,                             // how far a tile's largest lag may lie below the level of its factors
@@ -50,6 +51,15 @@ static bool is_near(size_t m, const flt_real *x, const flt_real *y) {
     return near;
 }
 
+// to [m, TILE] = x^T, in strips of a line of the cache
+static void turn_keys(size_t n, size_t m, const flt_real *x, flt_real *to) {
+    for (size_t from = 0; from < m; from += STRIP) {
+        const size_t end = flt_att_smaller(from + STRIP, m);
+        for (size_t c = 0; c < n; c++)
+            for (size_t f = from; f < end; f++) to[f * TILE + c] = x[c * m + f];
+    }
+}
+
 // The anchor is the first key of this tile or of an earlier one: every row that meets the tile sees it, and what a row computes
 // never depends on its future.
 void flt_att_lagged_prepare(const flt_att_lagged *a, flt_att_lagged_slot *w) {
@@ -62,8 +72,7 @@ void flt_att_lagged_prepare(const flt_att_lagged *a, flt_att_lagged_slot *w) {
         w->anchor[j / TILE] = anchor;
         shift_keys(n, m, w->lk + j * m, w->lk + anchor * m, w->keys);
         flt_vexp(n * m, w->keys, w->keys);
-        for (size_t f = 0; f < m; f++)
-            for (size_t c = 0; c < n; c++) to[f * TILE + c] = w->keys[c * m + f];
+        turn_keys(n, m, w->keys, to);
     }
 }
 
