@@ -99,6 +99,15 @@ if [ "$(id -u)" -eq 0 ]; then
     as_user=(setpriv --reuid=65534 --clear-groups)
     "${as_user[@]}" true 2>/dev/null && "${as_user[@]}" "$flt" --version >/dev/null 2>&1 || as_user=(false)
 fi
+# and, below a home that is closed to that user, in a folder that is not
+if [ "${as_user[*]}" != false ] && ! "${as_user[@]}" test -r "$PWD/whole.db"; then
+    public=$(mktemp -d)
+    trap 'rm -rf "$public"' EXIT
+    chmod 755 "$public"
+    cp -r whole.db bin "$public"
+    cd "$public" || exit 1
+    PATH=$public/bin:$PATH
+fi
 if [ "${as_user[*]}" != false ]; then
     mkdir -p sealed open
     cp whole.db sealed/sealed.db
