@@ -8,24 +8,6 @@
 
 typedef flt_att_lagged_back_job job;
 
-// psi, theta: `count` features from f on, of keys and of queries; the latter with the scale of the factors and over the row's
-// sum.
-static void load_features(const job *k, flt_att_piece p, size_t f, size_t count) {
-    const flt_att_lagged *a = k->a;
-    const flt_att_lagged_slot *w = k->w;
-    const flt_real *level = w->level + f, top = (flt_real)a->level[p.level].top[a->heads == 1 ? 0 : p.head];
-    for (size_t j = 0; j < p.keys; j++) {
-        const flt_real *lk = w->lk + (p.source + j) * a->m + f;
-        for (size_t x = 0; x < count; x++) w->psi[j * count + x] = lk[x] - level[x];
-    }
-    for (size_t i = 0; i < p.rows; i++) {
-        const flt_real *lq = w->lq + (p.target + i) * a->m + f, off = top - k->u->norm[p.target + i];
-        for (size_t x = 0; x < count; x++) w->theta[i * count + x] = lq[x] + level[x] + off;
-    }
-    flt_vexp(p.keys * count, w->psi, w->psi);
-    flt_vexp(p.rows * count, w->theta, w->theta);
-}
-
 // What the ones among the columns, whose gradients are -dout.out, add to the gradients of all these features.
 static void add_ones(const job *k, flt_att_piece p, size_t count) {
     const flt_att_convolver *convolver = k->a->convolver;
@@ -63,7 +45,7 @@ static void add_features(const job *k, flt_att_piece p, size_t f, size_t count) 
     const size_t m = k->a->m;
     flt_att_lagged_slot *w = k->w;
     flt_att_lagged_back_slot *u = k->u;
-    load_features(k, p, f, count);
+    flt_att_lagged_features(k->a, w, p, f, count);
     add_ones(k, p, count);
     for (size_t x = 0; x < count; x++) {
         for (size_t j = 0; j < p.keys; j++) w->colk[j] = w->psi[j * count + x], u->dcolk[j] = u->dgroup[j * count + x];
@@ -75,7 +57,12 @@ static void add_features(const job *k, flt_att_piece p, size_t f, size_t count) 
 }
 
 void flt_att_lagged_back_piece(const job *k, flt_att_piece p) {
-    const size_t m = k->a->m, width = k->a->convolver->width;
-    for (size_t i = 0; i < p.rows; i++) k->w->den[i] = -k->u->term[p.target + i];
+    const flt_att_lagged *a = k->a;
+    const size_t m = a->m, width = a->convolver->width;
+    const flt_real top = (flt_real)a->level[p.level].top[a->heads == 1 ? 0 : p.head];
+    for (size_t i = 0; i < p.rows; i++) {
+        k->w->high[i] = k->u->norm[p.target + i] - top; // of the features over the row's sum, with the scale of the factors
+        k->w->den[i] = -k->u->term[p.target + i];
+    }
     for (size_t f = 0; f < m; f += width) add_features(k, p, f, flt_att_smaller(width, m - f));
 }

@@ -42,8 +42,7 @@ static void scales(const flt_att_lagged *a, flt_att_lagged_slot *w, flt_att_piec
     }
 }
 
-// psi, theta: `count` features from f on, of keys and of queries.
-static void load_features(const flt_att_lagged *a, flt_att_lagged_slot *w, flt_att_piece p, size_t f, size_t count) {
+void flt_att_lagged_features(const flt_att_lagged *a, flt_att_lagged_slot *w, flt_att_piece p, size_t f, size_t count) {
     const size_t m = a->m;
     const flt_real *level = w->level + f;
     for (size_t j = 0; j < p.keys; j++) {
@@ -62,7 +61,7 @@ static void load_features(const flt_att_lagged *a, flt_att_lagged_slot *w, flt_a
 static void add_features(const flt_att_lagged *a, flt_att_lagged_slot *w, flt_att_piece p, size_t f, const flt_real *v) {
     const size_t width = a->convolver->width, count = flt_att_smaller(width, a->m - f);
     flt_att_convolution c = flt_att_lagged_convolution(a, w, p, false);
-    load_features(a, w, p, f, count);
+    flt_att_lagged_features(a, w, p, f, count);
     c.columns = c.ldx = c.ldp = count, c.x = w->psi, c.phi = w->theta, c.sum = w->den;
     a->convolver->convolve(&c);
     c.sum = NULL;
