@@ -14,17 +14,6 @@ FLTX_INLINE flt_vreal lowest(void) {
     return flt_vreal_set((flt_real)-INFINITY);
 }
 
-FLTX_INLINE flt_vreal load_up_to(const flt_real *x, size_t n) {
-    return n >= FLTX_LANES ? flt_vreal_load(x) : flt_vreal_load_part(x, n);
-}
-
-FLTX_INLINE void store_up_to(flt_real *y, flt_vreal v, size_t n) {
-    if (n >= FLTX_LANES)
-        flt_vreal_store(y, v);
-    else
-        flt_vreal_store_part(y, v, n);
-}
-
 // ---- short rows, n <= FLTX_LANES of them side by side
 
 typedef struct block {
@@ -32,14 +21,19 @@ typedef struct block {
     flt_vreal most, sum; // of the elements; of the exponentials
 } block;
 
-// Columns j .. of n rows; n and whole, which says that there are FLTX_LANES of them, are constants where they can be. The last
-// columns of rows that are longer than a vector come with some before them, to be whole as well.
-FLTX_INLINE void read_columns(size_t n, size_t cols, size_t j, bool whole, const flt_real *x, block *b) {
+// Where the columns that come with column j, a multiple of FLTX_LANES, begin: the last ones of rows that are longer than a
+// vector come with some before them, so that every vector is whole.
+FLTX_INLINE size_t columns_from(size_t cols, size_t j) {
+    return j + FLTX_LANES <= cols || cols < FLTX_LANES ? j : cols - FLTX_LANES;
+}
+
+// Columns j .. of n rows; both are constants where they can be.
+FLTX_INLINE void read_columns(size_t n, size_t cols, size_t j, const flt_real *x, block *b) {
     flt_vreal t[FLTX_LANES];
 #pragma GCC unroll 16
     for (size_t r = 0; r < FLTX_LANES; r++) {
         t[r] = flt_vreal_set(0);
-        if (r < n) t[r] = whole ? flt_vreal_load(x + r * cols + j) : flt_vreal_load_part(x + r * cols + j, cols - j);
+        if (r < n) t[r] = flt_vreal_load_up_to(x + r * cols + j, cols - j);
     }
     flt_vreal_transpose(t);
 #pragma GCC unroll 16
@@ -47,13 +41,7 @@ FLTX_INLINE void read_columns(size_t n, size_t cols, size_t j, bool whole, const
 }
 
 FLTX_INLINE void read_rows(size_t n, size_t cols, const flt_real *x, block *b) {
-    size_t j = 0;
-    for (; j + FLTX_LANES <= cols; j += FLTX_LANES) read_columns(n, cols, j, true, x, b);
-    if (j == cols) return;
-    if (j > 0)
-        read_columns(n, cols, cols - FLTX_LANES, true, x, b);
-    else
-        read_columns(n, cols, 0, false, x, b);
+    for (size_t j = 0; j < cols; j += FLTX_LANES) read_columns(n, cols, columns_from(cols, j), x, b);
 }
 
 FLTX_INLINE void read_block(size_t n, size_t cols, const flt_real *x, block *b) {
@@ -65,29 +53,18 @@ FLTX_INLINE void read_block(size_t n, size_t cols, const flt_real *x, block *b) 
     for (size_t j = 0; j < cols; j++) b->most = flt_vreal_max(b->most, b->column[j]);
 }
 
-FLTX_INLINE void write_columns(size_t n, size_t cols, size_t j, bool whole, const block *b, flt_real *y) {
+FLTX_INLINE void write_columns(size_t n, size_t cols, size_t j, const block *b, flt_real *y) {
     flt_vreal t[FLTX_LANES];
 #pragma GCC unroll 16
     for (size_t i = 0; i < FLTX_LANES; i++) t[i] = b->column[j + i];
     flt_vreal_transpose(t);
 #pragma GCC unroll 16
-    for (size_t r = 0; r < FLTX_LANES; r++) {
-        if (r >= n) continue;
-        if (whole)
-            flt_vreal_store(y + r * cols + j, t[r]);
-        else
-            flt_vreal_store_part(y + r * cols + j, t[r], cols - j);
-    }
+    for (size_t r = 0; r < FLTX_LANES; r++)
+        if (r < n) flt_vreal_store_up_to(y + r * cols + j, t[r], cols - j);
 }
 
 FLTX_INLINE void write_rows(size_t n, size_t cols, const block *b, flt_real *y) {
-    size_t j = 0;
-    for (; j + FLTX_LANES <= cols; j += FLTX_LANES) write_columns(n, cols, j, true, b, y);
-    if (j == cols) return;
-    if (j > 0)
-        write_columns(n, cols, cols - FLTX_LANES, true, b, y);
-    else
-        write_columns(n, cols, 0, false, b, y);
+    for (size_t j = 0; j < cols; j += FLTX_LANES) write_columns(n, cols, columns_from(cols, j), b, y);
 }
 
 FLTX_INLINE void write_block(size_t n, size_t cols, const block *b, flt_real *y) {
@@ -141,7 +118,7 @@ static void short_softmax(size_t rows, size_t cols, const flt_real *x, flt_real 
 FLTX_INLINE void short_error(size_t rows, size_t cols, flt_real c, const flt_real *label, const flt_real *x, flt_real *y) {
     for (size_t r = 0; r < rows; r += FLTX_LANES, x += FLTX_LANES * cols, y += FLTX_LANES * cols) {
         const size_t n = rows - r < FLTX_LANES ? rows - r : FLTX_LANES;
-        const flt_vreal at = load_up_to(label + r, n);
+        const flt_vreal at = flt_vreal_load_up_to(label + r, n);
         flt_vint known = {0};
         block b;
         read_block(n, cols, x, &b);
@@ -157,7 +134,7 @@ FLTX_INLINE void short_error(size_t rows, size_t cols, flt_real c, const flt_rea
 
 // The own logits of n rows less the largest, and the logarithms of their sums.
 FLTX_INLINE void short_logs(size_t n, size_t cols, const flt_real *label, const flt_real *x, flt_real *own, flt_real *log_sum) {
-    const flt_vreal at = load_up_to(label, n);
+    const flt_vreal at = flt_vreal_load_up_to(label, n);
     flt_vreal mine = {0};
     flt_vint known = {0};
     block b;

@@ -287,6 +287,17 @@ FLTX_INLINE void flt_vreal_transpose(flt_vreal *rows /* [FLTX_LANES] */) {
 #endif
 }
 
+// The first n elements, or a whole vector where there are more.
+FLTX_INLINE flt_vreal flt_vreal_load_up_to(const flt_real *p, size_t n) {
+    return n >= FLTX_LANES ? flt_vreal_load(p) : flt_vreal_load_part(p, n);
+}
+FLTX_INLINE void flt_vreal_store_up_to(flt_real *p, flt_vreal v, size_t n) {
+    if (n >= FLTX_LANES)
+        flt_vreal_store(p, v);
+    else
+        flt_vreal_store_part(p, v, n);
+}
+
 // ---- functions
 FLTX_INLINE flt_vreal flt_vreal_sqrt(flt_vreal a) {
 #if defined(__SSE2__)

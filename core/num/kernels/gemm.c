@@ -27,10 +27,6 @@ enum {
     CACHE = 32768,                           // bytes of the first-level cache
 };
 
-FLTX_INLINE flt_vreal load_up_to(const flt_real *x, size_t n) {
-    return n >= FLTX_LANES ? flt_vreal_load(x) : flt_vreal_load_part(x, n);
-}
-
 // Keeps the compiler from carrying a pointer for each row of a tile on to the next: more of them than there are registers.
 #if defined(__x86_64__)
 #define ANEW(index) __asm__("" : "+r"(index))
@@ -60,11 +56,8 @@ FLTX_INLINE void store_tile(const num_product *p, size_t i, int rows, int vector
             flt_vreal product = plain ? sum[r][v] : p->alpha * sum[r][v];
             ROUNDED(product);
             if (less) product -= off;
-            if (d != NULL) product += load_up_to(d + at, width);
-            if (width >= FLTX_LANES)
-                flt_vreal_store(c + at, product);
-            else
-                flt_vreal_store_part(c + at, product, width);
+            if (d != NULL) product += flt_vreal_load_up_to(d + at, width);
+            flt_vreal_store_up_to(c + at, product, width);
         }
         if (d != NULL) d += p->ldd;
         c += p->ldc;
@@ -134,7 +127,7 @@ static void pack_transposed(size_t width, size_t k, const flt_real *b, size_t ld
             flt_vreal rows[FLTX_LANES];
 #pragma GCC unroll 16
             for (size_t r = 0; r < FLTX_LANES; r++)
-                rows[r] = j + r < width ? load_up_to(b + (j + r) * ldb + l, k - l) : flt_vreal_set(0);
+                rows[r] = j + r < width ? flt_vreal_load_up_to(b + (j + r) * ldb + l, k - l) : flt_vreal_set(0);
             flt_vreal_transpose(rows);
 #pragma GCC unroll 16
             for (size_t r = 0; r < FLTX_LANES; r++)
@@ -145,15 +138,15 @@ static void pack_transposed(size_t width, size_t k, const flt_real *b, size_t ld
 // from b [k, width]
 static void pack_rows(size_t width, size_t k, const flt_real *b, size_t ldb, flt_real *out) {
     for (size_t l = 0; l < k; l++, b += ldb, out += PANEL) {
-        flt_vreal_store(out, load_up_to(b, width));
-        if (width > FLTX_LANES) flt_vreal_store(out + FLTX_LANES, load_up_to(b + FLTX_LANES, width - FLTX_LANES));
+        flt_vreal_store(out, flt_vreal_load_up_to(b, width));
+        if (width > FLTX_LANES) flt_vreal_store(out + FLTX_LANES, flt_vreal_load_up_to(b + FLTX_LANES, width - FLTX_LANES));
     }
 }
 
 // from a [k, height]; rows of the copy are SPREAD apart
 static void copy_rows(size_t height, size_t k, const flt_real *a, size_t lda, flt_real *out) {
     for (size_t l = 0; l < k; l++, a += lda, out += SPREAD)
-        for (size_t i = 0; i < height; i += FLTX_LANES) flt_vreal_store(out + i, load_up_to(a + i, height - i));
+        for (size_t i = 0; i < height; i += FLTX_LANES) flt_vreal_store(out + i, flt_vreal_load_up_to(a + i, height - i));
 }
 
 // ---- large products in blocks
@@ -234,15 +227,11 @@ FLTX_INLINE void turn_columns(size_t height, size_t j, size_t width, const flt_r
         flt_vreal rows[FLTX_LANES];
 #pragma GCC unroll 16
         for (size_t r = 0; r < FLTX_LANES; r++)
-            rows[r] = r < width ? load_up_to(x + (j + r) * TURNED + i, height - i) : flt_vreal_set(0);
+            rows[r] = r < width ? flt_vreal_load_up_to(x + (j + r) * TURNED + i, height - i) : flt_vreal_set(0);
         flt_vreal_transpose(rows);
 #pragma GCC unroll 16
         for (size_t r = 0; r < FLTX_LANES; r++) {
-            if (i + r >= height) continue;
-            if (width == FLTX_LANES)
-                flt_vreal_store(c + (i + r) * ldc + j, rows[r]);
-            else
-                flt_vreal_store_part(c + (i + r) * ldc + j, rows[r], width);
+            if (i + r < height) flt_vreal_store_up_to(c + (i + r) * ldc + j, rows[r], width);
         }
     }
 }
@@ -280,9 +269,9 @@ FLTX_INLINE void multiply_dots(const num_product *p, size_t j, int count) {
 #pragma GCC unroll 4
     for (int r = 0; r < count; r++) sum[r] = flt_vreal_set(0);
     for (size_t l = 0; l < p->k; l += FLTX_LANES) {
-        const flt_vreal x = load_up_to(p->a + l, p->k - l);
+        const flt_vreal x = flt_vreal_load_up_to(p->a + l, p->k - l);
 #pragma GCC unroll 4
-        for (int r = 0; r < count; r++) sum[r] += x * load_up_to(p->b + (j + (size_t)r) * p->ldb + l, p->k - l);
+        for (int r = 0; r < count; r++) sum[r] += x * flt_vreal_load_up_to(p->b + (j + (size_t)r) * p->ldb + l, p->k - l);
     }
 #pragma GCC unroll 4
     for (int r = 0; r < count; r++) {
