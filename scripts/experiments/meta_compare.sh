@@ -41,21 +41,19 @@ own_basis|flt|form=adaptive clock=true warmup=30 settle=300
 no_warmup|flt|form=adaptive clock=true basis=eigen settle=300
 form_adam|flt|form=adam $shipped
 form_spec|flt|form=spec $shipped" ;;
-raw) variants="
-flt|flt|inputs=raw
-performer|flt|inputs=raw memory=performer
-discount|flt|inputs=raw memory=discount
-window|flt|inputs=raw memory=window
-none|flt|inputs=raw memory=none" ;;
-noisy)
-    noise="quadratic:noise=1,noisy_linear_regression:noise=1,batch=4,digits_mlp:width=16,batch=4,glyphs:width=16,classes=10,batch=4"
-    [ -n "$quick" ] || { tasks=$noise valid=$noise tests=$noise eval=(--steps 500); } # judged on other seeds
+raw | noisy)
+    more=
+    if [ "$1" = noisy ]; then
+        more=" lr_time=true"
+        noise="quadratic:noise=1,noisy_linear_regression:noise=1,batch=4,digits_mlp:width=16,batch=4,glyphs:width=16,classes=10,batch=4"
+        [ -n "$quick" ] || { tasks=$noise valid=$noise tests=$noise eval=(--steps 500); } # judged on other seeds
+    fi
     variants="
-flt|flt|inputs=raw lr_time=true
-performer|flt|inputs=raw lr_time=true memory=performer
-discount|flt|inputs=raw lr_time=true memory=discount
-window|flt|inputs=raw lr_time=true memory=window
-none|flt|inputs=raw lr_time=true memory=none" ;;
+flt|flt|inputs=raw$more
+performer|flt|inputs=raw$more memory=performer
+discount|flt|inputs=raw$more memory=discount
+window|flt|inputs=raw$more memory=window
+none|flt|inputs=raw$more memory=none" ;;
 optimizers) variants="
 flt|flt|form=adaptive $shipped
 flt_tensor|flt_tensor|
