@@ -22,9 +22,10 @@
 // per row and column of a tensor (rank below 2: 3 per coordinate); with a window window (dk + dv) in place of 1 + m (1 + dv). The
 // relative encoding costs nothing per coordinate; basis=eigen O(r + c) for each of a matrix [r, c] and O((r^3 + c^3) / (r c))
 // every so many steps, with 2 (r^2 + c^2) words a matrix (a side over 8 times the other, or over 1,024, does not turn). Limits:
-// the largest axis of each tensor is padded to a multiple of 16 (8 in double). A negative tau counts as 0. Kernel features below
-// e^-80 of the largest key's (e^-600 in double) are held there.
+// vectors of 16 (8 in double) neighbours along a tensor's largest axis are computed, whole or not. A negative tau counts as 0.
+// Kernel features below e^-80 of the largest key's (e^-600 in double) are held there.
 #include "engine/flt_graph.h"
+#include "engine/flt_plan.h"
 #include "engine/flt_shared.h"
 #include "engine/flt_turn.h"
 #include "engine/mlp.h"
@@ -42,19 +43,11 @@ static const size_t raw_of[RAW] = {0, 1, 2, 3, 4, 5};
 static const size_t row_of[LINE] = {15, 16, 17, 21, 22, 23};
 static const size_t col_of[LINE] = {18, 19, 20, 24, 25, 26};
 
-typedef struct plan {
-    flt_step_tensor shape;
-    size_t offset, count; // in the parameter vector
-    flt_turn turn;
-    size_t rate, sides;           // in the state: log rate of form=adaptive; the basis
-    size_t row, col, blocks, end; // in the state
-} plan;
-
 typedef struct flt_opt {
     flt_net net;
     flt_step_sizes sizes;
     flt_layout layout;
-    plan *plans;           // [layout.n]
+    flt_plan *plans;       // [layout.n]
     size_t *outer_offsets; // of all tensors
     size_t padded, rows;   // largest over the tensors: blocked coordinates, outer * rows
     size_t longest;        // largest rows
@@ -79,94 +72,27 @@ typedef struct flt_opt {
 
 // ---- planning
 
-// The two largest axes; of equal ones the later counts as larger.
-static void largest_axes(const flt_tensor_spec *t, size_t *rows, size_t *cols) {
-    *cols = t->rank - 1;
-    for (size_t i = t->rank - 1; i-- > 0;)
-        if (t->dim[i] > t->dim[*cols]) *cols = i;
-    *rows = *cols == t->rank - 1 ? t->rank - 2 : t->rank - 1;
-    for (size_t i = *rows; i-- > 0;)
-        if (i != *cols && t->dim[i] > t->dim[*rows]) *rows = i;
-}
-
-static size_t stride_of(const flt_tensor_spec *t, size_t axis) {
-    size_t stride = 1;
-    for (size_t i = axis + 1; i < t->rank; i++) stride *= t->dim[i];
-    return stride;
-}
-
-// offsets [outer] of the elements whose index is 0 along both axes
-static void fill_offsets(const flt_tensor_spec *t, size_t rows, size_t cols, size_t outer, size_t *offsets) {
-    for (size_t o = 0; o < outer; o++) {
-        size_t rest = o;
-        offsets[o] = 0;
-        for (size_t i = t->rank; i-- > 0;) {
-            if (i == rows || i == cols) continue;
-            offsets[o] += rest % t->dim[i] * stride_of(t, i);
-            rest /= t->dim[i];
-        }
-    }
-}
-
-static void plan_shape(const flt_tensor_spec *t, bool raw, flt_step_tensor *s, size_t *offsets) {
-    if (t->rank < 2 || raw) {
-        *s = (flt_step_tensor){.outer = 1, .rows = 1, .cols = t->count, .row_stride = t->count, .col_stride = 1};
-        offsets[0] = 0;
-    } else {
-        size_t rows = 0, cols = 0;
-        largest_axes(t, &rows, &cols);
-        *s = (flt_step_tensor){.rows = t->dim[rows],
-                               .cols = t->dim[cols],
-                               .factored = true,
-                               .row_stride = stride_of(t, rows),
-                               .col_stride = stride_of(t, cols)};
-        s->outer = t->count / s->rows / s->cols;
-        fill_offsets(t, rows, cols, s->outer, offsets);
-    }
-    s->outer_offset = offsets;
-    s->groups = (s->cols + FLTX_BLOCK - 1) / FLTX_BLOCK;
-}
-
-static size_t whole_blocks(size_t n) {
-    return (n + FLTX_BLOCK - 1) / FLTX_BLOCK * FLTX_BLOCK;
-}
-
-// Cuts the tensor's state; false when it does not fit in the address space.
-static bool plan_state(flt_opt *o, plan *p) {
+static void need_room(flt_opt *o, const flt_plan *p) {
     const flt_step_tensor *s = &p->shape;
-    const size_t lines = s->outer * s->groups, words = flt_step_words(&o->sizes) * FLTX_BLOCK;
-    size_t memory = 0;
-    if (!flt_mul_ok(lines * s->rows, words, &memory) || memory > PTRDIFF_MAX / 16) return false;
-    p->rate = o->words;
-    p->sides = p->rate + whole_blocks(o->net.adaptive ? 1 : 0);
-    p->row = p->sides + whole_blocks(flt_turn_words(&p->turn));
-    p->col = p->row + whole_blocks(s->factored ? DECAYS * s->outer * s->rows : 0);
-    p->blocks = p->col + (o->net.raw ? 0 : lines * DECAYS * FLTX_BLOCK);
-    o->words = p->end = p->blocks + memory;
-    if (lines * s->rows * FLTX_BLOCK > o->padded) o->padded = lines * s->rows * FLTX_BLOCK;
+    const size_t padded = flt_plan_blocks(p) * FLTX_BLOCK;
+    if (padded > o->padded) o->padded = padded;
     if (s->outer * s->rows > o->rows) o->rows = s->outer * s->rows;
     if (s->rows > o->longest) o->longest = s->rows;
-    return o->words <= PTRDIFF_MAX / 16;
+    if (flt_turn_any(&p->turn) && p->count > o->turned) o->turned = p->count;
 }
 
 static flt_err plan_all(flt_opt *o) {
-    size_t outers = 0;
-    for (size_t i = 0; i < o->layout.n; i++) outers += o->layout.tensor[i].count; // more than enough
+    const size_t words = flt_step_words(&o->sizes);
     FLTX_TRY(flt_alloc(o->layout.n, sizeof *o->plans, &o->plans));
-    FLTX_TRY(flt_alloc(outers, sizeof *o->outer_offsets, &o->outer_offsets));
+    FLTX_TRY(flt_alloc(o->layout.total, sizeof *o->outer_offsets, &o->outer_offsets)); // more than enough
     size_t *offsets = o->outer_offsets;
     for (size_t i = 0; i < o->layout.n; i++) {
         const flt_tensor_spec *t = &o->layout.tensor[i];
-        plan *p = &o->plans[i];
-        p->offset = t->offset;
-        p->count = t->count;
-        if (t->count == 0) continue;
-        if (o->net.eigen) p->turn = flt_turn_of(t);
-        if (flt_turn_any(&p->turn) && t->count > o->turned) o->turned = t->count;
-        plan_shape(t, o->net.raw, &p->shape, offsets);
-        offsets += p->shape.outer;
-        if (!plan_state(o, p))
+        flt_plan *p = &o->plans[i];
+        if (!flt_plan_make(&o->net, words, t, offsets, &o->words, p))
             return flt_fail(FLTE_RANGE, "flt", "the state of tensor %.63s does not fit in the address space", t->name);
+        offsets += p->shape.outer;
+        need_room(o, p);
     }
     return FLTE_OK;
 }
@@ -248,17 +174,17 @@ static size_t state_words(const void *self) {
 
 static void init(void *self, flt_real *state) {
     const flt_opt *o = self;
-    const size_t words = flt_step_words(&o->sizes), head = 1 + o->sizes.m * (1 + o->sizes.dv);
-    const size_t first = o->net.raw ? 1 : DECAYS + 1; // of the heads' memories
+    const size_t head = 1 + o->sizes.m * (1 + o->sizes.dv), first = o->net.raw ? 1 : DECAYS + 1; // of the heads' memories
     memset(state, 0, o->words * sizeof *state);
     if (!flt_net_kernel(&o->net)) return;
     for (size_t i = 0; i < o->layout.n; i++) {
-        const plan *p = &o->plans[i];
-        for (size_t block = p->blocks; block < p->end; block += words * FLTX_BLOCK)
+        for (size_t k = 0; k < flt_plan_blocks(&o->plans[i]); k++) {
+            size_t width = 0, at = flt_plan_block(&o->plans[i], k, &width);
             for (size_t h = 0; h < o->sizes.heads; h++) {
-                flt_real *c = state + block + (first + h * head) * FLTX_BLOCK;
-                for (size_t l = 0; l < FLTX_BLOCK; l++) c[l] = (flt_real)-1e30; // below every key, and finite
+                flt_real *c = state + at + (first + h * head) * width;
+                for (size_t l = 0; l < width; l++) c[l] = (flt_real)-1e30; // below every key, and finite
             }
+        }
     }
 }
 
@@ -316,7 +242,7 @@ static void fold(const flt_opt *o, size_t n, const size_t *of, const double *squ
     }
 }
 
-static void fold_all(flt_opt *o, const plan *p, const flt_step_squares *sums) {
+static void fold_all(flt_opt *o, const flt_plan *p, const flt_step_squares *sums) {
     const flt_step_tensor *s = &p->shape;
     const size_t bytes = o->sizes.n_out * sizeof(flt_real);
     if (o->net.raw) {
@@ -335,7 +261,7 @@ static void fold_all(flt_opt *o, const plan *p, const flt_step_squares *sums) {
         fold(o, LINE, row_of, sums->col, (double)s->cols, o->col_w);
 }
 
-static flt_step_args make_args(const flt_opt *o, const plan *p, uint64_t t, flt_real *state) {
+static flt_step_args make_args(const flt_opt *o, const flt_plan *p, uint64_t t, flt_real *state) {
     const flt_net *n = &o->net;
     flt_step_args a = {.sizes = &o->sizes, .tensor = p->shape, .g = o->g, .p = o->p};
     a.row = state + p->row;
@@ -378,7 +304,7 @@ static double agreement(const flt_step_squares *s, double count) {
 }
 
 // form=adaptive: the rate that the tensor has found so far; `all`: mean p^2 over all tensors.
-static double adapted(const flt_opt *o, const plan *p, uint64_t t, const flt_step_squares *s, double all, flt_real *state) {
+static double adapted(const flt_opt *o, const flt_plan *p, uint64_t t, const flt_step_squares *s, double all, flt_real *state) {
     enum { PARAM = 2 };
     if (!o->net.adaptive) return 1;
     const double count = (double)p->count, size = sqrt(s->own[PARAM] / count + 0.01 * all + 1e-12);
@@ -393,24 +319,24 @@ static double adapted(const flt_opt *o, const plan *p, uint64_t t, const flt_ste
 // ---- basis=eigen
 
 // Word `word` of every block as a tensor.
-static void read_word(const flt_opt *o, const plan *p, const flt_real *state, size_t word, flt_real *tensor) {
-    const size_t words = flt_step_words(&o->sizes);
-    flt_real *to = o->g;
-    for (size_t at = p->blocks; at < p->end; at += words * FLTX_BLOCK, to += FLTX_BLOCK)
-        memcpy(to, state + at + word * FLTX_BLOCK, FLTX_BLOCK * sizeof *to);
+static void read_word(const flt_opt *o, const flt_plan *p, const flt_real *state, size_t word, flt_real *tensor) {
+    for (size_t k = 0; k < flt_plan_blocks(p); k++) {
+        size_t width = 0, at = flt_plan_block(p, k, &width);
+        memcpy(o->g + k * FLTX_BLOCK, state + at + word * width, width * sizeof *state);
+    }
     memset(tensor, 0, p->count * sizeof *tensor);
     o->kernels->subtract(&p->shape, -1, o->g, tensor);
 }
 
-static void write_word(const flt_opt *o, const plan *p, const flt_real *tensor, size_t word, flt_real *state) {
-    const size_t words = flt_step_words(&o->sizes);
-    const flt_real *from = o->g;
+static void write_word(const flt_opt *o, const flt_plan *p, const flt_real *tensor, size_t word, flt_real *state) {
     o->kernels->pack(&p->shape, tensor, o->g);
-    for (size_t at = p->blocks; at < p->end; at += words * FLTX_BLOCK, from += FLTX_BLOCK)
-        memcpy(state + at + word * FLTX_BLOCK, from, FLTX_BLOCK * sizeof *from);
+    for (size_t k = 0; k < flt_plan_blocks(p); k++) {
+        size_t width = 0, at = flt_plan_block(p, k, &width);
+        memcpy(state + at + word * width, o->g + k * FLTX_BLOCK, width * sizeof *state);
+    }
 }
 
-static void turn_momenta(const flt_opt *o, const plan *p, bool back, const flt_side side[2], flt_real *state) {
+static void turn_momenta(const flt_opt *o, const flt_plan *p, bool back, const flt_side side[2], flt_real *state) {
     for (size_t d = 0; d < DECAYS && !o->net.raw; d++) {
         read_word(o, p, state, d, o->turned_g);
         flt_sides_turn(p->turn.d, back, side, o->turned_g, o->half, o->back);
@@ -420,7 +346,7 @@ static void turn_momenta(const flt_opt *o, const plan *p, bool back, const flt_s
 
 // Moves the basis on, and leaves gradient and parameters in it. Momenta turn with it; second moments and what attention remembers
 // stay with their direction, which turns slowly.
-static void enter_basis(const flt_opt *o, const plan *p, uint64_t t, const flt_real *grad, const flt_real *param,
+static void enter_basis(const flt_opt *o, const flt_plan *p, uint64_t t, const flt_real *grad, const flt_real *param,
                         const flt_side side[2], flt_real *state) {
     if (flt_turn_gradient(&p->turn, &o->basis, t, o->net.turn, grad, side)) {
         turn_momenta(o, p, true, side, state);
@@ -432,14 +358,14 @@ static void enter_basis(const flt_opt *o, const plan *p, uint64_t t, const flt_r
 }
 
 // param -= factor times the direction of the basis
-static void leave_basis(const flt_opt *o, const plan *p, double factor, const flt_side side[2], flt_real *param) {
+static void leave_basis(const flt_opt *o, const flt_plan *p, double factor, const flt_side side[2], flt_real *param) {
     memset(o->turned_p, 0, p->count * sizeof *param);
     o->kernels->subtract(&p->shape, (flt_real)factor, o->g, o->turned_p);
     flt_sides_turn(p->turn.d, true, side, o->turned_p, o->half, o->back);
     flt_axpy(p->count, 1, o->back, param);
 }
 
-static void step_tensor(flt_opt *o, const plan *p, uint64_t t, double rate, double all, const flt_real *grad, flt_real *param,
+static void step_tensor(flt_opt *o, const flt_plan *p, uint64_t t, double rate, double all, const flt_real *grad, flt_real *param,
                         flt_real *state) {
     const flt_step *k = o->kernels;
     const flt_step_args a = make_args(o, p, t, state);

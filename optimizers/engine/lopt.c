@@ -4,6 +4,7 @@
 // Second moments over the two largest axes (Adafactor's): v_row is averaged over the largest axis, v_col over the second largest;
 // of equal axes the later counts as larger. Tensors of rank below 2 have one moment per coordinate instead.
 #include "engine/lopt.h"
+#include "engine/axes.h"
 #include "flt/num.h"
 
 #include <math.h>
@@ -34,15 +35,6 @@ void flt_lopt_meta_init(const flt_lopt_form *form, const flt_params *p, uint64_t
 
 // ---- planning
 
-void flt_lopt_largest_axes(const flt_tensor_spec *t, size_t a[2]) {
-    a[0] = t->rank - 1;
-    for (size_t i = t->rank - 1; i-- > 0;)
-        if (t->dim[i] > t->dim[a[0]]) a[0] = i;
-    a[1] = a[0] == t->rank - 1 ? t->rank - 2 : t->rank - 1;
-    for (size_t i = a[1]; i-- > 0;)
-        if (i != a[0] && t->dim[i] > t->dim[a[1]]) a[1] = i;
-}
-
 // Flat index of coordinate i in the tensor without axes a and b.
 static size_t without(const flt_tensor_spec *t, size_t i, size_t a, size_t b) {
     size_t flat = 0, stride = 1;
@@ -57,7 +49,7 @@ static size_t without(const flt_tensor_spec *t, size_t i, size_t a, size_t b) {
 static size_t *plan_factored(const flt_tensor_spec *t, flt_lopt_plan *p, size_t *index) {
     size_t a[2], *row_at = index, *col_at;
     flt_lopt_shape *s = &p->shape;
-    flt_lopt_largest_axes(t, a);
+    flt_largest_axes(t, a);
     s->run = t->dim[t->rank - 1];
     s->runs = t->count / s->run;
     s->row_step = a[0] != t->rank - 1;

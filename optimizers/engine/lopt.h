@@ -49,9 +49,6 @@ typedef struct flt_lopt_base {
     flt_real *sums;    // [longest]
 } flt_lopt_base;
 
-// The two largest axes of a tensor of rank 2 or more: a[0] the largest; of equal ones the later counts as larger.
-void flt_lopt_largest_axes(const flt_tensor_spec *t, size_t a[2]);
-
 flt_err flt_lopt_meta(const flt_lopt_form *form, const flt_params *p, flt_layout *theta);
 void flt_lopt_meta_init(const flt_lopt_form *form, const flt_params *p, uint64_t seed, flt_real *theta);
 

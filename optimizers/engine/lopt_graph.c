@@ -3,6 +3,7 @@
 // they stretch back to the tensor by themselves.
 #include "engine/lopt_graph.h"
 
+#include "engine/axes.h"
 #include <stdio.h>
 
 enum { DECAYS = FLTX_LOPT_DECAYS, MEANS = 6 };
@@ -54,7 +55,7 @@ static moments factored(flt_graph_step *s, const flt_tensor_spec *t, flt_node gr
     size_t axis[2], dim[FLTX_MAX_RANK];
     for (size_t i = 0; i < t->rank; i++) dim[i] = t->dim[i];
     dim[t->rank] = 1;
-    flt_lopt_largest_axes(t, axis);
+    flt_largest_axes(t, axis);
     const flt_node square = flt_offset(g, flt_square(g, flt_reshape(g, grad, t->rank + 1, dim)), 1e-30);
     const flt_node row = line(s, t, axis[0], square), col = line(s, t, axis[1], square);
     const flt_node mean = flt_reduce_mean(g, row, 1u << axis[1], true);

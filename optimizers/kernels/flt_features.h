@@ -30,16 +30,58 @@ FLTX_INLINE flt_vreal only(flt_vreal mask, flt_vreal x) {
     return flt_vreal_if_less(set(0), mask, x, set(0));
 }
 
+// One group of lanes in rows first .. end - 1 of an outer index.
+typedef struct panel {
+    size_t o, first, end;
+    flt_real *g, *p, *block;  // at row 0
+    flt_real *col;            // [DECAYS, width]
+    size_t width, block_size; // of its blocks: coordinates, words width
+    size_t here;              // coordinates of the vector
+    flt_vreal mask;
+} panel;
+
+FLTX_INLINE panel panel_at(const flt_step_args *a, size_t o, size_t group, size_t lane, size_t first) {
+    const flt_step_tensor *t = &a->tensor;
+    const size_t start = (o * t->groups + group) * t->rows, words = flt_step_words(a->sizes), width = flt_step_width(t, group);
+    const size_t end = t->rows - first < FLUSH ? t->rows : first + FLUSH;
+    return (panel){o,
+                   first,
+                   end,
+                   a->g + start * FLTX_BLOCK + lane,
+                   a->p + start * FLTX_BLOCK + lane,
+                   a->blocks + flt_step_place(t, words, o, group) + lane,
+                   a->col + (o * t->cols + group * FLTX_BLOCK) * DECAYS + lane,
+                   width,
+                   words * width,
+                   width > lane ? width - lane : 0,
+                   lane_mask(t, group, lane)};
+}
+
+// The first `words` numbers of the coordinates in row r, FLTX_BLOCK apart: where they lie, or copied to scratch from a block that
+// is narrower. keep_block takes them back.
+FLTX_INLINE flt_real *take_block(const panel *n, size_t r, size_t words, flt_real *scratch) {
+    flt_real *block = n->block + r * n->block_size;
+    if (n->width == FLTX_BLOCK) return block;
+    for (size_t w = 0; w < words; w++) store(scratch + w * FLTX_BLOCK, flt_vreal_load_up_to(block + w * n->width, n->here));
+    return scratch;
+}
+
+FLTX_INLINE void keep_block(const panel *n, size_t r, size_t words, const flt_real *scratch) {
+    flt_real *block = n->block + r * n->block_size;
+    if (n->width == FLTX_BLOCK) return;
+    for (size_t w = 0; w < words; w++) flt_vreal_store_up_to(block + w * n->width, load(scratch + w * FLTX_BLOCK), n->here);
+}
+
 // What the coordinates of a column (a lane) share.
 typedef struct column {
     flt_vreal moment[DECAYS];
     flt_vreal on_g[DECAYS], on_m[DECAYS]; // times the row's factor: what makes fac_g of g, fac_m of m
 } column;
 
-FLTX_INLINE column read_column(const flt_real *col, bool factored) {
+FLTX_INLINE column read_column(const panel *n, bool factored) {
     column c;
     for (int d = 0; d < DECAYS; d++) {
-        c.moment[d] = load(col + d * FLTX_BLOCK);
+        c.moment[d] = flt_vreal_load_up_to(n->col + (size_t)d * n->width, n->here);
         c.on_g[d] = safe_rsqrt(factored ? c.moment[d] : c.moment[d] + REAL(1e-9));
         c.on_m[d] = factored ? c.on_g[d] : flt_vreal_rsqrt(c.moment[d] + REAL(1e-6));
     }
@@ -90,28 +132,6 @@ static const flt_real no_factor[DECAYS] = {1, 1, 1};
 
 FLTX_INLINE const flt_real *factor_of(const flt_step_args *a, size_t o, size_t r) {
     return a->tensor.factored ? a->row_factor + (o * a->tensor.rows + r) * DECAYS : no_factor;
-}
-
-// One group of lanes in rows first .. end - 1 of an outer index.
-typedef struct panel {
-    size_t o, first, end;
-    flt_real *g, *p, *block; // at row 0
-    size_t block_size;       // words FLTX_BLOCK
-    flt_vreal mask;
-} panel;
-
-FLTX_INLINE panel panel_at(const flt_step_args *a, size_t o, size_t group, size_t lane, size_t first) {
-    const flt_step_tensor *t = &a->tensor;
-    const size_t start = (o * t->groups + group) * t->rows, size = flt_step_words(a->sizes) * FLTX_BLOCK;
-    const size_t end = t->rows - first < FLUSH ? t->rows : first + FLUSH;
-    return (panel){o,
-                   first,
-                   end,
-                   a->g + start * FLTX_BLOCK + lane,
-                   a->p + start * FLTX_BLOCK + lane,
-                   a->blocks + start * size + lane,
-                   size,
-                   lane_mask(t, group, lane)};
 }
 
 #endif

@@ -57,15 +57,18 @@ static void row_factors(const flt_step_args *a, size_t o) {
 }
 
 // Column moments of one group of lanes; adds g^2 to the rows' sums.
-FLTX_INLINE void column_moments(const flt_step_tensor *t, const flt_real *g, flt_real *row_sums, flt_real *col) {
+FLTX_INLINE void column_moments(const flt_step_tensor *t, const panel *n, flt_real *row_sums) {
     flt_vreal sum = set(0);
     for (size_t r = 0; r < t->rows; r++) {
-        const flt_vreal x = load(g + r * FLTX_BLOCK), square = x * x;
+        const flt_vreal x = load(n->g + r * FLTX_BLOCK), square = x * x;
         sum += square;
         store(row_sums + r * FLTX_BLOCK, load(row_sums + r * FLTX_BLOCK) + square);
     }
     const flt_vreal mean = sum * REAL(1 / (double)t->rows) + REAL(1e-30);
-    for (int d = 0; d < DECAYS; d++) store(col + d * FLTX_BLOCK, keep_m[d] * load(col + d * FLTX_BLOCK) + write_m[d] * mean);
+    for (int d = 0; d < DECAYS; d++) {
+        flt_real *col = n->col + (size_t)d * n->width;
+        flt_vreal_store_up_to(col, keep_m[d] * flt_vreal_load_up_to(col, n->here) + write_m[d] * mean, n->here);
+    }
 }
 
 static void row_moments(const flt_step_args *a, size_t o) {
@@ -84,15 +87,13 @@ static void row_moments(const flt_step_args *a, size_t o) {
 
 static void factor(const flt_step_args *a) {
     const flt_step_tensor *t = &a->tensor;
-    const flt_real *g = a->g;
-    flt_real *col = a->col;
     for (size_t o = 0; o < t->outer; o++) {
         memset(a->lanes, 0, t->rows * FLTX_BLOCK * sizeof *a->lanes);
-        for (size_t group = 0; group < t->groups; group++) {
-            for (size_t lane = 0; lane < FLTX_BLOCK; lane += FLTX_LANES) column_moments(t, g + lane, a->lanes + lane, col + lane);
-            g += t->rows * FLTX_BLOCK;
-            col += DECAYS * FLTX_BLOCK;
-        }
+        for (size_t group = 0; group < t->groups; group++)
+            for (size_t lane = 0; lane < FLTX_BLOCK; lane += FLTX_LANES) {
+                const panel n = panel_at(a, o, group, lane, 0);
+                column_moments(t, &n, a->lanes + lane);
+            }
         if (t->factored) {
             row_moments(a, o);
             row_factors(a, o);
@@ -103,10 +104,12 @@ static void factor(const flt_step_args *a) {
 // ---- moments and sums of squares
 
 FLTX_INLINE void panel_moments(const flt_step_args *a, const panel *n, const column *c, flt_vreal *sums) {
+    enum { WORDS = DECAYS + 1 };
+    _Alignas(64) flt_real scratch[WORDS * FLTX_BLOCK];
     flt_vreal x[OWN], sum[OWN + 1];
     for (int i = 0; i < OWN + 1; i++) sum[i] = set(0);
     for (size_t r = n->first; r < n->end; r++) {
-        flt_real *block = n->block + r * n->block_size;
+        flt_real *block = take_block(n, r, WORDS, scratch);
         const flt_vreal g = load(n->g + r * FLTX_BLOCK);
         moment s = read_moment(block);
 #pragma GCC unroll 3
@@ -116,6 +119,7 @@ FLTX_INLINE void panel_moments(const flt_step_args *a, const panel *n, const col
         }
         s.v = REAL(0.95) * s.v + REAL(1 - 0.95) * (g * g);
         store(block + DECAYS * FLTX_BLOCK, s.v);
+        keep_block(n, r, WORDS, block);
         own_features(g, load(n->p + r * FLTX_BLOCK), &s, c, factor_of(a, n->o, r), x);
 #pragma GCC unroll 18
         for (int i = 0; i < OWN; i++) sum[i] += x[i] * x[i];
@@ -137,14 +141,17 @@ static void row_squares(const flt_step_args *a, double *out) {
 // Raw inputs: v alone, rows = 1.
 static void raw_moments(const flt_step_args *a, flt_step_squares *out) {
     const flt_step_tensor *t = &a->tensor;
+    _Alignas(64) flt_real scratch[FLTX_BLOCK];
     flt_vreal own[RAW];
     for (int i = 0; i < RAW; i++) own[i] = set(0);
     for (size_t group = 0; group < t->groups; group++) {
         for (size_t lane = 0; lane < FLTX_BLOCK; lane += FLTX_LANES) {
             const panel n = panel_at(a, 0, group, lane, 0);
-            const flt_vreal g = load(n.g), v = REAL(0.95) * load(n.block) + REAL(1 - 0.95) * (g * g);
+            flt_real *block = take_block(&n, 0, 1, scratch);
+            const flt_vreal g = load(n.g), v = REAL(0.95) * load(block) + REAL(1 - 0.95) * (g * g);
             flt_vreal x[RAW];
-            store(n.block, v);
+            store(block, v);
+            keep_block(&n, 0, 1, block);
             raw_features(g, load(n.p), v, x);
             for (int i = 0; i < RAW; i++) own[i] += only(n.mask, x[i] * x[i]);
         }
@@ -166,7 +173,8 @@ static void moments(const flt_step_args *a, flt_step_squares *out) {
     for (int i = 0; i < LINE; i++) col[i] = set(0);
     for (size_t line = 0; line < t->outer * t->groups; line++)
         for (size_t lane = 0; lane < FLTX_BLOCK; lane += FLTX_LANES) {
-            const column c = read_column(a->col + line * DECAYS * FLTX_BLOCK + lane, t->factored);
+            const panel top = panel_at(a, line / t->groups, line % t->groups, lane, 0);
+            const column c = read_column(&top, t->factored);
             for (size_t first = 0; first < t->rows; first += FLUSH) {
                 const panel n = panel_at(a, line / t->groups, line % t->groups, lane, first);
                 panel_moments(a, &n, &c, own);
@@ -215,6 +223,7 @@ typedef struct lanes {
     flt_vreal *sum;     // [dv]
     flt_vreal *act[2];  // [widest layer]
     flt_vreal *logit;   // [window]
+    flt_real *block;    // [words, FLTX_BLOCK]
 } lanes;
 
 FLTX_INLINE lanes cut_lanes(const flt_step_sizes *s, flt_real *scratch) {
@@ -228,6 +237,7 @@ FLTX_INLINE lanes cut_lanes(const flt_step_sizes *s, flt_real *scratch) {
     l.act[0] = l.sum + s->dv;
     l.act[1] = l.act[0] + flt_step_widest(s);
     l.logit = l.act[1] + flt_step_widest(s);
+    l.block = (flt_real *)(void *)(l.logit + s->window);
     return l;
 }
 
@@ -356,9 +366,10 @@ FLTX_INLINE void coordinates(const flt_step_args *a, const flt_step_sizes *s, co
 
 FLTX_INLINE void panel_update(const flt_step_args *a, const flt_step_sizes *s, const panel *n, const column *c, const lanes *l,
                               flt_vreal *sums) {
+    const size_t words = flt_step_words(s);
     flt_vreal x[OWN], square = set(0), gain = set(0);
     for (size_t r = n->first; r < n->end; r++) {
-        flt_real *block = n->block + r * n->block_size, *g = n->g + r * FLTX_BLOCK;
+        flt_real *block = take_block(n, r, words, l->block), *g = n->g + r * FLTX_BLOCK;
         const flt_real *row = a->row_out + (n->o * a->tensor.rows + r) * s->n_out;
         if (s->raw) {
             raw_features(load(g), load(n->p + r * FLTX_BLOCK), load(block), x);
@@ -368,18 +379,19 @@ FLTX_INLINE void panel_update(const flt_step_args *a, const flt_step_sizes *s, c
             own_features(load(g), load(n->p + r * FLTX_BLOCK), &state, c, factor_of(a, n->o, r), x);
             coordinates(a, s, l, row, OWN, x, block + (DECAYS + 1) * FLTX_BLOCK, g, &square, &gain);
         }
+        keep_block(n, r, words, block);
     }
     sums[0] += only(n->mask, square);
     sums[1] += only(n->mask, gain);
 }
 
 // The column's share of the first product; nothing with raw inputs.
-FLTX_INLINE column start_column(const flt_step_args *a, const flt_step_sizes *s, const lanes *l, const flt_real *moments) {
+FLTX_INLINE column start_column(const flt_step_args *a, const flt_step_sizes *s, const lanes *l, const panel *n) {
     flt_vreal x[LINE];
     column c = {.moment = {set(0)}};
     for (size_t j = 0; j < s->n_out; j++) l->column[j] = set(0);
     if (s->raw) return c;
-    c = read_column(moments, a->tensor.factored);
+    c = read_column(n, a->tensor.factored);
     for (int d = 0; d < DECAYS; d++) {
         x[d] = c.moment[d];
         x[DECAYS + d] = flt_vreal_rsqrt(c.moment[d] + REAL(1e-8));
@@ -395,7 +407,9 @@ FLTX_INLINE void update_sized(const flt_step_args *a, const flt_step_sizes *s, d
     flt_vreal sums[2] = {set(0), set(0)};
     for (size_t line = 0; line < t->outer * t->groups; line++)
         for (size_t lane = 0; lane < FLTX_BLOCK; lane += FLTX_LANES) {
-            const column c = start_column(a, s, &l, a->col + line * DECAYS * FLTX_BLOCK + lane);
+            const panel top = panel_at(a, line / t->groups, line % t->groups, lane, 0);
+            if (top.here == 0) continue;
+            const column c = start_column(a, s, &l, &top);
             for (size_t first = 0; first < t->rows; first += FLUSH) {
                 const panel n = panel_at(a, line / t->groups, line % t->groups, lane, first);
                 panel_update(a, s, &n, &c, &l, sums);

@@ -2,8 +2,9 @@
 // The passes of the fused flt step over one tensor, one table per instruction set.
 //
 // A tensor is seen as [outer, rows, cols]: cols is its largest axis, rows the second largest, outer all others; tensors of rank
-// below 2 are [1, 1, count]. Coordinates that are neighbours along cols travel together, FLTX_BLOCK of them in a block; the last
-// block of a line is padded. Blocks lie in the order [outer, groups, rows], groups = ceil(cols / FLTX_BLOCK).
+// below 2 are [1, 1, count]. Coordinates that are neighbours along cols travel together, FLTX_BLOCK of them in a block, fewer in
+// the last block of a line. Blocks lie in the order [outer, groups, rows], groups = ceil(cols / FLTX_BLOCK). Scratch pads them to
+// FLTX_BLOCK; in the state they are as wide as they are, so that it has as many words per coordinate whatever the shape.
 #ifndef FLTX_KERNELS_FLT_STEP_H
 #define FLTX_KERNELS_FLT_STEP_H
 
@@ -43,9 +44,9 @@ typedef struct flt_step_args {
     flt_step_tensor tensor;
     // state
     flt_real *row;    // [3, outer, rows]
-    flt_real *col;    // [outer, groups, 3, FLTX_BLOCK]
-    flt_real *blocks; // [outer, groups, rows, words, FLTX_BLOCK]: m 3, v (raw: v), then per head c, z [m], S [m, dv], or
-                      // with a window [window, k [dk], u [dv]]
+    flt_real *col;    // [outer, groups, 3, width]
+    flt_real *blocks; // [outer, groups, rows, words, width]: m 3, v (raw: v), then per head c, z [m], S [m, dv], or with a
+                      // window [window, k [dk], u [dv]]; flt_step_place finds a block
     // scratch
     flt_real *g, *p;      // [outer, groups, rows, FLTX_BLOCK]; g becomes the direction
     flt_real *row_factor; // [outer, rows, 3]
@@ -73,6 +74,18 @@ static inline size_t flt_step_words(const flt_step_sizes *s) {
     return (s->raw ? 1 : FLTX_STEP_DECAYS + 1) + s->heads * head;
 }
 
+// Coordinates of the blocks of a group.
+static inline size_t flt_step_width(const flt_step_tensor *t, size_t group) {
+    const size_t left = t->cols - group * FLTX_BLOCK;
+    return left < FLTX_BLOCK ? left : FLTX_BLOCK;
+}
+
+// Where the block of row 0 lies in `blocks`; that of row r flt_step_words width r behind it. Whole blocks are aligned.
+static inline size_t flt_step_place(const flt_step_tensor *t, size_t words, size_t outer, size_t group) {
+    const size_t line = (t->rows * words * t->cols + FLTX_BLOCK - 1) / FLTX_BLOCK * FLTX_BLOCK;
+    return outer * line + t->rows * words * group * FLTX_BLOCK;
+}
+
 static inline size_t flt_step_widest(const flt_step_sizes *s) {
     size_t widest = 0;
     for (size_t i = 1; i <= s->n_layers; i++) widest = s->width[i] > widest ? s->width[i] : widest;
@@ -81,7 +94,7 @@ static inline size_t flt_step_widest(const flt_step_sizes *s) {
 
 // Blocks of scratch that `factor` and `update` need.
 static inline size_t flt_step_lanes(const flt_step_sizes *s, size_t rows) {
-    const size_t update = 2 * (s->n_out + s->m + flt_step_widest(s)) + (s->heads + 1) * s->dv + s->window;
+    const size_t update = 2 * (s->n_out + s->m + flt_step_widest(s)) + (s->heads + 1) * s->dv + s->window + flt_step_words(s);
     return update > rows ? update : rows;
 }
 

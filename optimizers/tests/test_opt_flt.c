@@ -482,45 +482,6 @@ Test(opt_flt, options_resume) {
     cr_assert_eq(flt_live_blocks(), 0u);
 }
 
-// Words per coordinate of a vector of whole blocks: momenta and second moment 4, factored moments 3, then the memory.
-Test(opt_flt, options_state) {
-    static const struct {
-        const char *set;
-        size_t words;
-    } cases[] = {{"", 7 + 41},
-                 {"memory=discount", 7 + 41},
-                 {"memory=none", 7},
-                 {"memory=window,window=6,dk=3", 7 + 6 * 7},
-                 {"inputs=raw", 1 + 41},
-                 {"inputs=raw,memory=none", 1},
-                 {"inputs=raw,heads=2,m=3,dv=5", 1 + 2 * (1 + 3 * 6)}};
-    flt_layout layout = opt_layout((opt_shape[]){{"x", 1, {160}}, {NULL, 0, {0}}});
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        flt_weights w = opt_weights("flt", cases[i].set);
-        flt_optimizer *o = NULL;
-        OPT_OK(flt_optimizer_create(w.kind, w.params, &layout, &o));
-        cr_assert_eq(flt_optimizer_state_words(o), 160 * cases[i].words, "'%s': %zu words", cases[i].set,
-                     flt_optimizer_state_words(o));
-        flt_optimizer_destroy(o);
-        flt_weights_free(&w);
-    }
-    flt_layout_free(&layout);
-    cr_assert_eq(flt_live_blocks(), 0u);
-}
-
-Test(opt_flt, options_that_exclude_each_other) {
-    const flt_optimizer_kind *kind = NULL;
-    flt_params *p = NULL;
-    flt_weights w;
-    OPT_OK(flt_optimizer_find("flt", &kind));
-    OPT_OK(flt_params_create("flt", kind->kind.params, &p));
-    OPT_OK(flt_params_parse(p, "form=adam,inputs=raw"));
-    cr_assert_eq(flt_weights_load(kind, p, NULL, 0, &w), FLTE_UNSUPPORTED);
-    cr_assert_neq(strstr(flt_error(), "inputs=raw"), NULL, "%s", flt_error());
-    flt_params_destroy(p);
-    cr_assert_eq(flt_live_blocks(), 0u);
-}
-
 // Weights bring their options along, and refuse others.
 Test(opt_flt, options_come_with_the_weights) {
     static const char *const against[OPTIONS] = {"memory=flt",       "draw=5",   "window=7",        "memory=window",
@@ -551,5 +512,18 @@ Test(opt_flt, options_come_with_the_weights) {
     }
     remove(path);
     remove(folder);
+    cr_assert_eq(flt_live_blocks(), 0u);
+}
+
+Test(opt_flt, options_that_exclude_each_other) {
+    const flt_optimizer_kind *kind = NULL;
+    flt_params *p = NULL;
+    flt_weights w;
+    OPT_OK(flt_optimizer_find("flt", &kind));
+    OPT_OK(flt_params_create("flt", kind->kind.params, &p));
+    OPT_OK(flt_params_parse(p, "form=adam,inputs=raw"));
+    cr_assert_eq(flt_weights_load(kind, p, NULL, 0, &w), FLTE_UNSUPPORTED);
+    cr_assert_neq(strstr(flt_error(), "inputs=raw"), NULL, "%s", flt_error());
+    flt_params_destroy(p);
     cr_assert_eq(flt_live_blocks(), 0u);
 }
