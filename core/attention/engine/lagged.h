@@ -95,8 +95,4 @@ void flt_att_lagged_norms(const flt_att_lagged *a, size_t thread, size_t head, b
 // Whether gradients of lags, whose transforms are made one by one, come sooner by tiles.
 bool flt_att_lagged_lags_by_tiles(const flt_att_lagged *a);
 
-static inline size_t flt_att_smaller(size_t a, size_t b) {
-    return a < b ? a : b;
-}
-
 #endif

@@ -84,4 +84,8 @@ typedef struct flt_att_tiles {
 
 FLTX_ISA_DECLARE(flt_att_tiles);
 
+static inline size_t flt_att_smaller(size_t a, size_t b) {
+    return a < b ? a : b;
+}
+
 #endif

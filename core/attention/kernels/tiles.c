@@ -1,33 +1,18 @@
 // SPDX-License-Identifier: MIT
 // The element-wise work on tiles between the matrix products of attention. Every sum has a fixed order on a given machine.
 #include "attention/engine/tiles.h"
+#include "attention/kernels/rows.h"
 
 #include "flt/plant.h"
-#include "flt/simd.h"
 
 enum {
     STRIP = 4,  // vectors of a row that column sums go down at once
     BESIDE = 4, // rows that are worked on at once
 };
 
-// A row's length for those of its vectors that are known to be whole: nothing is asked of them.
-#define WHOLE SIZE_MAX
-
-// Vector i .. of a row with n elements; the last one may be partial, zeros behind it.
-FLTX_INLINE flt_vreal get(const flt_real *row, size_t i, size_t n) {
-    return i + FLTX_LANES <= n ? flt_vreal_load(row + i) : flt_vreal_load_part(row + i, n - i);
-}
-
-// The same with -infinity behind the end: neutral for a maximum, nothing after exp.
+// Vector i .. of a row, with -infinity behind the end: neutral for a maximum, nothing after exp.
 FLTX_INLINE flt_vreal get_log(const flt_real *row, size_t i, size_t n) {
     return i + FLTX_LANES <= n ? flt_vreal_load(row + i) : flt_vreal_load_part_or(row + i, n - i, -(flt_real)INFINITY);
-}
-
-FLTX_INLINE void put(flt_real *row, size_t i, size_t n, flt_vreal v) {
-    if (i + FLTX_LANES <= n)
-        flt_vreal_store(row + i, v);
-    else
-        flt_vreal_store_part(row + i, v, n - i);
 }
 
 static void start(size_t n, size_t features, const flt_real *table, const flt_real *shift, flt_real *u) {

@@ -2,8 +2,7 @@
 // One token's products in a stream of linear attention; see engine/token.h. Every sum has a fixed order on a given machine.
 #include "attention/engine/token.h"
 #include "attention/engine/tiles.h"
-
-#include "flt/simd.h"
+#include "attention/kernels/rows.h"
 
 enum {
     DEEP = 4,   // rows of a matrix that a pair meets in one sweep
@@ -11,8 +10,6 @@ enum {
     STRIP = 8,  // vectors of a sum of rows that stay in registers
     AHEAD = 16, // rows of a sum that are asked for before their turn
 };
-
-#define WHOLE SIZE_MAX // a row's length for those of its vectors that are known to be whole
 
 // Keeps a vector that is used twice from being read twice.
 #if defined(__x86_64__)
@@ -27,17 +24,6 @@ FLTX_INLINE void fetch(const flt_real *x, size_t ahead, int count) {
     const uintptr_t from = (uintptr_t)x + ahead * sizeof *x;
 #pragma GCC unroll 8
     for (size_t b = 0; b < (size_t)count * sizeof *x; b += 64) __builtin_prefetch((const void *)(from + b));
-}
-
-FLTX_INLINE flt_vreal get(const flt_real *row, size_t i, size_t n) {
-    return n == WHOLE || i + FLTX_LANES <= n ? flt_vreal_load(row + i) : flt_vreal_load_part(row + i, n - i);
-}
-
-FLTX_INLINE void put(flt_real *row, size_t i, size_t n, flt_vreal v) {
-    if (n == WHOLE || i + FLTX_LANES <= n)
-        flt_vreal_store(row + i, v);
-    else
-        flt_vreal_store_part(row + i, v, n - i);
 }
 
 // ---- projecting
