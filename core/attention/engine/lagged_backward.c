@@ -63,16 +63,12 @@ static void add_column(const job *k, flt_att_piece p, const flt_real *y, const f
     for (size_t j = 0; dy != NULL && j < p.keys; j++) dy[j] += w->colk[j] * row[j];
 }
 
+// Feature f, in w->colk and w->colq.
 static void add_feature(const job *k, flt_att_piece p, size_t f) {
     const flt_att_lagged *a = k->a;
-    const size_t m = a->m, N = a->N, h = a->heads == 1 ? 0 : p.head;
-    flt_att_lagged_slot *w = k->w;
+    const size_t m = a->m, N = a->N;
+    const flt_att_lagged_slot *w = k->w;
     flt_att_lagged_back_slot *u = k->u;
-    const flt_real top = (flt_real)a->level[p.level].top[h] + w->level[f];
-    for (size_t j = 0; j < p.keys; j++) w->colk[j] = w->lk[(p.source + j) * m + f] - w->level[f];
-    for (size_t i = 0; i < p.rows; i++) w->colq[i] = w->lq[(p.target + i) * m + f] + top - u->norm[p.target + i];
-    flt_vexp(p.keys, w->colk, w->colk);
-    flt_vexp(p.rows, w->colq, w->colq);
     memset(u->dcolq, 0, p.rows * sizeof *u->dcolq);
     memset(u->dcolk, 0, p.keys * sizeof *u->dcolk);
     for (size_t c = 0; c < a->dv; c++)
@@ -98,14 +94,19 @@ static void add_lags(const job *k, flt_att_piece p) {
 
 static void run_piece(void *self, flt_att_piece p) {
     const job *k = self;
-    const size_t size = k->a->level[p.level].size;
-    flt_att_lagged_levels(k->a, k->w, p);
+    const size_t size = k->a->level[p.level].size, width = k->a->convolver->width;
+    flt_att_lagged_back_scales(k, p);
     if (k->dlags == NULL) {
         flt_att_lagged_back_piece(k, p);
         return;
     }
     memset(k->u->cross, 0, (size + 2) * sizeof *k->u->cross);
-    for (size_t f = 0; f < k->a->m; f++) add_feature(k, p, f);
+    for (size_t f = 0; f < k->a->m; f++) {
+        const size_t x = f % width, count = flt_att_smaller(width, k->a->m - (f - x));
+        if (x == 0) flt_att_lagged_features(k->a, k->w, p, f, count);
+        flt_att_lagged_column(k->w, p, x, count);
+        add_feature(k, p, f);
+    }
     add_lags(k, p);
 }
 

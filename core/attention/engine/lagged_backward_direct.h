@@ -19,7 +19,9 @@ typedef struct flt_att_lagged_back_job { // one head
     double *dlags; // NULL: not wanted
 } flt_att_lagged_back_job;
 
-// Rows and keys of a piece by convolutions; w->level is known. Without gradients of lags.
+// w->level and w->high of a piece: features of its rows are over the rows' sums, with the scale of the factors.
+void flt_att_lagged_back_scales(const flt_att_lagged_back_job *k, flt_att_piece p);
+// Rows and keys of a piece by convolutions; its scales are known. Without gradients of lags.
 void flt_att_lagged_back_piece(const flt_att_lagged_back_job *k, flt_att_piece p);
 
 // Before the first tile of a head, and behind the last: features of keys, and what tiles have gathered for them into dlk.

@@ -48,21 +48,24 @@ static void add_features(const job *k, flt_att_piece p, size_t f, size_t count) 
     flt_att_lagged_features(k->a, w, p, f, count);
     add_ones(k, p, count);
     for (size_t x = 0; x < count; x++) {
-        for (size_t j = 0; j < p.keys; j++) w->colk[j] = w->psi[j * count + x], u->dcolk[j] = u->dgroup[j * count + x];
-        for (size_t i = 0; i < p.rows; i++) w->colq[i] = w->theta[i * count + x], u->dcolq[i] = u->dtheta[i * count + x];
+        flt_att_lagged_column(w, p, x, count);
+        for (size_t j = 0; j < p.keys; j++) u->dcolk[j] = u->dgroup[j * count + x];
+        for (size_t i = 0; i < p.rows; i++) u->dcolq[i] = u->dtheta[i * count + x];
         add_values(k, p);
         for (size_t i = 0; i < p.rows; i++) u->dlq[(p.target + i) * m + f + x] += w->colq[i] * u->dcolq[i];
         for (size_t j = 0; j < p.keys; j++) u->dlk[(p.source + j) * m + f + x] += w->colk[j] * u->dcolk[j];
     }
 }
 
-void flt_att_lagged_back_piece(const job *k, flt_att_piece p) {
+void flt_att_lagged_back_scales(const job *k, flt_att_piece p) {
     const flt_att_lagged *a = k->a;
-    const size_t m = a->m, width = a->convolver->width;
     const flt_real top = (flt_real)a->level[p.level].top[a->heads == 1 ? 0 : p.head];
-    for (size_t i = 0; i < p.rows; i++) {
-        k->w->high[i] = k->u->norm[p.target + i] - top; // of the features over the row's sum, with the scale of the factors
-        k->w->den[i] = -k->u->term[p.target + i];
-    }
+    flt_att_lagged_levels(a, k->w, p);
+    for (size_t i = 0; i < p.rows; i++) k->w->high[i] = k->u->norm[p.target + i] - top;
+}
+
+void flt_att_lagged_back_piece(const job *k, flt_att_piece p) {
+    const size_t m = k->a->m, width = k->a->convolver->width;
+    for (size_t i = 0; i < p.rows; i++) k->w->den[i] = -k->u->term[p.target + i];
     for (size_t f = 0; f < m; f += width) add_features(k, p, f, flt_att_smaller(width, m - f));
 }

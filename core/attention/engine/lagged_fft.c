@@ -57,6 +57,11 @@ void flt_att_lagged_features(const flt_att_lagged *a, flt_att_lagged_slot *w, fl
     flt_vexp(p.rows * count, w->theta, w->theta);
 }
 
+void flt_att_lagged_column(const flt_att_lagged_slot *w, flt_att_piece p, size_t x, size_t count) {
+    for (size_t j = 0; j < p.keys; j++) w->colk[j] = w->psi[j * count + x];
+    for (size_t i = 0; i < p.rows; i++) w->colq[i] = w->theta[i * count + x];
+}
+
 // Features from f on: their part of den, all in one, and of est and acc, one after the other.
 static void add_features(const flt_att_lagged *a, flt_att_lagged_slot *w, flt_att_piece p, size_t f, const flt_real *v) {
     const size_t width = a->convolver->width, count = flt_att_smaller(width, a->m - f);
@@ -67,8 +72,7 @@ static void add_features(const flt_att_lagged *a, flt_att_lagged_slot *w, flt_at
     c.sum = NULL;
     c.wx = w->colk, c.wy = w->colq, c.ldx = c.ldy = a->dv;
     for (size_t x = 0; x < count; x++) {
-        for (size_t j = 0; j < p.keys; j++) w->colk[j] = w->psi[j * count + x];
-        for (size_t i = 0; i < p.rows; i++) w->colq[i] = w->theta[i * count + x];
+        flt_att_lagged_column(w, p, x, count);
         flt_axpy(p.rows, (flt_real)sqrt(flt_sum_squares(p.keys, w->colk)), w->colq, w->est);
         for (size_t at = 0; v != NULL && at < a->dv; at += width) {
             c.columns = flt_att_smaller(width, a->dv - at);

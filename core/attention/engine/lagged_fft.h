@@ -29,6 +29,8 @@ void flt_att_lagged_walk(const flt_att_lagged *a, size_t head, const flt_att_wal
 flt_att_convolution flt_att_lagged_convolution(const flt_att_lagged *a, const flt_att_lagged_slot *w, flt_att_piece p, bool back);
 // w->psi [keys, count], w->theta [rows, count]: features from f on, exp(lk - w->level) and exp(lq + w->level - w->high).
 void flt_att_lagged_features(const flt_att_lagged *a, flt_att_lagged_slot *w, flt_att_piece p, size_t f, size_t count);
+// w->colk [keys], w->colq [rows]: column x of them.
+void flt_att_lagged_column(const flt_att_lagged_slot *w, flt_att_piece p, size_t x, size_t count);
 // w->level: scales of features over the keys of the piece.
 void flt_att_lagged_levels(const flt_att_lagged *a, flt_att_lagged_slot *w, flt_att_piece p);
 const flt_real *flt_att_lagged_spectrum(const flt_att_lagged *a, flt_att_piece p);
