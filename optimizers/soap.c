@@ -19,7 +19,7 @@
 
 typedef struct soap {
     flt_sides sides;
-    size_t *order; // [longest axis]
+    size_t *order; // [longest axis that has a preconditioner]
 } soap;
 
 static void destroy(void *self) {
@@ -32,14 +32,7 @@ static void destroy(void *self) {
 static flt_err create(const flt_params *p, const flt_layout *layout, void **self) {
     soap *s = NULL;
     FLTX_TRY(flt_sides_create(p, layout, sizeof *s, &s));
-    size_t longest = 1;
-    for (size_t i = 0; i < layout->n; i++) {
-        if (!flt_is_matrix(&layout->tensor[i])) continue;
-        const flt_matrix d = flt_matrix_of(&layout->tensor[i]);
-        if (d.r > longest) longest = d.r;
-        if (d.c > longest) longest = d.c;
-    }
-    const flt_err err = flt_alloc(longest, sizeof *s->order, &s->order);
+    const flt_err err = flt_alloc(s->sides.longest, sizeof *s->order, &s->order);
     if (err != FLTE_OK) {
         destroy(s);
         return err;

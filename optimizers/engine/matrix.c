@@ -19,7 +19,7 @@ adam_rates flt_adam_rates(uint64_t t, double lr, double beta1, double beta2, dou
                         .shrink = (flt_real)(1 - lr * decay)};
 }
 
-static flt_err measure(const flt_layout *layout, flt_sides *s, size_t *longest, size_t *words) {
+static flt_err measure(const flt_layout *layout, flt_sides *s, size_t *words) {
     for (size_t i = 0; i < layout->n; i++) {
         const flt_tensor_spec *a = &layout->tensor[i];
         *words += flt_sides_words(s->most, a);
@@ -27,25 +27,26 @@ static flt_err measure(const flt_layout *layout, flt_sides *s, size_t *longest, 
         const flt_matrix d = flt_matrix_of(a);
         FLTX_TRY(flt_gemm_check("preconditioned matrices", d.r, d.c, d.r > d.c ? d.r : d.c));
         if (a->count > s->largest) s->largest = a->count;
-        if (d.r <= s->most && d.r > *longest) *longest = d.r;
-        if (d.c <= s->most && d.c > *longest) *longest = d.c;
+        if (d.r <= s->most && d.r > s->longest) s->longest = d.r;
+        if (d.c <= s->most && d.c > s->longest) s->longest = d.c;
     }
     return FLTE_OK;
 }
 
 flt_err flt_sides_create(const flt_params *p, const flt_layout *layout, size_t size, void *self) {
     flt_sides *s = NULL, sizes = {.most = flt_params_size(p, "max_dim")};
-    size_t longest = 0, words = 0;
-    FLTX_TRY(measure(layout, &sizes, &longest, &words));
+    size_t words = 0;
+    FLTX_TRY(measure(layout, &sizes, &words));
     FLTX_TRY(flt_hand_create(p, layout, size, words, 3 * sizes.largest, &s));
     s->most = sizes.most;
+    s->longest = sizes.longest;
     s->largest = sizes.largest;
     for (int i = 0; i < 3; i++) s->x[i] = s->base.work + (size_t)i * s->largest;
     s->beta1 = flt_params_real(p, "beta1");
     s->beta2 = flt_params_real(p, "beta2");
     s->eps = flt_params_real(p, "eps");
     s->every = (uint64_t)flt_params_int(p, "frequency");
-    const flt_err err = flt_basis_create(longest, &s->basis);
+    const flt_err err = flt_basis_create(s->longest, &s->basis);
     if (err != FLTE_OK) {
         flt_sides_destroy(s);
         return err;

@@ -16,7 +16,8 @@ typedef struct flt_sides {
     flt_hand base;
     double beta1, beta2, eps;
     uint64_t every;  // steps between two decompositions
-    size_t most;     // longest axis that has a preconditioner
+    size_t most;     // axes up to this length have a preconditioner
+    size_t longest;  // the longest axis of all that have one
     size_t largest;  // coordinates of the largest matrix
     flt_real *x[3];  // [largest] each
     flt_basis basis; // room for the longest preconditioned axis
