@@ -15,7 +15,11 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { TRANSFORMED = 200 }; // tokens of the plans of nprf that go through transforms
+typedef struct variant { // of a mechanism's plans
+    size_t N;
+    const char *options;
+    bool lags; // with offsets whose longest differ
+} variant;
 
 typedef struct attack {
     const char *label;
@@ -167,19 +171,24 @@ static flt_err poison(flt_check_context *c, const flt_attention_kind *kind, flt_
 
 // Offsets of nothing, but the longest differ: nprf cannot take sums over far keys in the place of its transforms.
 static flt_err lags_plan(const flt_problem *p, const flt_attention_kind *kind, flt_attention **out) {
-    double lags[2 * TRANSFORMED - 1] = {1e-30};
-    const flt_attention_arg arg = {"lag_bias", 1, {2 * p->N - 1}, lags};
-    lags[2 * p->N - 2] = lags[0];
-    return flt_problem_plan(p, kind, 1, 1, &arg, out);
+    const size_t n = 2 * p->N - 1;
+    double *lags = NULL;
+    FLTX_TRY(flt_alloc(n, sizeof *lags, &lags));
+    lags[0] = lags[n - 1] = 1e-30;
+    const flt_attention_arg arg = {"lag_bias", 1, {n}, lags};
+    const flt_err err = flt_problem_plan(p, kind, 1, 1, &arg, out);
+    flt_free(lags);
+    return err;
 }
 
-static flt_err on_attack(flt_check_context *c, const flt_attention_kind *kind, const flt_problem *shape, const attack *a) {
+static flt_err on_attack(flt_check_context *c, const flt_attention_kind *kind, const flt_problem *shape, bool lags,
+                         const attack *a) {
     flt_problem *p = NULL;
     flt_attention *plan = NULL;
     FLTX_TRY(flt_problem_create(shape, &p));
     // values near 1, so that a denominator that is too large shows as one that is too small does
     for (size_t i = 0; i < flt_problem_rows(p) * p->dv; i++) p->v[i] = 1 + (flt_real)0.1 * p->v[i];
-    flt_err err = p->N == TRANSFORMED ? lags_plan(p, kind, &plan) : flt_problem_plan(p, kind, 1, 0, NULL, &plan);
+    flt_err err = lags ? lags_plan(p, kind, &plan) : flt_problem_plan(p, kind, 1, 0, NULL, &plan);
     if (err == FLTE_OK && a != NULL) a->apply(p);
     if (err == FLTE_OK) err = a != NULL ? judge(c, kind, p, a, plan) : poison(c, kind, p, plan);
     flt_attention_destroy(plan);
@@ -187,32 +196,36 @@ static flt_err on_attack(flt_check_context *c, const flt_attention_kind *kind, c
     return err;
 }
 
-static flt_err with_options(flt_check_context *c, const flt_attention_kind *kind, const char *options, size_t N, bool causal) {
+static flt_err with_options(flt_check_context *c, const flt_attention_kind *kind, variant v, bool causal) {
     const flt_problem shape = {.B = 1,
                                .H = 2,
-                               .N = N,
+                               .N = v.N,
                                .d = 8,
                                .dv = (kind->kind.caps & FLTX_ATT_MIXING) != 0 ? 8 : 3,
                                .l = 1,
                                .m = 16,
                                .r = 3,
                                .causal = causal,
-                               .seed = c->config->seed + N,
-                               .options = options};
+                               .seed = c->config->seed + v.N,
+                               .options = v.options};
     flt_problem single = shape;
     single.H = 1;
-    for (size_t i = 0; i < sizeof attacks / sizeof *attacks; i++) FLTX_TRY(on_attack(c, kind, &shape, &attacks[i]));
-    return on_attack(c, kind, &single, NULL);
+    for (size_t i = 0; i < sizeof attacks / sizeof *attacks; i++) FLTX_TRY(on_attack(c, kind, &shape, v.lags, &attacks[i]));
+    return on_attack(c, kind, &single, v.lags, NULL);
 }
 
 static flt_err on_mechanism(flt_check_context *c, const flt_attention_kind *kind) {
-    static const size_t sizes[] = {1, 2, 33, 140};
+    // those with offsets, of nprf, take transforms from 64 tokens on, and inputs that are not scaled: denominators do go negative
+    static const variant variants[] = {{1, NULL, false},
+                                       {2, NULL, false},
+                                       {33, NULL, false},
+                                       {140, NULL, false},
+                                       {200, "crossover=64", true},
+                                       {200, "normalise=false,crossover=64", true}};
     const bool nprf = strcmp(kind->kind.name, "nprf") == 0;
     for (int causal = 0; causal <= ((kind->kind.caps & FLTX_ATT_CAUSAL) != 0); causal++) {
-        for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) FLTX_TRY(with_options(c, kind, NULL, sizes[i], causal != 0));
-        // transforms from 64 tokens on, and inputs that are not scaled: where denominators do go negative
-        if (nprf) FLTX_TRY(with_options(c, kind, "crossover=64", TRANSFORMED, causal != 0));
-        if (nprf) FLTX_TRY(with_options(c, kind, "normalise=false,crossover=64", TRANSFORMED, causal != 0));
+        for (size_t i = 0; i < sizeof variants / sizeof *variants; i++)
+            if (nprf || !variants[i].lags) FLTX_TRY(with_options(c, kind, variants[i], causal != 0));
     }
     return FLTE_OK;
 }
