@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "flt/tensorfile.h"
 #include "store.h"
 
 static bool absent_or_empty(const char *path, const char *suffix) {
@@ -17,8 +18,7 @@ static bool absent_or_empty(const char *path, const char *suffix) {
 }
 
 static flt_err look_at_bytes(const char *path, flt_look *out) {
-    static const char magic[16] = "SQLite format 3";
-    char head[sizeof magic] = {0};
+    char head[FLTX_DATABASE_HEAD] = {0};
     struct stat st;
     const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK); // a pipe must not block
     out->exists = fd >= 0 || errno != ENOENT;
@@ -29,7 +29,7 @@ static flt_err look_at_bytes(const char *path, flt_look *out) {
     if (known && S_ISDIR(st.st_mode)) return flt_fail(FLTE_IO, "results", "%s: is a folder; a database is a file", path);
     if (known && !S_ISREG(st.st_mode)) return flt_fail(FLTE_IO, "results", "%s: is not a regular file", path);
     out->empty = known && st.st_size == 0;
-    if (out->empty || (n == sizeof head && memcmp(head, magic, sizeof magic) == 0)) return FLTE_OK;
+    if (out->empty || (n > 0 && flt_database_head((size_t)n, head))) return FLTE_OK;
     return flt_fail(FLTE_DB, "results", "%s: is not a database; it is left as it is", path);
 }
 

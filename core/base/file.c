@@ -69,14 +69,18 @@ typedef struct target {
     bool exists;
 } target;
 
+bool flt_database_head(size_t n, const char *bytes) {
+    static const char magic[FLTX_DATABASE_HEAD] = "SQLite format 3";
+    return n >= sizeof magic && memcmp(bytes, magic, sizeof magic) == 0;
+}
+
 // Whoever names the file of the results by mistake would lose them all.
 static bool is_database(const char *path) {
-    static const char magic[] = "SQLite format 3"; // its first 16 bytes, the zero included
-    char head[sizeof magic] = "";
+    char head[FLTX_DATABASE_HEAD] = "";
     const int fd = open(path, O_RDONLY | O_CLOEXEC);
-    const bool whole = fd >= 0 && read(fd, head, sizeof head) == (ssize_t)sizeof head;
+    const ssize_t n = fd >= 0 ? read(fd, head, sizeof head) : 0;
     if (fd >= 0) close(fd);
-    return whole && memcmp(head, magic, sizeof head) == 0;
+    return n > 0 && flt_database_head((size_t)n, head);
 }
 
 static flt_err resolve(const char *path, target *t) {

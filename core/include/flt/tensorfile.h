@@ -61,6 +61,9 @@ flt_err flt_tensor_writer_save(flt_tensor_writer *w, const char *path);
 // is no regular file (a device, a folder), or an SQLite database, is refused: FLTE_IO. Temporary files beside it that a killed
 // process of this machine left are removed.
 flt_err flt_write_atomic(const char *path, const void *bytes, size_t size);
+// Whether a file that begins with these n bytes is an SQLite database; the first FLTX_DATABASE_HEAD bytes tell.
+enum { FLTX_DATABASE_HEAD = 16 };
+bool flt_database_head(size_t n, const char *bytes);
 // Asks beforehand whether flt_write_atomic could start: tries a temporary file beside `path` and removes it. For programs that
 // work for an hour before they write. Errors: FLTE_IO.
 flt_err flt_write_possible(const char *path);
