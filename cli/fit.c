@@ -68,8 +68,6 @@ static void take_word(struct argp_state *state, input *in, char *arg) {
     if (arg[head] == '=' && flt_common_take(&in->common, arg)) return;
     if (arg[head] == '=') argp_error(state, "'%s' is a setting; write --set before it", arg);
     if (in->task != NULL) argp_error(state, "'%s': one task at a time, and it is %s", arg, in->task);
-    if (strcspn(arg, "@*;,") < strcspn(arg, ":"))
-        argp_error(state, "'%s' stands for several tasks; allowed: one, NAME or NAME:key=value,..", arg);
     flt_arg_once(state, "TASK", arg);
     in->task = arg;
 }
@@ -191,17 +189,11 @@ static flt_err append_setting(char *spec, const char *setting) {
     return flt_fail(FLTE_RANGE, "--set", "the settings of the task take more than %d characters", FLTX_TASK_SPEC_SIZE - 1);
 }
 
-static flt_err task_kind(const input *in, const flt_task_kind **out) {
-    char name[64];
-    snprintf(name, sizeof name, "%.*s", (int)strcspn(in->task, ":"), in->task);
-    return flt_task_find(name, out);
-}
-
 // in->shown, in->made and the optimizer's parameters.
 static flt_err apply_settings(input *in, const flt_optimizer_kind *opt, flt_params *p) {
     const flt_task_kind *task = NULL;
     char text[PATH];
-    FLTX_TRY(task_kind(in, &task));
+    FLTX_TRY(flt_task_of(in->task, &task));
     if (strlen(in->task) >= sizeof in->shown) return flt_fail(FLTE_RANGE, "fit", "the task '%.40s..' is too long", in->task);
     snprintf(in->shown, sizeof in->shown, "%s", in->task);
     for (size_t i = 0; i < in->common.n_set; i++) {
@@ -234,7 +226,7 @@ static flt_err canonical(char *spec) {
 // First derivatives are all that training needs: a task that plans second ones by default is not asked to.
 static flt_err make_specs(input *in) {
     const flt_task_kind *task = NULL;
-    FLTX_TRY(task_kind(in, &task));
+    FLTX_TRY(flt_task_of(in->task, &task));
     FLTX_TRY(canonical(in->shown));
     snprintf(in->made, sizeof in->made, "%s", in->shown);
     if (flt_setting_of(task->kind.params, "hessian=") == NULL || strstr(in->shown, "hessian=") != NULL) return FLTE_OK;

@@ -58,7 +58,7 @@ expect 2 "--tasks: 'quadratic:noise=1,noise=0' sets 'noise' twice" "$flt" train 
 expect 2 "TASK: .* sets 'noise' twice" "$flt" fit quadratic:noise=1,noise=0
 expect_sentence 2 "'lr=1/lr=2' sets 'lr' twice" "$flt" eval --optimizers adam:lr=1/lr=2
 for several in @train '3*quadratic' 'quadratic;rosenbrock' quadratic,rosenbrock; do
-    expect 2 'stands for several tasks; allowed: one' "$flt" fit "$several"
+    expect_sentence 2 'stands for several tasks; allowed here: one' "$flt" fit "$several"
 done
 expect_sentence 2 'stands for several tasks; allowed here: one' "$flt" eval --optimizers adam --tasks 'quadratic;rosenbrock'
 "$flt" verify --fidelity --encoding gausian >out.txt 2>err.txt && fail 'an unknown encoding'

@@ -6,17 +6,17 @@
 #include <stdio.h>
 #include <string.h>
 
-// Cuts the name off; *params is what follows the colon.
-static flt_err split(const char *spec, char *name, size_t size, const char **params) {
+flt_err flt_task_of(const char *spec, const flt_task_kind **out) {
+    char name[64];
     const size_t n = strcspn(spec, ":");
-    if (n == 0 || n >= size) return flt_fail(FLTE_USAGE, "task", "'%.80s' is not of the form name or name:key=value,..", spec);
-    if (spec[0] == '@' || strcspn(spec, "*;") < n)
+    if (n == 0 || n >= sizeof name)
+        return flt_fail(FLTE_USAGE, "task", "'%.80s' is not of the form name or name:key=value,..", spec);
+    if (spec[0] == '@' || strcspn(spec, "*;,") < n)
         return flt_fail(FLTE_USAGE, "task", "'%.80s' stands for several tasks; allowed here: one, name or name:key=value,..",
                         spec);
     memcpy(name, spec, n);
     name[n] = '\0';
-    *params = spec[n] == ':' ? spec + n + 1 : "";
-    return FLTE_OK;
+    return flt_task_find(name, out);
 }
 
 static size_t rows_of(const flt_param_spec *table) {
@@ -35,11 +35,12 @@ static flt_err make_table(const flt_param_spec *own, flt_param_spec **out) {
 }
 
 flt_err flt_spec_open(const char *spec, flt_spec *out) {
-    char name[64], who[80];
+    char who[80];
     *out = (flt_spec){0};
-    FLTX_TRY(split(spec, name, sizeof name, &out->text));
-    FLTX_TRY(flt_task_find(name, &out->kind));
-    snprintf(who, sizeof who, "task %s", name);
+    FLTX_TRY(flt_task_of(spec, &out->kind));
+    out->text = spec + strcspn(spec, ":");
+    if (*out->text == ':') out->text++;
+    snprintf(who, sizeof who, "task %s", out->kind->kind.name);
     FLTX_TRY(make_table(out->kind->kind.params, &out->table));
     const flt_err err = flt_params_create(who, out->table, &out->params);
     if (err != FLTE_OK) flt_spec_close(out);

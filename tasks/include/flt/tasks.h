@@ -20,6 +20,8 @@ typedef struct flt_task_kind {
 
 const flt_registry *flt_task_registry(void);
 flt_err flt_task_find(const char *name, const flt_task_kind **out);
+// The kind that a spec of one task names. FLTE_USAGE where it stands for several, FLTE_NAME.
+flt_err flt_task_of(const char *spec, const flt_task_kind **out);
 // Parameters that every task takes beside its own: the augmentation by re-parametrisation (tasks/engine/reparam.c).
 const flt_param_spec *flt_task_common_params(void);
 
