@@ -145,6 +145,13 @@ static flt_err read_args(job *j) {
     return FLTE_OK;
 }
 
+// The library's sentences call the half-width v.
+static flt_err create(job *j) {
+    const flt_err err = flt_attention_create(&j->desc, &j->plan);
+    const bool half_width = err != FLTE_OK && strstr(flt_error(), "argument 'v'") != NULL;
+    return half_width ? flt_context(err, "its name in the file is half_width, beside the values v") : err;
+}
+
 // Mechanisms that code queries and keys keep the codes here, so that OUT shows them.
 static flt_err keep_codes(const flt_attention_kind *kind, flt_params *params) {
     for (const flt_param_spec *s = kind->kind.params; s != NULL && s->name != NULL; s++) {
@@ -171,7 +178,7 @@ static flt_err plan(job *j) {
     j->x = reads_x(kind, j->file);
     FLTX_TRY(read_qkv(j));
     FLTX_TRY(read_args(j));
-    return flt_attention_create(&j->desc, &j->plan);
+    return create(j);
 }
 
 // The draws are doubles; positions, frequencies and ratios keep them, the rest goes out as it was computed with.
@@ -185,6 +192,17 @@ static flt_err add_draws(job *j) {
                                        used[i].rank - skip, used[i].dim + skip, used[i].data));
     }
     return FLTE_OK;
+}
+
+// Rows that came out otherwise than by the formula are told: who compares them should know.
+static flt_err tell_flagged(const job *j) {
+    char number[32];
+    const size_t flagged = flt_attention_flagged(j->plan), rows = j->desc.B * j->desc.H * flt_attention_rows(j->plan);
+    if (flagged > 0 && !j->input->common.quiet)
+        fprintf(stderr, "flt attend: %zu of %zu rows of %s: the denominator vanished, was lost in rounding or saw no key\n",
+                flagged, rows, j->input->mechanism);
+    snprintf(number, sizeof number, "%zu", flagged);
+    return flt_tensor_writer_meta(j->writer, "flagged_rows", number);
 }
 
 static flt_err save(job *j) {
@@ -201,6 +219,7 @@ static flt_err save(job *j) {
     FLTX_TRY(add_draws(j));
     FLTX_TRY(flt_tensor_writer_meta(j->writer, "mechanism", j->input->mechanism));
     FLTX_TRY(flt_tensor_writer_meta(j->writer, "causal", j->input->causal ? "true" : "false"));
+    FLTX_TRY(tell_flagged(j));
     return flt_tensor_writer_save(j->writer, j->input->out);
 }
 
@@ -235,7 +254,8 @@ static int run(int argc, char **argv) {
         "or with a "
         "leading H: bias [N,N] or lag_bias [2N-1] (b of key minus query, at index j-i+N-1) for exact; omega [m,d] for performer; "
         "xi [r,l], "
-        "rho [r], omega [m,d+2r] for flt (or w [T], mu [T,l], s2 [T] in place of rho: rho = g/p, p = N(0,I)). What is not given "
+        "rho [r], omega [m,d+2r] for flt (or w [T], mu [T,l], s2 [T] in place of rho: rho = g/p, p = N(0,I)). An encoding that "
+        "--set rpe=NAME names takes the arguments of `flt list rpe`; its half-width v is half_width there. What is not given "
         "is drawn "
         "from the seed and written to OUT.\n\nexample:\n  flt attend flt --in qkv.safetensors --out o.safetensors --causal --set "
         "m=256",

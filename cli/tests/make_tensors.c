@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // make_tensors OUT SEED NAME:DIMxDIM[:KIND] ..: a safetensors file of random tensors for the shell tests. KIND: n normal
-// (default), p positive, i 0 1 2 .., nan normal with one NaN. A scalar has no DIM: "NAME:".
+// (default), p positive, i 0 1 2 .., nan normal with one NaN, hide normal with -inf in the middle row. A scalar has no DIM:
+// "NAME:".
 #include "flt/memory.h"
 #include "flt/random.h"
 #include "flt/tensorfile.h"
@@ -34,6 +35,8 @@ static void parse(const char *text, uint64_t seed, item *t) {
         if (kind[0] == 'p') t->data[i] = (flt_real)fabs((double)t->data[i]);
         if (kind[0] == 'i') t->data[i] = (flt_real)i;
     }
+    if (strcmp(kind, "hide") == 0)
+        for (size_t j = 0; j < t->dim[1]; j++) t->data[t->dim[0] / 2 * t->dim[1] + j] = (flt_real)-INFINITY;
     if (strcmp(kind, "nan") == 0) t->data[t->count / 2] = (flt_real)NAN;
 }
 

@@ -32,6 +32,18 @@ done
 "$MAKE_TENSORS" local.safetensors 4 q:9x4 k:9x4 v:9x4 c::p half_width::i
 for mechanism in exact flt; do expect 0 '' "$flt" attend $mechanism --in local.safetensors --out local.out --set rpe=window; done
 
+expect 0 'half_width' "$flt" attend --help
+"$MAKE_TENSORS" local.safetensors 4 q:9x4 k:9x4 v:9x4 c::p
+expect_sentence 3 "argument 'v'.*half_width" "$flt" attend exact --in local.safetensors --out bad.out --set rpe=window
+
+# a row that sees no key is told, and counted in the file
+"$MAKE_TENSORS" hidden.safetensors 5 q:5x4 k:5x4 v:5x4 bias:5x5:hide
+expect_sentence 0 '1 of 5 rows of exact' "$flt" attend exact --in hidden.safetensors --out hidden.out
+expect 0 '"flagged_rows":"1"' grep -a flagged_rows hidden.out
+expect 0 '"flagged_rows":"0"' grep -a flagged_rows exact.st
+"$flt" attend exact --in hidden.safetensors --out hidden.out --quiet >out.txt 2>&1
+[ -s out.txt ] && fail "--quiet printed $(cat out.txt)"
+
 # bad input: one sentence, no output file
 refuse() {
     local status=$1 text=$2
