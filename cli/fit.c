@@ -55,9 +55,9 @@ static const struct argp_option options[] = {
     {0},
 };
 
-static void check_paths(struct argp_state *state, const input *in) {
-    const flt_fit_config *c = &in->config;
-    if (c->resume && c->checkpoint == NULL) argp_error(state, "--resume needs --checkpoint FILE");
+static void check_paths(struct argp_state *state, input *in) {
+    flt_fit_config *c = &in->config;
+    flt_arg_checkpoint(state, c->checkpoint, c->resume, 200, &c->checkpoint_every);
     const flt_arg_path files[] = {{"text", in->text}, {"weights", in->weights}, {"checkpoint", c->checkpoint}, {"out", in->out}};
     flt_arg_distinct(state, &in->common, sizeof files / sizeof *files, files);
 }
@@ -451,7 +451,7 @@ static int run(int argc, char **argv) {
         NULL,
         NULL};
     input in = {.common = flt_common_defaults(), .optimizer = "adam", .seeds = 1};
-    in.config = (flt_fit_config){.steps = 1000, .checkpoint_every = 200};
+    in.config = (flt_fit_config){.steps = 1000};
     flt_parse(&argp, argc, argv, &in);
     return fit(&in);
 }

@@ -97,7 +97,9 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
         argp_error(state, "'%s' is not an option", arg);
         return 0;
     case ARGP_KEY_END:
-        if (in->config.resume && in->config.checkpoint == NULL) argp_error(state, "--resume needs --checkpoint FILE");
+        flt_arg_checkpoint(state, in->config.checkpoint, in->config.resume, 50, &in->config.checkpoint_every);
+        if (in->report.shaped && !in->report.asked)
+            argp_error(state, "--report-steps, --report-windows, --report-particles and --repetitions need --estimator-report");
         if (in->out == NULL && !in->report.asked) argp_error(state, "--out FILE is needed: the trained weights go there");
         check_files(state, in);
         return 0;
@@ -149,7 +151,9 @@ static flt_err finish(const input *in, flt_weights *w, flt_session *s, flt_err t
     if (!begun) return trained;
     if (!flt_program_first()) return trained;
     snprintf(sentence, sizeof sentence, "%s", flt_error());
-    FLTX_TRY(flt_weights_save(w, in->out));
+    const flt_err saved = flt_weights_save(w, in->out);
+    if (trained == FLTE_OK) FLTX_TRY(saved);
+    if (saved != FLTE_OK) return flt_context(saved, "stopped: %s", sentence);
     if (trained != FLTE_OK) return flt_fail(trained, "stopped", "%s; weights so far are in %s", sentence, in->out);
     return flt_store_artifact(flt_session_store(s), "weights", in->out);
 }
@@ -234,6 +238,17 @@ static flt_err compare(input *in, flt_session **s) {
     return err;
 }
 
+// The rate is that of the steps of this call, whatever a checkpoint had before.
+static void tell(const input *in, const flt_session *s, const flt_meta_report *r) {
+    const double now = (double)(r->inner_steps - r->inner_before);
+    char before[64] = "";
+    if (r->inner_before > 0) snprintf(before, sizeof before, ", %.3g of them before this call,", (double)r->inner_before);
+    fprintf(stderr,
+            "flt train: %llu meta-updates, %.3g inner steps%s in %.1f s (%.0f per second), %llu losses clipped; run %lld -> %s\n",
+            (unsigned long long)r->outer_steps, (double)r->inner_steps, before, r->seconds,
+            r->seconds > 0.0 ? now / r->seconds : 0.0, (unsigned long long)r->clipped, flt_session_run(s), in->out);
+}
+
 static flt_err train(input *in, flt_session **s) {
     flt_weights w = {0};
     flt_meta_report report = {0};
@@ -248,13 +263,7 @@ static flt_err train(input *in, flt_session **s) {
         err = flt_meta_train(&in->config, &w, flt_session_sink(*s), &report);
         if (err != FLTE_IO || report.outer_steps > 0) err = finish(in, &w, *s, err);
     }
-    if (err == FLTE_OK && !in->common.quiet && flt_program_first())
-        fprintf(
-            stderr,
-            "flt train: %llu meta-updates, %.3g inner steps in %.1f s (%.0f per second), %llu losses clipped; run %lld -> %s\n",
-            (unsigned long long)report.outer_steps, (double)report.inner_steps, report.seconds,
-            report.seconds > 0.0 ? (double)report.inner_steps / report.seconds : 0.0, (unsigned long long)report.clipped,
-            flt_session_run(*s), in->out);
+    if (err == FLTE_OK && !in->common.quiet && flt_program_first()) tell(in, *s, &report);
     flt_weights_free(&w);
     return err;
 }
@@ -286,7 +295,6 @@ static int run(int argc, char **argv) {
     input in = {.common = flt_common_defaults(), .optimizer = "flt", .tasks = {"digits_mlp"}, .report = flt_estimator_defaults()};
     flt_session *s = NULL;
     flt_meta_defaults(&in.config);
-    in.config.checkpoint_every = 50;
     in.config.n_tasks = 1;
     flt_parse(&argp, argc, argv, &in);
     const flt_err err = in.report.asked ? compare(&in, &s) : train(&in, &s);

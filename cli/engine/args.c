@@ -155,6 +155,12 @@ void flt_arg_distinct(const struct argp_state *state, const flt_common *c, size_
     }
 }
 
+void flt_arg_checkpoint(const struct argp_state *state, const char *path, bool resume, uint64_t otherwise, uint64_t *every) {
+    if (resume && path == NULL) argp_error(state, "--resume needs --checkpoint FILE");
+    if (*every > 0 && path == NULL) argp_error(state, "--checkpoint-every needs --checkpoint FILE");
+    if (*every == 0) *every = otherwise;
+}
+
 const char *flt_arg_choice(const struct argp_state *state, const char *option, const char *text, const char *allowed) {
     for (const char *at = allowed; *at != '\0'; at += strspn(at, ", ")) {
         const size_t n = strcspn(at, ",");

@@ -58,6 +58,9 @@ typedef struct flt_arg_path {
 // however they are spelled.
 void flt_arg_distinct(const struct argp_state *state, const flt_common *c, size_t n, const flt_arg_path *files);
 
+// --resume and --checkpoint-every (0: not given, `otherwise` then) say nothing without --checkpoint: exits with status 2.
+void flt_arg_checkpoint(const struct argp_state *state, const char *path, bool resume, uint64_t otherwise, uint64_t *every);
+
 // `text` where it is one of `allowed`, "first, second, .."; otherwise prints it with what is allowed, and exits with status 2.
 const char *flt_arg_choice(const struct argp_state *state, const char *option, const char *text, const char *allowed);
 

@@ -23,6 +23,7 @@ static const struct argp_option options[] = {
 
 static error_t parse(int key, char *arg, struct argp_state *state) {
     flt_estimator_options *o = state->input;
+    o->shaped = o->shaped || (key > KEY_REPORT && key <= KEY_REPETITIONS);
     switch (key) {
     case KEY_REPORT:
         o->asked = true;

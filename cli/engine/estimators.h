@@ -8,7 +8,8 @@
 #include "flt/estimators.h"
 
 typedef struct flt_estimator_options {
-    bool asked; // for a report in place of training
+    bool asked;  // for a report in place of training
+    bool shaped; // something was said of how it is to be
     size_t steps, repetitions;
     size_t n_windows, windows[FLTX_MAX_LIST];
     size_t n_particles, particles[FLTX_MAX_LIST];

@@ -25,17 +25,20 @@ expect 0 'sgd' "$flt" fit quadratic:dimension=3 --optimizer sgd --set lr=0.01 --
 
 # kill -9 somewhere, go on, until it is done
 long=(fit "${small[@]}" --steps 4000 --checkpoint-every 50)
-expect 0 '' "$flt" "${long[@]}" --steps 600 --out whole.safetensors
+whole() { expect 0 '' "$flt" fit "${small[@]}" --steps "$1" --out whole.safetensors; }
+whole 600
 "$flt" "${long[@]}" --checkpoint killed.ckpt --out killed.safetensors >/dev/null 2>&1 &
 pid=$!
 for _ in $(seq 200); do [ -e killed.ckpt ] && break; sleep 0.02; done
 kill -9 $pid 2>/dev/null
 wait $pid 2>/dev/null
 at=$(grep -a -o '"step":"[0-9]*"' killed.ckpt | tr -dc 0-9)
-[ "$at" -le 600 ] || { "$flt" "${long[@]}" --steps "$at" --out whole.safetensors >/dev/null; }
+[ "$at" -le 600 ] || whole "$at"
 [ "$at" -gt 600 ] || at=600
 expect 0 '' "$flt" "${long[@]}" --steps "$at" --checkpoint killed.ckpt --resume --out killed.safetensors
 same whole.safetensors killed.safetensors
+
+expect 2 'checkpoint-every needs --checkpoint FILE' "$flt" "${long[@]}" --out x
 
 # Ctrl-C: parameters and checkpoint are written
 "$flt" "${long[@]}" --steps 1000000 --checkpoint stopped.ckpt --out stopped.safetensors >/dev/null 2>stop.txt &

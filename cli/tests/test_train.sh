@@ -16,7 +16,7 @@ done
 
 # kill -9 somewhere, go on, and again, until it is done
 long=(train "${common[@]}" --outer-steps 60 --checkpoint-every 3)
-expect 0 '' "$flt" "${long[@]}" --out whole
+expect 0 '' "$flt" train "${common[@]}" --outer-steps 60 --out whole
 "$flt" "${long[@]}" --checkpoint killed.ckpt --out killed >/dev/null 2>&1 &
 pid=$!
 for _ in $(seq 200); do [ -e killed.ckpt ] && break; sleep 0.02; done
@@ -36,6 +36,16 @@ wait $pid || status=$?
 [ $status -eq 3 ] || fail "Ctrl-C ended with $status: $(cat stop.txt)"
 [ -e stopped.ckpt ] || fail 'Ctrl-C left no checkpoint'
 expect 0 'interrupted' "$flt" results list
+
+# a folder that goes away meanwhile: why it stopped and where to go on is told all the same
+mkdir gone
+"$flt" "${long[@]}" --outer-steps 1000000 --checkpoint gone.ckpt --out gone/w >/dev/null 2>gone.txt &
+pid=$!
+for _ in $(seq 200); do [ -e gone.ckpt ] && break; sleep 0.02; done
+rm -r gone
+kill -INT $pid
+wait $pid
+grep -q 'gone/w: cannot be written.*stopped at outer step.*resume from gone.ckpt' gone.txt || fail "without a folder: $(cat gone.txt)"
 
 # a distribution of tasks: each particle draws its own, the same for any number of threads
 wide=(train --tasks 'digits_mlp:width=4..16,batch=4..8,activation=relu|gelu' --particles 4 --window 3 --unroll 5,9 --outer-steps 4 --quiet)
@@ -95,6 +105,8 @@ rm -f x
 expect 2 "allowed: constant, cosine, linear" "$flt" train "${common[@]}" --outer-schedule step --out x
 expect_sentence 2 'decay needs adamw' "$flt" train "${common[@]}" --outer-weight-decay 0.1 --out x
 expect_sentence 2 'give one length' "$flt" train "${common[@]}" --truncation constant --out x
+expect_sentence 2 'it needs cosine or linear' "$flt" train "${common[@]}" --outer-final 0.1 --out x
+expect_sentence 2 'it needs cosine or linear' "$flt" train "${common[@]}" --outer-schedule-steps 9 --out x
 
 # Adam beside it: more metrics, the same bits
 expect 0 '' "$flt" train "${common[@]}" --outer-steps 12 --diagnose adam --threads 2 --out beside
@@ -118,9 +130,16 @@ expect 0 '^24' "$flt" results sql "SELECT count(*) FROM metrics WHERE metric LIK
 expect_sentence 2 'memory=window is not written as a graph' "$flt" train "${common[@]}" --estimator tbptt --set memory=window --out x
 expect_sentence 2 'basis=eigen is not written as a graph' "$flt" train "${common[@]}" --estimator tbptt --set basis=eigen --out x
 expect_sentence 2 '15 steps can' "$flt" "${report[@]}" --report-windows 3,5
+expect 2 'need --estimator-report' "$flt" train "${common[@]}" --report-steps 8 --out x
 missing x
 
+# the rate that is told is that of this call: of no steps, 0
+expect 0 ' 12 meta-updates, .* inner steps, .* of them before this call, in .* (0 per second)' "$flt" train --tasks quadratic,digits_mlp:width=8,batch=8 \
+    --particles 3 --window 5 --unroll 7,30 --seed 5 --estimator nres --outer-steps 12 --checkpoint nres.ckpt --resume --out x
+rm x
+
 # refusals
+expect 2 'checkpoint-every needs --checkpoint FILE' "$flt" "${long[@]}" --out x
 expect_sentence 3 'nosuch.ckpt' "$flt" "${long[@]}" --checkpoint nosuch.ckpt --resume --out x
 cp killed.ckpt cut.ckpt && truncate -s -5 cut.ckpt
 expect_sentence 3 'cut.ckpt' "$flt" "${long[@]}" --checkpoint cut.ckpt --resume --out x
@@ -128,9 +147,9 @@ cp killed.ckpt flipped.ckpt && printf 'Z' | dd of=flipped.ckpt bs=1 seek=$(($(st
 expect_sentence 3 'flipped.ckpt' "$flt" "${long[@]}" --checkpoint flipped.ckpt --resume --out x
 expect_sentence 2 'window' "$flt" "${long[@]}" --window 6 --checkpoint killed.ckpt --resume --out x
 missing x
-expect_sentence 3 'nosuch' "$flt" "${long[@]}" --outer-steps 1 --out nosuch/w
+expect_sentence 3 'nosuch' "$flt" train "${common[@]}" --outer-steps 1 --out nosuch/w
 "$flt" results sql 'SELECT count(*) AS n FROM run' --csv >runs.before
-expect_sentence 3 'nosuch' timeout 10 "$flt" "${long[@]}" --outer-steps 1000000 --out nosuch/w # at once, not after the training
+expect_sentence 3 'nosuch' timeout 10 "$flt" train "${common[@]}" --outer-steps 1000000 --out nosuch/w # at once, not after the training
 expect_sentence 3 'nosuch' timeout 10 "$flt" "${long[@]}" --outer-steps 1000000 --checkpoint nosuch/c --out x
 "$flt" results sql 'SELECT count(*) AS n FROM run' --csv >runs.after
 same runs.before runs.after

@@ -189,6 +189,7 @@ Test(meta_checkpoint, other_configurations_are_refused_by_name) {
     flt_real theta[2];
     flt_meta_config c = config("pes", path);
     c.outer_steps = 2;
+    c.outer_schedule = "linear";
     cr_assert(eq(int, train(&c, NULL, theta, NULL), FLTE_OK), "%s", flt_error());
     c.resume = true;
     difference d[] = {{.says = "estimator=pes, this run has estimator=nres"},
@@ -210,8 +211,8 @@ Test(meta_checkpoint, other_configurations_are_refused_by_name) {
                       {.says = "reduction=mean, this run has reduction=last"},
                       {.says = "held out=false, this run has held out=true"},
                       {.says = "outer optimizer=adam, this run has outer optimizer=adamw"},
-                      {.says = "outer schedule=constant, this run has outer schedule=cosine"},
-                      {.says = "outer warm-up=0, this run has outer warm-up=5"},
+                      {.says = "outer schedule=linear, this run has outer schedule=cosine"},
+                      {.says = "outer warm-up=0, this run has outer warm-up=1"},
                       {.says = "last share of the outer rate=0, this run has last share of the outer rate=1"},
                       {.says = "outer optimizer=adam, this run has outer optimizer=adamw"},
                       {.says = "draws of each task=0, this run has draws of each task=2"},
@@ -222,7 +223,7 @@ Test(meta_checkpoint, other_configurations_are_refused_by_name) {
     d[5].c.unroll_min = 5, d[6].c.unroll_max = 31, d[7].c.sigma = 0.02, d[8].c.outer_lr = 0.5, d[9].c.clip = 2;
     d[10].c.log_loss = false, d[11].c.seed = 2, d[12].c.truncation = "curriculum", d[13].c.in_phase = true;
     d[14].c.difference = "rms", d[15].c.difference_clip = 3, d[16].c.reduction = "last", d[17].c.held_out = true;
-    d[18].c.outer_optimizer = "adamw", d[19].c.outer_schedule = "cosine", d[20].c.outer_warmup = 5, d[21].c.outer_final = 1;
+    d[18].c.outer_optimizer = "adamw", d[19].c.outer_schedule = "cosine", d[20].c.outer_warmup = 1, d[21].c.outer_final = 1;
     d[22].c.outer_optimizer = "adamw", d[22].c.outer_weight_decay = 0.25, d[24].c.clip_by = "element";
     d[23].c.draws = 2, d[23].c.sample = fake_sample;
     for (size_t i = 0; i < n; i++) {

@@ -432,7 +432,9 @@ Test(meta_options, what_makes_no_sense_is_refused) {
              {.says = "a clip of 2 beside difference sign"},
              {.says = "the clip of differences is -1"},
              {.says = "Adam's curve beside a meta-loss of least losses; allowed: mean, last"},
-             {.says = "3 draws of each task without a function that draws"}};
+             {.says = "3 draws of each task without a function that draws"},
+             {.says = "ends at 0.5 of its peak under schedule constant; it needs cosine or linear"},
+             {.says = "ends at outer step 7 under schedule constant; it needs cosine or linear"}};
     const size_t n = sizeof r / sizeof *r;
     for (size_t i = 0; i < n; i++) r[i].c = config();
     r[0].c.outer_optimizer = "sgd", r[1].c.outer_schedule = "step", r[2].c.clip_by = "x", r[3].c.difference = "abs";
@@ -440,6 +442,7 @@ Test(meta_options, what_makes_no_sense_is_refused) {
     r[7].c.outer_schedule = "cosine", r[7].c.outer_warmup = 14, r[8].c.outer_final = 2, r[9].c.truncation = "constant";
     r[10].c.curriculum_steps = 9, r[11].c.difference = "sign", r[11].c.difference_clip = 2, r[12].c.difference_clip = -1;
     r[13].c.against_adam = true, r[13].c.reduction = "min", r[14].c.draws = 3;
+    r[15].c.outer_final = 0.5, r[16].c.outer_schedule_steps = 7;
     flt_weights w = fake_weights(0.5, 0.1);
     for (size_t i = 0; i < n; i++) {
         const flt_err err = flt_meta_train(&r[i].c, &w, NULL, NULL);

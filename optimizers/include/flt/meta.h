@@ -88,10 +88,11 @@ typedef struct flt_meta_config {
 } flt_meta_config;
 
 typedef struct flt_meta_report {
-    uint64_t outer_steps, inner_steps;
-    uint64_t clipped; // inner steps whose loss was clipped (not finite, or above clip_loss)
-    uint64_t skipped; // outer steps without an update because the gradient was not finite
-    double last_loss; // mean meta-loss of the last window
+    uint64_t outer_steps, inner_steps; // in all, those before a resume included
+    uint64_t inner_before;             // inner steps that the checkpoint had: `seconds` are without them
+    uint64_t clipped;                  // inner steps whose loss was clipped (not finite, or above clip_loss)
+    uint64_t skipped;                  // outer steps without an update because the gradient was not finite
+    double last_loss;                  // mean meta-loss of the last window
     double seconds;
 } flt_meta_report;
 

@@ -24,6 +24,14 @@ static flt_err read_rate(const flt_meta_config *c, flt_rate *out) {
         return flt_fail(FLTE_RANGE, who, "the outer learning rate is %g; it must not be negative", c->outer_lr);
     if (!(c->outer_final >= 0.0 && c->outer_final <= 1.0))
         return flt_fail(FLTE_RANGE, who, "the outer rate ends at %g of its peak; allowed: 0 to 1", c->outer_final);
+    if (schedule == FLTX_CONSTANT && c->outer_final > 0.0)
+        return flt_fail(FLTE_USAGE, who,
+                        "an outer rate that ends at %g of its peak under schedule constant; it needs cosine or linear",
+                        c->outer_final);
+    if (schedule == FLTX_CONSTANT && c->outer_schedule_steps > 0)
+        return flt_fail(FLTE_USAGE, who,
+                        "an outer rate that ends at outer step %llu under schedule constant; it needs cosine or linear",
+                        (unsigned long long)c->outer_schedule_steps);
     const uint64_t end = flt_meta_optimizer_end(c);
     if (schedule != FLTX_CONSTANT && end <= c->outer_warmup)
         return flt_fail(FLTE_RANGE, who,

@@ -96,8 +96,9 @@ static double now(void) {
 typedef struct run {
     flt_outer o;
     const flt_sink *sink;
-    uint64_t saved; // the step that the checkpoint holds
-    flt_err failed; // what the sink said of the last step, and its sentence
+    uint64_t saved;        // the step that the checkpoint holds
+    uint64_t inner_before; // inner steps before a resume
+    flt_err failed;        // what the sink said of the last step, and its sentence
     char sentence[1024];
 } run;
 
@@ -150,6 +151,7 @@ static flt_err begin(run *r) {
     if (!r->o.config->resume) return save(r);
     FLTX_TRY(flt_checkpoint_load(&r->o, r->o.config->checkpoint));
     r->saved = r->o.counts.steps;
+    r->inner_before = r->o.counts.inner_steps;
     return FLTE_OK;
 }
 
@@ -167,9 +169,11 @@ static flt_err loop(run *r) {
     return saved;
 }
 
-static void summarise(const flt_outer *o, double seconds, flt_meta_report *out) {
+static void summarise(const run *r, double seconds, flt_meta_report *out) {
+    const flt_outer *o = &r->o;
     *out = (flt_meta_report){.outer_steps = o->counts.steps,
                              .inner_steps = o->counts.inner_steps,
+                             .inner_before = r->inner_before,
                              .clipped = o->counts.clipped,
                              .skipped = o->counts.skipped,
                              .last_loss = o->loss,
@@ -189,7 +193,7 @@ flt_err flt_meta_train(const flt_meta_config *c, flt_weights *w, const flt_sink 
     if (err == FLTE_OK) err = begin(&r);
     if (err == FLTE_OK) err = loop(&r);
     if (err != FLTE_OK && c->ranks != NULL && c->ranks->state->broken) err = abandoned(&r, err);
-    if (out != NULL) summarise(&r.o, now() - start, out);
+    if (out != NULL) summarise(&r, now() - start, out);
     flt_outer_destroy(&r.o);
     return err;
 }
