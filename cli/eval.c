@@ -182,6 +182,23 @@ static flt_err choose_tasks(const input *in, plan *p) {
 }
 
 // ---- run
+static void store_list(flt_session *s, const char *name, size_t n, const char *const *items) {
+    char text[1024];
+    size_t used = 0;
+    for (size_t i = 0; i < n && used < sizeof text; i++)
+        used += (size_t)snprintf(text + used, sizeof text - used, "%s%s", i == 0 ? "" : ",", items[i]);
+    flt_session_param(s, name, "%s", text);
+}
+
+static void store_settings(flt_session *s, const flt_common *c) {
+    for (size_t i = 0; i < c->n_set; i++) {
+        const char *equals = strchr(c->set[i], '=');
+        char name[96];
+        snprintf(name, sizeof name, "set.%.*s", (int)(equals - c->set[i]), c->set[i]);
+        flt_session_param(s, name, "%s", equals + 1);
+    }
+}
+
 static void store_params(const input *in, const plan *p, flt_session *s) {
     static const char *const tunings[] = {"none", "lr", "full"};
     bool alike = true;
@@ -190,6 +207,10 @@ static void store_params(const input *in, const plan *p, flt_session *s) {
     flt_session_param(s, "seeds", "%zu", in->seeds);
     flt_session_param(s, "tune", "%s", tunings[in->tune]);
     if (in->weights != NULL) flt_session_param(s, "weights", "%s", in->weights);
+    store_list(s, "optimizers", in->n_optimizers, in->optimizers);
+    store_list(s, "tasks", in->n_tasks, in->tasks);
+    flt_session_param(s, "baseline", "%s", p->subjects[p->contest.baseline].label);
+    store_settings(s, &in->common);
 }
 
 static flt_err run_tasks(const plan *p, flt_session *s, flt_table *t) {

@@ -2,11 +2,23 @@
 // flt results compare A B [..]: each further group of runs against the first.
 #include "results/sub.h"
 
+#include <string.h>
+
 static const struct argp_option options[] = {{"csv", FLTX_SUB_CSV, NULL, 0, "print CSV instead of tables", 1}, {0}};
+
+// A table leaves out columns that are empty: a side that has none of these parameters is filled with dashes.
+static bool collect_dashed(void *user, size_t n, const char *const *names, const char *const *values) {
+    enum { MOST = 16 };
+    const char *cells[MOST];
+    if (n > MOST) return flt_collect(user, n, names, values);
+    for (size_t i = 0; i < n; i++) cells[i] = values[i] == NULL ? "-" : values[i];
+    return flt_collect(user, n, names, cells);
+}
 
 static flt_err part(const flt_sub_input *in, flt_store *store, const char *b, const char *name, bool first) {
     flt_collector c = {0};
-    const flt_err err = flt_store_compare(store, in->words[0], b, name, flt_collect, &c);
+    const bool dashed = strcmp(name, "differences") == 0 && !in->common.json && !in->csv;
+    const flt_err err = flt_store_compare(store, in->words[0], b, name, dashed ? collect_dashed : flt_collect, &c);
     if (in->common.json) {
         if (err == FLTE_OK) printf("%s\"%s\": ", first ? "" : ", ", name);
     } else if (err == FLTE_OK && c.table != NULL) {

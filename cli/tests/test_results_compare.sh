@@ -29,4 +29,15 @@ expect 0 '' "$flt" results best --metric error_total
 expect_sentence 2 'unknown' "$flt" results best --metric 'final_loss; DROP TABLE run'
 expect_sentence 2 'no evaluation of it is stored' "$flt" results best --task "x' OR 1=1 --"
 expect 0 '^ *3' "$flt" results sql 'SELECT count(*) FROM run'
+
+# a run counts once in a group
+expect_sentence 2 'run 2 stands there twice' "$flt" results compare 2,3,2 3
+expect_sentence 2 'run 3 stands there twice' "$flt" results compare 2 3,3
+# what was set differs, and a side without it has its column all the same
+expect 0 'adam' "$flt" eval --optimizers sgd,adam --tasks quadratic --steps 40 --seeds 2 --seed 7 --set beta1=0.8
+expect 0 '^set.beta1 *- *0.8$' "$flt" results compare 2 4
+expect 0 '^set.beta1 *0.8 *-$' "$flt" results compare 4 2
+expect 0 '"a":.*null' "$flt" results compare 2 4 --json
+expect 0 'adam' "$flt" eval --optimizers sgd,adam:beta1=0.8 --tasks quadratic --steps 40 --seeds 2 --seed 7
+expect 0 '^optimizers *sgd,adam *sgd,adam:beta1=0.8$' "$flt" results compare 2 5
 finish
