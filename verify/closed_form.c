@@ -127,7 +127,9 @@ static flt_err on_encoding(flt_check_context *c, const flt_rpe_kind *kind) {
     for (size_t l = 1; l <= flt_encoding_dimensions(kind); l++) {
         const flt_encoding_sample e = flt_encoding_sample_of(kind, l, false);
         if (isnan((double)flt_encoding_oracle(&e, origin)))
-            return flt_fail(FLTE_UNSUPPORTED, "closed_form", "nobody has written the oracle of '%s' in verify/engine",
+            return flt_fail(FLTE_UNSUPPORTED, "closed_form",
+                            "nobody has written the oracle of '%s'; its definition belongs into "
+                            "verify/engine/encoding_sample.c",
                             kind->kind.name);
         FLTX_TRY(values(c, &e));
         for (int way = 0; way < 4; way++) {

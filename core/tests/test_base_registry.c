@@ -27,6 +27,11 @@ Test(base_registry, find) {
     cr_assert_eq(flt_registry_find(&registry, "zzzzzzzz", &k), FLTE_NAME);
     cr_assert_str_eq(flt_error(), "test kind: 'zzzzzzzz' is unknown; valid names: adam, gaussian_mixture, window");
     cr_assert_eq(flt_registry_find(&registry, "", &k), FLTE_NAME);
+    cr_assert_eq(flt_registry_find(&registry, NULL, &k), FLTE_NAME);
+    cr_assert_str_eq(flt_error(), "test kind: '(NULL)' is unknown; valid names: adam, gaussian_mixture, window");
+    flt_attention *plan = NULL;
+    const flt_attention_desc nothing = {.B = 1, .H = 1, .N = 1, .d = 1, .dv = 1};
+    cr_assert_eq(flt_attention_create(&nothing, &plan), FLTE_NAME);
 }
 
 Test(base_registry, nearest) {

@@ -450,4 +450,6 @@ Test(meta_options, what_makes_no_sense_is_refused) {
         cr_assert(ne(ptr, strstr(flt_error(), r[i].says), NULL), "want '%s' in: %s", r[i].says, flt_error());
     }
     fake_weights_free(&w);
+    w = (flt_weights){0};
+    cr_assert(eq(int, flt_meta_train(&r[0].c, &w, NULL, NULL), FLTE_USAGE), "%s", flt_error());
 }

@@ -308,7 +308,8 @@ static flt_err other_head(const char *name, const flt_oracle_job *job) {
         if (others[i].averages) *job->exponent = fmax(*job->exponent, flt_oracle_rows(job->p, job->x, job->v, job->out));
         return FLTE_OK;
     }
-    return flt_fail(FLTE_UNSUPPORTED, "oracle", "nobody has written the oracle of '%s' in verify/engine", name);
+    return flt_fail(FLTE_UNSUPPORTED, "oracle",
+                    "nobody has written the oracle of '%s'; its loops belong into verify/engine/oracle.c", name);
 }
 
 static flt_err head(const flt_problem *p, const flt_attention *plan, size_t b, size_t h, scratch *s, flt_real *out,

@@ -68,6 +68,7 @@ static flt_err check_choices(const flt_meta_config *c) {
 }
 
 static flt_err check(const flt_meta_config *c, const flt_weights *w) {
+    if (w->kind == NULL) return flt_fail(FLTE_USAGE, who, "the weights are empty; flt_weights_load makes them");
     if (w->theta == NULL || w->layout.total == 0)
         return flt_fail(FLTE_UNSUPPORTED, who, "optimizer %s has no meta-parameters to train; choose a learned one",
                         w->kind->kind.name);
