@@ -347,7 +347,9 @@ static flt_err finish(const input *in, const flt_weights *w, const flt_fit_confi
                    ? flt_fail(fitted, "fit", "%s", strstr(sentence, ": ") == NULL ? sentence : strstr(sentence, ": ") + 2)
                    : err;
     }
-    if (out != NULL && r->param != NULL) FLTX_TRY(flt_fit_save(c, w, r, out));
+    const flt_err saved = out != NULL && r->param != NULL ? flt_fit_save(c, w, r, out) : FLTE_OK;
+    if (fitted == FLTE_OK) FLTX_TRY(saved);
+    if (saved != FLTE_OK) return flt_context(saved, "stopped: %s", sentence);
     if (fitted != FLTE_OK && out == NULL) return flt_fail(fitted, "stopped", "%s", sentence);
     if (fitted != FLTE_OK) return flt_fail(fitted, "stopped", "%s; parameters so far are in %s", sentence, out);
     FLTX_TRY(record(in, w, c->seed, r, s));
@@ -358,6 +360,16 @@ static bool exists(const char *path) {
     FILE *f = fopen(path, "rb");
     if (f != NULL) (void)fclose(f);
     return f != NULL;
+}
+
+// Of several seeds those go on that were begun; where none was, the name is another one.
+static flt_err check_resume(const input *in) {
+    char path[PATH];
+    if (!in->config.resume || in->seeds == 1) return FLTE_OK;
+    for (size_t i = 0; i < in->seeds; i++)
+        if (exists(seed_path(in, in->config.checkpoint, in->common.seed + i, path))) return FLTE_OK;
+    return flt_fail(FLTE_IO, seed_path(in, in->config.checkpoint, in->common.seed, path),
+                    "there is no such checkpoint to resume from, nor of the other %zu seeds", in->seeds - 1);
 }
 
 static flt_fit_config config_of(const input *in, uint64_t seed, char *path) {
@@ -409,6 +421,7 @@ static flt_err begin(input *in, flt_weights *w, flt_table **t) {
         (in->config.checkpoint != NULL && strlen(in->config.checkpoint) > longest))
         return flt_fail(FLTE_RANGE, "fit", "a path is longer than %zu characters", longest);
     FLTX_TRY(check_outputs(in));
+    FLTX_TRY(check_resume(in));
     FLTX_TRY(load(in, w));
     return flt_table_create(sizeof names / sizeof *names, names, t);
 }

@@ -40,6 +40,16 @@ same whole.safetensors killed.safetensors
 
 expect 2 'checkpoint-every needs --checkpoint FILE' "$flt" "${long[@]}" --out x
 
+# a folder that goes away meanwhile: why it stopped and where to go on is told all the same
+mkdir gone
+"$flt" "${long[@]}" --steps 1000000 --checkpoint gone.ckpt --out gone/w >/dev/null 2>gone.txt &
+pid=$!
+for _ in $(seq 200); do [ -e gone.ckpt ] && break; sleep 0.02; done
+rm -r gone
+kill -INT $pid
+wait $pid
+grep -q 'gone/w: cannot be written.*stopped at step.*resume from gone.ckpt' gone.txt || fail "without a folder: $(cat gone.txt)"
+
 # Ctrl-C: parameters and checkpoint are written
 "$flt" "${long[@]}" --steps 1000000 --checkpoint stopped.ckpt --out stopped.safetensors >/dev/null 2>stop.txt &
 pid=$!
@@ -58,6 +68,7 @@ for s in 5 6 7; do [ -s q.$s.safetensors ] && [ -s q.$s.ckpt ] || fail "seed $s 
 missing q.safetensors
 rm q.6.ckpt
 expect 0 '' "$flt" fit quadratic --steps 30 --seeds 3 --seed 5 --set lr=0.1 --checkpoint q.ckpt --resume --quiet
+expect_sentence 3 'z.5.ckpt: there is no such checkpoint' "$flt" fit quadratic --steps 30 --seeds 3 --seed 5 --checkpoint z.ckpt --resume
 expect 0 'adam' "$flt" results best --task quadratic
 "$flt" results sql "SELECT count(*) AS n FROM evaluation WHERE task = 'quadratic'" --csv | tr -d '\r' | grep -qx 6 || fail 'six evaluations were expected'
 "$flt" results sql "SELECT count(DISTINCT n.name) AS n FROM metric JOIN metric_name n USING(metric_id) WHERE n.name IN
