@@ -125,6 +125,19 @@ void flt_gemm(bool ta, bool tb, size_t m, size_t n, size_t k, flt_real alpha, co
         call_library(&p, beta);
 }
 
+void flt_gemm_onto(bool ta, bool tb, size_t m, size_t n, size_t k, const flt_real *a, size_t lda, const flt_real *b, size_t ldb,
+                   const flt_real *d, flt_real *c, size_t ldc) {
+    num_product p = {.ta = ta, .tb = tb, .m = m, .n = n, .k = k, .alpha = 1};
+    p.a = a, p.lda = lda, p.b = b, p.ldb = ldb, p.c = c, p.ldc = ldc, p.d = d, p.ldd = ldc;
+    flt_num_init();
+    if (m > 0 && n > 1 && k > 0 && (double)m * (double)n * (double)k <= machine.small) {
+        machine.kernels->multiply(&p);
+        return;
+    }
+    for (size_t i = 0; i < m && d != c; i++) memcpy(c + i * ldc, d + i * ldc, n * sizeof *c);
+    flt_gemm(ta, tb, m, n, k, 1, a, lda, b, ldb, 1, c, ldc);
+}
+
 // ---- products in panels: where OpenBLAS is left more than the small products, it has B as it is
 
 size_t flt_panels_size(size_t k, size_t n) {

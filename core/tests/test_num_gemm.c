@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// flt_gemm against triple loops in long double, over transposes, sizes, strides, alpha and beta.
+// flt_gemm against triple loops in long double, over transposes, sizes, strides, alpha and beta; flt_gemm_onto against flt_gemm.
 #include "num_support.h"
 
 #include <omp.h>
@@ -52,6 +52,20 @@ static double judge(const product *p, const flt_real *old) {
     return worst;
 }
 
+// The same product onto a sum elsewhere, and in its place: the same bits, nothing beside them.
+static void try_onto(const product *p, const flt_real *old) {
+    const size_t bytes = p->ldc * p->m * sizeof *old;
+    flt_real *c = reals(p->ldc * p->m);
+    for (int place = 0; place < 2; place++) {
+        for (size_t i = 0; i < p->m; i++)
+            for (size_t j = 0; j < p->ldc; j++) c[i * p->ldc + j] = place == 1 || j >= p->n ? old[i * p->ldc + j] : (flt_real)NAN;
+        flt_gemm_onto(p->ta, p->tb, p->m, p->n, p->k, p->a, p->lda, p->b, p->ldb, place == 1 ? c : old, c, p->ldc);
+        cr_assert(eq(int, memcmp(c, p->c, bytes), 0), "ta=%d tb=%d m=%zu n=%zu k=%zu, in place %d", p->ta, p->tb, p->m, p->n,
+                  p->k, place);
+    }
+    flt_free(c);
+}
+
 static void try_one(product p, size_t pad) {
     make(&p, pad);
     flt_real *old = reals(p.ldc * p.m);
@@ -67,6 +81,7 @@ static void try_one(product p, size_t pad) {
         for (size_t j = p.n; j < p.ldc; j++)
             cr_assert(eq(int, memcmp(&p.c[i * p.ldc + j], &old[i * p.ldc + j], sizeof *old), 0),
                       "ta=%d tb=%d m=%zu n=%zu k=%zu: the padding of C was written", p.ta, p.tb, p.m, p.n, p.k);
+    if (p.alpha == 1 && p.beta == 1) try_onto(&p, old);
     flt_free(old);
     drop(&p);
 }

@@ -24,7 +24,7 @@ typedef struct state { // sums over tokens under the scale of the key features
 
 typedef struct slot {   // one thread's room
     flt_real *c;        // [F]: scale of the key features
-    state run, back;    // S, sums of psi; G, sums of phi times g's last number
+    state run, back;    // S, sums of psi (bidirectional); G, sums of phi times g's last number
     flt_real *u, *du;   // [tile, F]: log features, and in the place of those that have become features their gradients
     flt_real *fq, *fk;  // [tile, ld]: features; bidirectional: the same; causal: fk is `fresh` or kept
     flt_real *g, *e;    // [tile, dv], [tile]: g_i and its last number
@@ -202,26 +202,46 @@ static flt_real *kept_at(const flt_att_linear_back *a, const slot *w, size_t t) 
     return t + a->kept >= tiles ? w->kept + (t + a->kept - tiles) * a->tile * a->ld : NULL;
 }
 
-// The state in front of the tile is noted, then the tile's keys join it; behind the last tile nobody asks for it.
+// The state in front of tile t.
+static state before(const flt_att_linear_back *a, const slot *w, size_t t) {
+    return (state){w->before_s + t * a->features * a->lds, w->before_z + t * a->features};
+}
+
+static void copy_state(const flt_att_linear_back *a, state from, state to) {
+    memcpy(to.s, from.s, a->features * a->lds * sizeof *to.s);
+    memcpy(to.z, from.z, a->features * sizeof *to.z);
+}
+
+// to = from and n keys with these features, whose sums are in w->sum.
+static void join_keys(const flt_att_linear_back *a, const slot *w, size_t n, const flt_real *fk, const flt_real *v, state from,
+                      state to) {
+    const size_t F = a->features;
+    flt_gemm_onto(true, false, F, a->dv, n, fk, a->ld, v, a->dv, from.s, to.s, a->lds);
+    for (size_t f = 0; f < F; f++) to.z[f] = from.z[f] + w->sum[f];
+}
+
+// Features of the tile's keys, and the state behind it from the one in front; behind the last tile nobody asks for it.
 static void forth(const flt_att_linear_back *a, slot *w, const head *h, flt_att_rows rows) {
-    const size_t i = rows.first, F = a->features, dv = a->dv, t = i / a->tile;
+    const size_t i = rows.first, F = a->features, t = i / a->tile;
     flt_real *kept = kept_at(a, w, t), *to = kept != NULL ? kept : w->fresh;
     a->map.keys(a->map.self, rows, h->k + i * a->d, w->u);
     if (i == 0) memcpy(w->c, w->u, F * sizeof *w->c);
     memcpy(w->tile_c + t * F, w->c, F * sizeof *w->c);
-    memcpy(w->before_s + t * F * a->lds, w->run.s, F * a->lds * sizeof *w->run.s);
-    memcpy(w->before_z + t * F, w->run.z, F * sizeof *w->run.z);
     const size_t count = find_segments(a, w, rows.count);
-    const flt_real *before = w->tile_c + t * F;
+    const flt_real *scale = w->tile_c + t * F;
+    state now = before(a, w, t), next = before(a, w, t + 1);
     for (size_t s = 0; s < count; s++) {
         const size_t from = w->seg[s], n = w->seg[s + 1] - from;
         flt_real *fk = to + from * a->ld, *c = w->seg_c + s * F;
         weigh_keys(a, w, n, w->u + from * F, c, fk);
         if (i + rows.count == a->N) continue;
-        rescale(a, before, c, &w->run);
-        before = c;
-        flt_axpy(F, 1, w->sum, w->run.z);
-        add_products(a, n, fk, h->v + (i + from) * dv, &w->run);
+        if (memcmp(scale, c, F * sizeof *c) != 0) {
+            if (now.s != next.s) copy_state(a, now, next);
+            now = next;
+            rescale(a, scale, c, &now);
+        }
+        join_keys(a, w, n, fk, h->v + (i + from) * a->dv, now, next);
+        now = next, scale = c;
     }
 }
 
@@ -256,6 +276,11 @@ static void add_lower(size_t n, const flt_real *e, flt_real *p) {
     }
 }
 
+// Asks for numbers that have left the second-level cache, all at once.
+static void fetch(const flt_real *x, size_t n) {
+    for (size_t i = 0; i < n; i += 64 / sizeof *x) __builtin_prefetch(x + i, 0, 2);
+}
+
 // Rows `from` .. of the tile, n of them, with the state `now` in front of them: features phi, a = phi psi^T and p = [g, e] [v,
 // 1]^T on and below the diagonal, gradients of the queries' log features.
 static void query_segment(const flt_att_linear_back *a, slot *w, const head *h, size_t first, size_t from, size_t n,
@@ -265,6 +290,7 @@ static void query_segment(const flt_att_linear_back *a, slot *w, const head *h, 
     flt_real *fq = w->fq + from * ld, *du = w->du + from * F;
     flt_real *weights = w->a + from * a->tile, *p = w->p + from * a->tile, *g = w->g + from * dv;
     a->tiles->query_features_far(n, F, w->u + from * F, c, now->z, fq, ld, w->den + from);
+    fetch(now->s, F * a->lds);
     flt_att_lower_product_far(n, F, fq, ld, fk, ld, weights);
     a->tiles->mask(n, weights, w->den + from);
     a->tiles->divide_gradients(n, dv, h->dout + at, h->out + at, w->den + from, g, w->e + from);
@@ -290,15 +316,16 @@ static void key_segment(const flt_att_linear_back *a, slot *w, const head *h, si
 static void back(const flt_att_linear_back *a, slot *w, const head *h, flt_att_rows rows) {
     const size_t i = rows.first, F = a->features, dv = a->dv, t = i / a->tile;
     flt_real *start = w->tile_c + t * F, *after = start + F; // after: scale of G
-    const flt_real *before = start;
-    state now = {w->before_s + t * F * a->lds, w->before_z + t * F};
+    const flt_real *scale = start;
+    state now = before(a, w, t);
     const size_t count = load_keys(a, w, h, rows);
+    fetch(w->fk, rows.count * a->ld);
     a->map.queries(a->map.self, rows, h->q + i * a->d, w->u);
     for (size_t s = 0; s < count; s++) {
         const size_t from = w->seg[s], n = w->seg[s + 1] - from;
         const flt_real *c = w->seg_c + s * F;
-        rescale(a, before, c, &now);
-        before = c;
+        rescale(a, scale, c, &now);
+        scale = c;
         query_segment(a, w, h, i, from, n, c, &now);
         if (s + 1 == count) continue;
         a->tiles->weighted_sum(n, F, NULL, w->fk + from * a->ld, a->ld, now.z);
@@ -317,7 +344,8 @@ static void back(const flt_att_linear_back *a, slot *w, const head *h, flt_att_r
 
 static void run_causal(const flt_att_linear_back *a, slot *w, const head *h) {
     const size_t tiles = (a->N + a->tile - 1) / a->tile;
-    clear_state(a, &w->run);
+    state start = before(a, w, 0);
+    clear_state(a, &start);
     clear_state(a, &w->back);
     for (size_t t = 0; t < tiles; t++) forth(a, w, h, tile_at(a, h, t * a->tile));
     memcpy(w->tile_c + tiles * a->features, w->c, a->features * sizeof *w->c);
@@ -382,7 +410,7 @@ static void bind(void *self, flt_ws *ws) {
         w->c = flt_ws_take(ws, F, real);
         w->sum = flt_ws_take(ws, F, real);
         w->den = flt_ws_take(ws, tile, real);
-        w->run = (state){flt_ws_take(ws, F * a->lds, real), flt_ws_take(ws, F, real)};
+        if (!a->causal) w->run = (state){flt_ws_take(ws, F * a->lds, real), flt_ws_take(ws, F, real)};
         w->back = (state){flt_ws_take(ws, F * a->lds, real), flt_ws_take(ws, F, real)};
         w->u = w->du = flt_ws_take(ws, tile * F, real);
         w->fresh = w->fq = w->fk = flt_ws_take(ws, tile * a->ld, real);

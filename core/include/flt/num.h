@@ -28,6 +28,9 @@ void flt_num_ftz_restore(unsigned saved);
 // beta = 0 overwrites C whatever it holds. Sizes are checked against int by debug assertions only: callers check at creation.
 void flt_gemm(bool ta, bool tb, size_t m, size_t n, size_t k, flt_real alpha, const flt_real *a, size_t lda, const flt_real *b,
               size_t ldb, flt_real beta, flt_real *c, size_t ldc);
+// C = op(A) op(B) + D, with the bits of C += op(A) op(B) on a copy of D. Rows of D are as far apart as those of C; D may be C.
+void flt_gemm_onto(bool ta, bool tb, size_t m, size_t n, size_t k, const flt_real *a, size_t lda, const flt_real *b, size_t ldb,
+                   const flt_real *d, flt_real *c, size_t ldc);
 flt_real flt_dot(size_t n, const flt_real *x, const flt_real *y);    // fixed order: see flt_sum
 void flt_axpy(size_t n, flt_real a, const flt_real *x, flt_real *y); // y += a x
 // FLTE_RANGE unless every size fits BLAS's int.
