@@ -163,8 +163,10 @@ static flt_err start(job *j) {
     const size_t words = flt_optimizer_state_words(j->optimizer);
     flt_optimizer_bind(j->optimizer, j->weights.theta);
     flt_optimizer_init(j->optimizer, j->state);
-    if (j->input->state_in == NULL) return FLTE_OK;
-    return flt_state_load(&j->weights, &j->layout, words, j->input->state_in, &j->first, j->state);
+    if (j->input->state_in != NULL)
+        FLTX_TRY(flt_state_load(&j->weights, &j->layout, words, j->input->state_in, &j->first, j->state));
+    flt_optimizer_horizon(j->optimizer, j->first + j->steps);
+    return FLTE_OK;
 }
 
 static void step_all(job *j) {

@@ -12,7 +12,8 @@
 // are noise; form=adaptive: by that and by a rate which each tensor raises while steps and new gradients agree (flt_net_adapt).
 // basis=eigen: gradients and parameters of matrices are turned into the eigenbasis of the averaged G G^T and G^T G, as in SOAP
 // (arXiv 2409.11321), and steps turned back; norms, hence rates, do not feel it. warmup: the rate rises linearly over so many
-// steps; settle: each tensor's rate moves ever slower, so that it falls as a power of time rather than exponentially.
+// steps; schedule: and falls from there to the end of the run (flt_optimizer_horizon); settle: each tensor's rate moves ever
+// slower, so that it falls as a power of time rather than exponentially.
 // clock: the network sees tanh(t / tau - 1) as well. spectrum, omega=fixed: not meta-learned. engine/flt_shared.c has their
 // formulas. Shapes: Wq, Wk [H, 30, dk]; Wv [H, 30, dv]; omega [H, m, dk + 2 r]; xi, rho [H, r]; engine/flt_reference.c has the
 // features. Reference: Choromanski et al., AISTATS 2024, arXiv 2302.01925 (FLT); Jain et al., arXiv 2302.01128 (optimizers with
@@ -52,6 +53,7 @@ typedef struct flt_opt {
     size_t padded, rows;   // largest over the tensors: blocked coordinates, outer * rows
     size_t longest;        // largest rows
     size_t words;
+    uint64_t horizon; // steps of the run; 0: not known
     const flt_step *kernels;
     flt_ws ws;
     // bound to theta
@@ -214,6 +216,10 @@ static void bind(void *self, const flt_real *theta) {
     place(o, at, n->width[1], theta + n->w[0], 1);
     memset(o->bias, 0, at * sizeof *o->bias);
     memcpy(o->bias + at, theta + n->b[0], n->width[1] * sizeof *o->bias);
+}
+
+static void horizon(void *self, uint64_t steps) {
+    ((flt_opt *)self)->horizon = steps;
 }
 
 // ---- a step
@@ -397,7 +403,7 @@ static void step(void *self, uint64_t t, flt_real loss, const flt_real *grad, fl
     (void)loss;
     make_bias(o, t);
     flt_shared_step(&o->net, o->theta, t, &o->shared);
-    const double rate = flt_net_rate(&o->net, o->theta, t);
+    const double rate = flt_net_rate(&o->net, o->theta, o->horizon, t);
     const double all = o->net.adaptive ? flt_sum_squares(o->layout.total, param) / (double)o->layout.total : 0;
     for (size_t i = 0; i < o->layout.n; i++)
         if (o->plans[i].count > 0) step_tensor(o, &o->plans[i], t, rate, all, grad, param, state);
@@ -421,5 +427,6 @@ const flt_optimizer_kind flt_optimizer_kind_flt = {
     .state_words = state_words,
     .init = init,
     .bind = bind,
+    .horizon = horizon,
     .step = step,
 };

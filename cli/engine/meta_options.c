@@ -23,6 +23,7 @@ enum {
     KEY_LOSS,
     KEY_LOSS_OF,
     KEY_LOSS_ON,
+    KEY_LOSS_POWER,
     KEY_OPTIMIZER,
     KEY_LR,
     KEY_SCHEDULE,
@@ -58,6 +59,10 @@ static const struct argp_option options[] = {
     {"meta-loss", KEY_LOSS, "log|plain", 0, "logarithm of the normalised loss (default), or the loss itself", 3},
     {"loss-of", KEY_LOSS_OF, "mean|last|min", 0,
      "what a window, or its part between resets, is judged by: the mean (default), last or least of its losses", 3},
+    {"loss-power", KEY_LOSS_POWER, "K", 0,
+     "a loss counts (K + 1) x^K, x its place in the episode from 0 to 1: above 0 (default) the end counts more than the "
+     "beginning",
+     3},
     {"loss-on", KEY_LOSS_ON, "train|valid", 0, "training (default) or validation minibatches; the latter cost a pass each", 3},
     {NULL, 0, NULL, 0, "Meta-optimizer:", 4},
     {"outer-optimizer", KEY_OPTIMIZER, "adam|adamw", 0, "what moves the meta-parameters (default adam)", 4},
@@ -141,6 +146,9 @@ static error_t parse_episodes(int key, const char *arg, struct argp_state *state
         return 0;
     case KEY_LOSS_OF:
         c->reduction = flt_arg_choice(state, "loss-of", arg, "mean, last, min");
+        return 0;
+    case KEY_LOSS_POWER:
+        c->loss_power = flt_arg_real(state, "loss-power", arg, 0.0, 100.0);
         return 0;
     case KEY_LOSS_ON:
         c->held_out = strcmp(flt_arg_choice(state, "loss-on", arg, "train, valid"), "valid") == 0;
@@ -230,6 +238,7 @@ void flt_meta_describe(const flt_meta_config *c, flt_session *s) {
     flt_session_param(s, "difference_clip", "%.9g", c->difference_clip);
     flt_session_param(s, "meta_loss", "%s", c->log_loss ? "log" : "plain");
     flt_session_param(s, "loss_of", "%s", c->reduction);
+    flt_session_param(s, "loss_power", "%.9g", c->loss_power);
     flt_session_param(s, "loss_on", "%s", c->held_out ? "valid" : "train");
     describe_optimizer(c, s);
 }

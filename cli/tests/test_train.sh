@@ -108,6 +108,18 @@ expect_sentence 2 'give one length' "$flt" train "${common[@]}" --truncation con
 expect_sentence 2 'it needs cosine or linear' "$flt" train "${common[@]}" --outer-final 0.1 --out x
 expect_sentence 2 'it needs cosine or linear' "$flt" train "${common[@]}" --outer-schedule-steps 9 --out x
 
+# a schedule that ends with each episode: the same bits for any number of threads and across a stop
+course=("${common[@]}" --outer-steps 9 --set schedule=linear warmup=3 --loss-power 1)
+expect 0 '' "$flt" train "${course[@]}" --threads 1 --out course.1
+expect 0 '' "$flt" train "${course[@]}" --threads 2 --out course.2
+same course.1 course.2
+expect 0 '' "$flt" train "${course[@]}" --outer-steps 4 --checkpoint course.ckpt --out course.half
+expect 0 '' "$flt" train "${course[@]}" --checkpoint course.ckpt --resume --out course.3
+same course.1 course.3
+expect_sentence 2 'schedule=linear is not written as a graph' "$flt" train "${course[@]}" --estimator tbptt --out x
+expect_sentence 2 'weights are those of a mean' "$flt" train "${course[@]}" --loss-of last --out x
+expect_sentence 2 'was made with schedule=linear' "$flt" eval --optimizers flt:schedule=constant@course.1 --tasks quadratic
+
 # Adam beside it: more metrics, the same bits
 expect 0 '' "$flt" train "${common[@]}" --outer-steps 12 --diagnose adam --threads 2 --out beside
 same beside nres.1

@@ -196,6 +196,7 @@ static flt_err begin(fit *f) {
     f->saved = UINT64_MAX;
     f->sum[2] = NAN;
     f->sum[3] = INFINITY;
+    flt_optimizer_horizon(f->inner.optimizer, f->c->steps);
     flt_inner_begin(&f->inner, f->seed, f->param, f->state);
     if (f->c->resume) FLTX_TRY(load(f));
     f->out->first = f->step;

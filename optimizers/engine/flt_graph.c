@@ -188,6 +188,10 @@ flt_err flt_net_graph(const flt_params *p, flt_graph_step *s) {
     if (n.adaptive)
         return flt_fail(FLTE_UNSUPPORTED, "flt",
                         "form=adaptive is not written as a graph, so no gradient goes through its steps; possible: spec, adam");
+    if (n.schedule != FLTX_CONSTANT)
+        return flt_fail(FLTE_UNSUPPORTED, "flt",
+                        "schedule=%s is not written as a graph, so no gradient goes through its steps; possible: constant",
+                        flt_params_text(p, "schedule"));
     FLTX_TRY(flt_alloc(n.full, sizeof *fixed, &fixed));
     const flt_err err = flt_net_fix(&n, fixed);
     const builder b = {s, &n, fixed, position_of(s, &n)};

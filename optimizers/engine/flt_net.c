@@ -25,6 +25,9 @@ const flt_param_spec flt_net_params[] = {
     {"t_ref", FLTX_REAL, "1000", 1e-6, 1e12, NULL, "steps at which the time position reaches 1"},
     {"lr_time", FLTX_BOOL, "false", 0, 0, NULL, "learn the rate: lr exp(log_lr[0] + log_lr[1] position)"},
     {"warmup", FLTX_REAL, "0", 0, 1e9, NULL, "steps over which the rate rises linearly to its full size; 0: none"},
+    {"schedule", FLTX_ENUM, "constant", 0, 0, "constant|cosine|linear", "course of the rate behind the warm-up"},
+    {"final", FLTX_REAL, "0.01", 0, 1, NULL, "share of the rate that cosine and linear end at"},
+    {"total", FLTX_INT, "0", 0, 1e15, NULL, "step at which they end; 0: with the run, where its length is known, else never"},
     {"settle", FLTX_REAL, "0", 0, 1e12, NULL,
      "form=adaptive: steps after which a tensor's rate moves half as fast, s / (s + t); 0: never"},
     {"memory", FLTX_ENUM, "flt", 0, 0, "flt|performer|discount|window|spe_sine|none",
@@ -105,6 +108,11 @@ static void read_sizes(const flt_params *p, flt_net *n) {
                    .t_ref = flt_params_real(p, "t_ref"),
                    .lr_time = flt_params_bool(p, "lr_time"),
                    .warmup = flt_params_real(p, "warmup"),
+                   .schedule = chosen(p, "schedule", "cosine")   ? FLTX_COSINE
+                               : chosen(p, "schedule", "linear") ? FLTX_LINEAR
+                                                                 : FLTX_CONSTANT,
+                   .final = flt_params_real(p, "final"),
+                   .end = (uint64_t)flt_params_int(p, "total"),
                    .settle = flt_params_real(p, "settle"),
                    .window = flt_params_size(p, "window"),
                    .R = flt_params_size(p, "realisations"),
@@ -386,8 +394,10 @@ double flt_net_position(const flt_net *n, uint64_t t) {
     return n->linear ? (double)t / n->t_ref : log1p((double)t) / log1p(n->t_ref);
 }
 
-double flt_net_rate(const flt_net *n, const flt_real *theta, uint64_t t) {
-    const double full = (double)t + 1 < n->warmup ? n->lr * ((double)t + 1) / n->warmup : n->lr;
+double flt_net_rate(const flt_net *n, const flt_real *theta, uint64_t steps, uint64_t t) {
+    const double total = (double)(n->end > 0 ? n->end : steps);
+    const flt_rate course = {n->lr, n->final, total > 0 ? n->schedule : FLTX_CONSTANT, n->warmup, total};
+    const double full = flt_rate_at(&course, t);
     if (!n->lr_time) return full;
     const flt_real *log_lr = theta + n->log_lr;
     return full * exp((double)log_lr[0] + (double)log_lr[1] * flt_net_position(n, t));

@@ -3,6 +3,7 @@
 #ifndef FLTX_OPTIMIZERS_FLT_NET_H
 #define FLTX_OPTIMIZERS_FLT_NET_H
 
+#include "engine/schedule.h"
 #include "flt/objective.h"
 #include "flt/params.h"
 #include "flt/tensorfile.h"
@@ -40,6 +41,9 @@ typedef struct flt_net {
     bool lr_time, adam, adaptive; // theta ends with log_lr [2], with snr [3], with adapt [3]
     double lr, t_ref;             // rate and time scale of the positions
     double warmup, settle;        // steps: the rate's linear rise; half speed of adapt; 0: none
+    flt_schedule schedule;        // of the rate behind the rise, down to the share
+    double final;                 // `final`
+    uint64_t end;                 // at this step; 0: at the run's last one
     size_t features, D;           // inputs of a coordinate; width of omega's rows
     size_t window, R;             // tokens of FLTX_MEMORY_WINDOW, draws of FLTX_MEMORY_SPE_SINE
     uint64_t draw;                // names the fixed random features
@@ -91,7 +95,8 @@ double flt_net_adapt(const flt_net *n, const double *adapt, uint64_t t, double a
 
 // log(1 + t) / log(1 + t_ref), or t / t_ref
 double flt_net_position(const flt_net *n, uint64_t t);
-// The rate of step t: lr min(1, (t + 1) / warmup), times exp(log_lr[0] + log_lr[1] position) with lr_time.
-double flt_net_rate(const flt_net *n, const flt_real *theta, uint64_t t);
+// The rate of step t of a run of `steps` (0: not known): lr along its schedule (flt_rate_at), which ends at step `total` or with
+// the run and stays constant where neither is known; times exp(log_lr[0] + log_lr[1] position) with lr_time.
+double flt_net_rate(const flt_net *n, const flt_real *theta, uint64_t steps, uint64_t t);
 
 #endif

@@ -466,11 +466,21 @@ static void enter_basis(flt_reference *r, memory *s, uint64_t t, const double *g
     }
 }
 
+// The schedule ends at n->end, which the caller sets.
+static real full_rate(const flt_net *n, uint64_t t) {
+    const real rise = n->warmup > 0 ? fminl(1, (t + 1.0L) / n->warmup) : 1;
+    if (n->schedule == FLTX_CONSTANT || n->end == 0 || (double)t < n->warmup) return n->lr * rise;
+    if (t >= n->end) return n->lr * n->final;
+    const real left = (n->end - (real)t) / (n->end - (real)n->warmup);
+    const real course = n->schedule == FLTX_LINEAR ? left : powl(sinl(acosl(-1) / 2 * left), 2);
+    return n->lr * (n->final * (1 - course) + course);
+}
+
 void flt_reference_step(flt_reference *r, uint64_t t, const double *grad, double *param) {
     const flt_net *n = &r->net;
     const real s = position_of(n, t);
     const double *log_lr = r->theta + n->log_lr;
-    const real full = n->warmup > 0 ? n->lr * fminl(1, (t + 1.0L) / n->warmup) : n->lr;
+    const real full = full_rate(n, t);
     const real rate = n->lr_time ? full * expl(log_lr[0] + log_lr[1] * s) : full;
     double all = 0;
     for (size_t i = 0; i < r->layout.total; i++) all += param[i] * param[i] / (double)r->layout.total;

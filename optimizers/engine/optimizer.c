@@ -59,6 +59,10 @@ void flt_optimizer_bind(flt_optimizer *o, const flt_real *theta) {
     if (o->kind->bind != NULL) o->kind->bind(o->self, theta);
 }
 
+void flt_optimizer_horizon(flt_optimizer *o, uint64_t steps) {
+    if (o->kind->horizon != NULL) o->kind->horizon(o->self, steps);
+}
+
 // Decayed moments end as denormal numbers, a hundred times slower than others: they count as zero inside a step, whatever the
 // calling thread has chosen for itself.
 void flt_optimizer_step(flt_optimizer *o, uint64_t t, flt_real loss, const flt_real *grad, flt_real *param, flt_real *state) {

@@ -10,7 +10,7 @@ typedef enum flt_schedule { FLTX_CONSTANT, FLTX_COSINE, FLTX_LINEAR } flt_schedu
 typedef struct flt_rate {
     double peak, final; // the largest rate, and the share of it that a cosine or linear schedule ends at
     flt_schedule schedule;
-    double warmup, total; // steps; total > warmup unless the schedule is constant
+    double warmup, total; // steps
 } flt_rate;
 
 // The rate of step t, 0 at the first: peak min(1, (t + 1) / warmup), and behind the warm-up peak (final + (1 - final) c), with

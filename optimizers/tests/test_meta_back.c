@@ -79,7 +79,8 @@ Test(meta_back, gradients_are_the_derivative_of_the_reported_loss) {
         c.reduction = reductions[variant % 3];
         c.log_loss = variant / 3 % 2;
         c.held_out = variant / 6 % 2;
-        snprintf(label, sizeof label, "%s, log %d, held out %d", c.reduction, c.log_loss, c.held_out);
+        c.loss_power = variant % 3 == 0 ? 1.5 * c.log_loss : 0;
+        snprintf(label, sizeof label, "%s, log %d, held out %d, power %g", c.reduction, c.log_loss, c.held_out, c.loss_power);
         for (size_t window = 0; window < 3; window++) check(&c, kinds[variant / 12], window, label);
     }
 }

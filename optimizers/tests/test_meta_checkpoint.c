@@ -216,7 +216,8 @@ Test(meta_checkpoint, other_configurations_are_refused_by_name) {
                       {.says = "last share of the outer rate=0, this run has last share of the outer rate=1"},
                       {.says = "outer optimizer=adam, this run has outer optimizer=adamw"},
                       {.says = "draws of each task=0, this run has draws of each task=2"},
-                      {.says = "clip by=norm, this run has clip by=element"}};
+                      {.says = "clip by=norm, this run has clip by=element"},
+                      {.says = "power of the loss's weights=0, this run has power of the loss's weights=2"}};
     const size_t n = sizeof d / sizeof *d;
     for (size_t i = 0; i < n; i++) d[i].c = c;
     d[0].c.estimator = "nres", d[1].c.tasks = other_tasks, d[2].c.n_tasks = 1, d[3].c.particles = 6, d[4].c.window = 7;
@@ -225,6 +226,7 @@ Test(meta_checkpoint, other_configurations_are_refused_by_name) {
     d[14].c.difference = "rms", d[15].c.difference_clip = 3, d[16].c.reduction = "last", d[17].c.held_out = true;
     d[18].c.outer_optimizer = "adamw", d[19].c.outer_schedule = "cosine", d[20].c.outer_warmup = 1, d[21].c.outer_final = 1;
     d[22].c.outer_optimizer = "adamw", d[22].c.outer_weight_decay = 0.25, d[24].c.clip_by = "element";
+    d[25].c.loss_power = 2;
     d[23].c.draws = 2, d[23].c.sample = fake_sample;
     for (size_t i = 0; i < n; i++) {
         cr_assert(eq(int, train(&d[i].c, NULL, theta, NULL), FLTE_USAGE), "%s: %s", d[i].says, flt_error());

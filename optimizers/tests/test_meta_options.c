@@ -173,7 +173,7 @@ Test(meta_options, phases_may_agree) {
 // ---- meta-losses: of an episode that is one window, by hand
 enum { STEPS = 12 };
 
-static double judged(const char *task, const char *reduction, bool held_out) {
+static double judged_by(const char *task, const char *reduction, double power, bool held_out) {
     flt_weights w = fake_weights(1.7, 0.3); // overshoots: the least loss is neither the first nor the last
     flt_meta_report report;
     flt_meta_config c = config();
@@ -186,17 +186,23 @@ static double judged(const char *task, const char *reduction, bool held_out) {
     c.log_loss = false;
     c.in_phase = true;
     c.reduction = reduction;
+    c.loss_power = power;
     c.held_out = held_out;
     cr_assert(eq(int, flt_meta_train(&c, &w, NULL, &report), FLTE_OK), "%s", flt_error());
     fake_weights_free(&w);
     return report.last_loss;
 }
 
+static double judged(const char *task, const char *reduction, bool held_out) {
+    return judged_by(task, reduction, 0, held_out);
+}
+
 Test(meta_options, meta_losses_are_mean_last_or_least) {
-    double x = 0, m = 0, sum = 0, least = INFINITY, last = 0;
+    double x = 0, m = 0, sum = 0, late = 0, least = INFINITY, last = 0;
     for (int t = 0; t < STEPS; t++) {
         last = (0.25 + 0.5 * (x - 1) * (x - 1)) / 2;
         sum += last;
+        late += 3.5 * pow((t + 0.5) / STEPS, 2.5) * last;
         least = fmin(least, last);
         m = 0.5 * m + (x - 1);
         x -= 0.3 * 1.7 * m - 0.1 * 0.3;
@@ -209,6 +215,7 @@ Test(meta_options, meta_losses_are_mean_last_or_least) {
         cr_assert(fabs(judged(task, "last", held) - last - 0.5 * held) <= bound, "%.9g", judged(task, "last", held));
         cr_assert(fabs(judged(task, "min", held) - least - 0.5 * held) <= bound, "%.9g", judged(task, "min", held));
     }
+    cr_assert(fabs(judged_by("line", "mean", 2.5, false) - late / STEPS) <= bound, "late losses count more");
     cr_assert(fabs(judged("held", "mean", false) - sum / STEPS) <= bound, "training batches");
     // NaN from step 7 on: a least loss of before does not count
     cr_assert(fabs(judged("bomb", "min", false) - 1e6 / 2) <= 1e6 * bound, "%.9g", judged("bomb", "min", false));
@@ -266,7 +273,7 @@ Test(meta_options, each_keeps_the_bits) {
         flt_meta_config c;
     } r[] = {{.label = "adamw"}, {.label = "cosine"},     {.label = "element"},  {.label = "sign"},
              {.label = "rms"},   {.label = "curriculum"}, {.label = "in phase"}, {.label = "last"},
-             {.label = "min"},   {.label = "draws"},      {.label = "freeze"}};
+             {.label = "min"},   {.label = "draws"},      {.label = "freeze"},   {.label = "power"}};
     const size_t n = sizeof r / sizeof *r;
     for (size_t i = 0; i < n; i++) r[i].c = config();
     r[0].c.outer_optimizer = "adamw", r[0].c.outer_weight_decay = 0.1;
@@ -275,6 +282,7 @@ Test(meta_options, each_keeps_the_bits) {
     r[3].c.difference = "sign", r[4].c.difference = "rms", r[4].c.difference_clip = 1.5;
     r[5].c.truncation = "curriculum", r[6].c.in_phase = true, r[7].c.reduction = "last", r[8].c.reduction = "min";
     r[9].c.draws = 4, r[9].c.sample = fake_sample, r[9].c.tasks = drawn, r[10].c.freeze = &frozen, r[10].c.n_freeze = 1;
+    r[11].c.loss_power = 1;
     for (size_t i = 0; i < n; i++) check_bits(r[i].c, plain, r[i].label);
 }
 
@@ -434,7 +442,10 @@ Test(meta_options, what_makes_no_sense_is_refused) {
              {.says = "Adam's curve beside a meta-loss of least losses; allowed: mean, last"},
              {.says = "3 draws of each task without a function that draws"},
              {.says = "ends at 0.5 of its peak under schedule constant; it needs cosine or linear"},
-             {.says = "ends at outer step 7 under schedule constant; it needs cosine or linear"}};
+             {.says = "ends at outer step 7 under schedule constant; it needs cosine or linear"},
+             {.says = "the power of the meta-loss's weights is -1; allowed: 0 to 100"},
+             {.says = "weights are those of a mean; the reduction of the meta-loss is last"},
+             {.says = "Adam's curve beside a meta-loss whose steps have weights (power 1); allowed: 0"}};
     const size_t n = sizeof r / sizeof *r;
     for (size_t i = 0; i < n; i++) r[i].c = config();
     r[0].c.outer_optimizer = "sgd", r[1].c.outer_schedule = "step", r[2].c.clip_by = "x", r[3].c.difference = "abs";
@@ -443,6 +454,8 @@ Test(meta_options, what_makes_no_sense_is_refused) {
     r[10].c.curriculum_steps = 9, r[11].c.difference = "sign", r[11].c.difference_clip = 2, r[12].c.difference_clip = -1;
     r[13].c.against_adam = true, r[13].c.reduction = "min", r[14].c.draws = 3;
     r[15].c.outer_final = 0.5, r[16].c.outer_schedule_steps = 7;
+    r[17].c.loss_power = -1, r[18].c.loss_power = 1, r[18].c.reduction = "last";
+    r[19].c.loss_power = 1, r[19].c.against_adam = true;
     flt_weights w = fake_weights(0.5, 0.1);
     for (size_t i = 0; i < n; i++) {
         const flt_err err = flt_meta_train(&r[i].c, &w, NULL, NULL);

@@ -103,6 +103,8 @@ static void check_isa(const char *isa) {
         "lr=0.01,omega=fixed,m=20,heads=2,clock=yes",
         "lr=0.01,form=adam,lr_time=yes,warmup=7",
         "lr=0.01,form=adaptive,clock=yes,warmup=2.5,settle=4",
+        "lr=0.01,form=adaptive,warmup=2,schedule=linear,total=9",
+        "lr=0.01,lr_time=yes,warmup=3.5,schedule=cosine,total=14,final=0.2",
         "lr=0.01,inputs=raw",
         "lr=0.01,inputs=raw,memory=none,layers=0",
         "lr=0.01,inputs=raw,memory=window,window=7,heads=2,clock=yes",

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What the flt optimizer keeps for each coordinate.
+// What the flt optimizer keeps for each coordinate, and what it is told about the run.
 #include "opt_support.h"
 
 static size_t words_of(const flt_weights *w, const opt_shape *shapes, size_t *count) {
@@ -50,5 +50,36 @@ Test(opt_flt_state, of_every_shape) {
         cr_assert_leq(words, 64 * count, "case %zu: %zu words for %zu coordinates", i, words, count);
     }
     flt_weights_free(&w);
+    cr_assert_eq(flt_live_blocks(), 0u);
+}
+
+static void run_told(const char *set, uint64_t steps, flt_real *out) {
+    enum { T = 12 };
+    flt_weights w = opt_weights("flt", set);
+    flt_layout layout = opt_layout((opt_shape[]){{"x", 2, {6, 5}}, {NULL, 0, {0}}});
+    flt_real *start = opt_normal(61, 30, 1), *grads = opt_normal(62, T * 30, 1);
+    opt_run r = opt_start(&w, &layout, start);
+    if (steps > 0) flt_optimizer_horizon(r.o, steps);
+    opt_steps(&r, 0, T, grads);
+    memcpy(out, r.param, 30 * sizeof *out);
+    opt_stop(&r);
+    flt_free(start);
+    flt_free(grads);
+    flt_layout_free(&layout);
+    flt_weights_free(&w);
+}
+
+// The schedule ends with the run, or at `total`, and never where neither is known.
+Test(opt_flt_state, schedule_ends_with_the_run) {
+    flt_real told[30], total[30], both[30], unknown[30], constant[30];
+    run_told("schedule=linear,warmup=2", 10, told);
+    run_told("schedule=linear,warmup=2,total=10", 0, total);
+    run_told("schedule=linear,warmup=2,total=10", 1000, both);
+    run_told("schedule=linear,warmup=2", 0, unknown);
+    run_told("schedule=constant,warmup=2", 10, constant);
+    cr_assert_eq(memcmp(told, total, sizeof told), 0, "told of 10 steps, and total=10");
+    cr_assert_eq(memcmp(told, both, sizeof told), 0, "total counts where it is given");
+    cr_assert_eq(memcmp(unknown, constant, sizeof told), 0, "no end is known");
+    cr_assert_neq(memcmp(told, constant, sizeof told), 0, "the end makes a difference");
     cr_assert_eq(flt_live_blocks(), 0u);
 }

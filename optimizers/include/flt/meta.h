@@ -62,6 +62,9 @@ typedef struct flt_meta_config {
     // where a window is a whole episode these are the episode's mean, last and least loss; where episodes span several windows,
     // the mean of the windows' last or least losses.
     const char *reduction;
+    // With "mean": the loss of step t of an episode of T steps counts (loss_power + 1) ((t + 1/2) / T)^loss_power, 1 on average,
+    // so that above 0 the end of an episode counts more than its beginning.
+    double loss_power;
     bool held_out; // on validation minibatch t in place of training minibatch t: a pass more for each loss that counts
     // ---- gradient: what a difference of the antithetic pair's losses counts for. "plain", itself; "sign", 1 or -1 an inner
     // step; "rms", divided by the root of its mean square over particles. The gradient is about 1 / (2 sigma) then, whatever the

@@ -28,6 +28,8 @@ typedef struct flt_optimizer_kind {
     size_t (*state_words)(const void *self);
     void (*init)(void *self, flt_real *state);       // the state at t = 0
     void (*bind)(void *self, const flt_real *theta); // learned: called whenever theta changes
+    // Optional: how many steps the run has, 0 where that is not known.
+    void (*horizon)(void *self, uint64_t steps);
     // One step in place: param [P], state [state_words]. t = 0 at the first. grad is not written. Allocates nothing.
     void (*step)(void *self, uint64_t t, flt_real loss, const flt_real *grad, flt_real *param, flt_real *state);
 } flt_optimizer_kind;
@@ -46,6 +48,9 @@ size_t flt_optimizer_state_words(const flt_optimizer *o);
 double flt_optimizer_flops(const flt_optimizer_kind *kind, const flt_params *params, const flt_layout *layout);
 void flt_optimizer_init(flt_optimizer *o, flt_real *state);
 void flt_optimizer_bind(flt_optimizer *o, const flt_real *theta);
+// How many steps the run has whose step comes next, 0 (as after create) where that is not known: kinds with a schedule of their
+// own (flt) end it there unless they were given a `total`; others take no notice. It is not part of the state.
+void flt_optimizer_horizon(flt_optimizer *o, uint64_t steps);
 void flt_optimizer_step(flt_optimizer *o, uint64_t t, flt_real loss, const flt_real *grad, flt_real *param, flt_real *state);
 
 // ---- weights of learned optimizers as safetensors files: one tensor per meta-parameter, hyperparameters in the metadata.

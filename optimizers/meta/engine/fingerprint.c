@@ -67,6 +67,7 @@ static void describe(const flt_meta_config *c, const flt_weights *w, text *t) {
     line(t, "clip of differences=%.17g\n", c->difference_clip);
     line(t, "log loss=%s\n", c->log_loss ? "true" : "false");
     line(t, "reduction=%s\n", flt_choice_name(c->reduction, "mean"));
+    line(t, "power of the loss's weights=%.17g\n", c->loss_power);
     line(t, "held out=%s\n", c->held_out ? "true" : "false");
     describe_optimizer(c, t);
     line(t, "seed=%llu\n", (unsigned long long)c->seed);

@@ -9,7 +9,13 @@
 flt_err flt_meta_loss_make(const flt_meta_config *c, flt_meta_loss *out) {
     size_t reduction = 0;
     FLTX_TRY(flt_choice("reduction of the meta-loss", c->reduction, "mean, last, min", &reduction));
-    *out = (flt_meta_loss){.reduction = (flt_reduction)reduction, .logarithm = c->log_loss, .held_out = c->held_out};
+    if (!(c->loss_power >= 0.0) || c->loss_power > 100.0)
+        return flt_fail(FLTE_RANGE, "meta-training", "the power of the meta-loss's weights is %g; allowed: 0 to 100",
+                        c->loss_power);
+    if (c->loss_power > 0.0 && reduction != FLTX_MEAN)
+        return flt_fail(FLTE_UNSUPPORTED, "meta-training", "weights are those of a mean; the reduction of the meta-loss is %s",
+                        c->reduction);
+    *out = (flt_meta_loss){(flt_reduction)reduction, c->log_loss, c->held_out, c->loss_power};
     return FLTE_OK;
 }
 
@@ -42,6 +48,10 @@ double flt_meta_loss_step(const flt_meta_loss *m, flt_inner *inner, flt_unroll *
     const bool clip = *arm.dead || !(loss <= o->clip_loss);
     *counted = clip ? NAN : loss;
     return transform(m, o, clip ? o->clip_loss : loss);
+}
+
+double flt_meta_loss_weight(const flt_meta_loss *m, uint64_t t, uint64_t length) {
+    return m->power > 0.0 ? (m->power + 1) * pow(((double)t + 0.5) / (double)length, m->power) : 1.0;
 }
 
 double flt_meta_loss_add(const flt_meta_loss *m, double so_far, double x, size_t i) {

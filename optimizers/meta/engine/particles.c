@@ -57,7 +57,7 @@ static void cut(flt_particles *p, size_t i, uint64_t window) {
     while (left > 0) {
         const uint64_t to_reset = at->length - at->t;
         const size_t steps = to_reset < left ? (size_t)to_reset : left;
-        p->part[i * p->most_parts + n++] = (flt_part){.steps = steps, .episode = at->episode, .t = at->t};
+        p->part[i * p->most_parts + n++] = (flt_part){steps, at->episode, at->t, at->length};
         left -= steps;
         at->t += steps;
         if (at->t < at->length) continue;

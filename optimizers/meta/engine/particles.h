@@ -16,7 +16,7 @@ typedef struct flt_place { // of the next inner step
 
 typedef struct flt_part { // t = 0 at the first step: it begins with fresh parameters
     size_t steps;
-    uint64_t episode, t;
+    uint64_t episode, t, length; // length: of the episode
 } flt_part;
 
 typedef struct flt_particles {

@@ -94,7 +94,8 @@ static double run_part(const threads *s, seat *own, uint64_t seed, const flt_par
         const bool counts = s->loss.reduction != FLTX_LAST || i + 1 == part->steps;
         const flt_batch batch = {.seed = seed, .step = part->t + i};
         if (i == r->look) memcpy(last_of(s), r->arm.param, n * sizeof *s->last);
-        x = flt_meta_loss_step(&s->loss, &own->inner, own->unroll, r->arm, batch, counts, &loss);
+        x = flt_meta_loss_weight(&s->loss, batch.step, part->length) *
+            flt_meta_loss_step(&s->loss, &own->inner, own->unroll, r->arm, batch, counts, &loss);
         if (i == r->look) *r->moved = movement(n, last_of(s), r->arm.param, *r->arm.dead);
         sum = flt_meta_loss_add(&s->loss, sum, x, i);
         *r->clipped += isnan(loss);
@@ -130,6 +131,7 @@ static void run_arm(const threads *s, size_t i, size_t a, const task *w) {
             bound = eps;
         }
         const uint64_t seed = flt_training_seed(s->seed, i, part->episode);
+        flt_optimizer_horizon(mine->inner.optimizer, part->length);
         if (part->t == 0) {
             flt_inner_begin(&mine->inner, seed, r.arm.param, r.arm.state);
             *r.arm.dead = false;
@@ -162,6 +164,7 @@ static void run_back(const threads *s, size_t u, const task *w) {
         w->out->loss[u * p->most_parts + k] = run_part(s, own, seed, part, &r);
         if (atomic_load(&w->watch->stop)) return;
         flt_meta_loss_slopes(&s->loss, own->inner.objective, *r.arm.dead, part->steps, r.losses);
+        for (size_t i = 0; i < part->steps; i++) r.losses[i] *= flt_meta_loss_weight(&s->loss, part->t + i, part->length);
         if (!flt_unroll_gradient(own->unroll, &sum, gradient)) return;
     }
 }

@@ -63,6 +63,9 @@ static flt_err check_choices(const flt_meta_config *c) {
     FLTX_TRY(flt_meta_loss_make(c, &loss));
     if (c->against_adam && loss.reduction == FLTX_LEAST)
         return flt_fail(FLTE_UNSUPPORTED, who, "Adam's curve beside a meta-loss of least losses; allowed: mean, last");
+    if (c->against_adam && loss.power > 0.0)
+        return flt_fail(FLTE_UNSUPPORTED, who, "Adam's curve beside a meta-loss whose steps have weights (power %g); allowed: 0",
+                        loss.power);
     FLTX_TRY(flt_difference_make(c, &difference));
     return flt_meta_optimizer_check(c);
 }
