@@ -4,6 +4,7 @@
 #include "engine/session.h"
 #include "engine/verb.h"
 #include "flt/isa.h"
+#include "flt/num.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -49,10 +50,14 @@ static int flush(const flt_verb_kind *verb, int status) {
     return 3;
 }
 
-// A misspelt FLT_ISA would quietly run other kernels than the ones asked for.
-static bool isa_is_known(void) {
-    if (flt_isa_known()) return true;
-    fprintf(stderr, "flt: FLT_ISA: '%s' in the environment; allowed: portable, avx2, avx512\n", getenv("FLT_ISA"));
+// A misspelt FLT_ISA, or one that this machine has not got, would quietly run other kernels than the ones asked for.
+static bool isa_is_met(void) {
+    const char *asked = getenv("FLT_ISA");
+    if (asked == NULL || asked[0] == '\0' || strcmp(asked, flt_num_isa()) == 0) return true;
+    if (flt_isa_known())
+        fprintf(stderr, "flt: FLT_ISA: '%s' in the environment; this machine has %s at most\n", asked, flt_num_isa());
+    else
+        fprintf(stderr, "flt: FLT_ISA: '%s' in the environment; allowed: portable, avx2, avx512\n", asked);
     return false;
 }
 
@@ -81,7 +86,7 @@ static int find_and_run(int argc, char **argv) {
         if (flt_program_first()) fprintf(stderr, "flt: %s\n", flt_error());
         return 2;
     }
-    if (!isa_is_known()) return 2;
+    if (!isa_is_met()) return 2;
     flt_signals_install();
     if (!verb->ranks && !flt_program_first()) return 0;
     if (!verb->ranks) flt_program_alone();

@@ -104,6 +104,8 @@ expect_sentence 2 'nothing was checked' "$flt" verify --check streaming --mechan
 expect_sentence 2 'is learned' "$flt" eval --optimizers adam --weights w.safetensors
 expect 2 'the same file' "$flt" train --checkpoint w --out w
 expect_sentence 2 'allowed: portable' env FLT_ISA=foo "$flt" list
+expect 0 '^kernels *portable' env FLT_ISA=portable "$flt" info
+grep -q avx512f /proc/cpuinfo || expect_sentence 2 "'avx512'.*at most" env FLT_ISA=avx512 "$flt" info
 
 # a database that can't be written
 mkdir closed && chmod 500 closed
