@@ -19,8 +19,10 @@ typedef struct entry {
 
 typedef struct board {
     size_t n, keys;
-    size_t lead;          // so many keys stand before the numbers
-    bool larger, by_task; // larger is better; the first key groups
+    size_t lead;  // so many keys stand before the numbers
+    bool by_task; // the first key groups
+    const char *metric;
+    flt_task_is_error_fn is_error;
     flt_err err;
     entry entries[MOST];
 } board;
@@ -53,19 +55,27 @@ static flt_err push(entry *e, double x) {
     return FLTE_OK;
 }
 
-// Rows come ordered by their keys; after these the seeds that the row stands for, and the value.
+// Rows come ordered by their keys; after these the seeds that the row stands for, the value, and its name where it is not finite.
+// What a row does not have says nothing.
 static bool add(void *user, size_t n, const char *const *names, const char *const *values) {
     board *b = user;
     (void)n, (void)names;
     if (b->n == 0 || !same_key(b, &b->entries[b->n - 1], values)) b->err = start(b, values);
     if (b->err != FLTE_OK) return false;
     entry *e = &b->entries[b->n - 1];
+    if (values[b->keys + 1] == NULL && values[b->keys + 2] == NULL) return true;
     e->seeds += values[b->keys] == NULL ? 1 : strtod(values[b->keys], NULL);
     if (values[b->keys + 1] == NULL)
         e->not_finite++;
     else
         b->err = push(e, strtod(values[b->keys + 1], NULL));
     return b->err == FLTE_OK;
+}
+
+static bool more_is_better(const board *b, const entry *e) {
+    if (strncmp(b->metric, "speedup", strlen("speedup")) == 0) return true;
+    if (strstr(b->metric, "_metric") == NULL) return false;
+    return b->is_error == NULL || e->key[0] == NULL || !b->is_error(e->key[0]);
 }
 
 static int compare_rank(const entry *a, const entry *b, bool larger) {
@@ -90,7 +100,7 @@ static const char *task_of(const entry *e) {
 static void sort(board *b) {
     for (size_t i = 0, j; i < b->n; i = j) {
         for (j = i + 1; j < b->n && (!b->by_task || strcmp(task_of(&b->entries[i]), task_of(&b->entries[j])) == 0);) j++;
-        qsort(b->entries + i, j - i, sizeof *b->entries, b->larger ? by_rank_down : by_rank);
+        qsort(b->entries + i, j - i, sizeof *b->entries, more_is_better(b, &b->entries[i]) ? by_rank_down : by_rank);
     }
 }
 
@@ -114,12 +124,19 @@ static bool emit(const board *b, const entry *e, const char *const *keys, flt_ro
     return row(user, k, names, values);
 }
 
+// Seeds that are not finite are the worst of all: a mean that would have one of them in it is infinite, and not shown.
+static flt_err judge(const board *b, entry *e) {
+    for (size_t k = 0; k < e->not_finite; k++) FLTX_TRY(push(e, more_is_better(b, e) ? -INFINITY : INFINITY));
+    return flt_stat_bootstrap(flt_stat_iqm, e->n, e->x, 0.95, &e->iqm);
+}
+
 static flt_err finish(board *b, const char *const *keys, flt_row_fn row, void *user) {
-    for (size_t i = 0; i < b->n; i++)
-        FLTX_TRY(flt_stat_bootstrap(flt_stat_iqm, b->entries[i].n, b->entries[i].x, 0.95, &b->entries[i].iqm));
+    for (size_t i = 0; i < b->n; i++) FLTX_TRY(judge(b, &b->entries[i]));
     sort(b);
-    for (size_t i = 0; i < b->n; i++)
+    for (size_t i = 0; i < b->n; i++) {
+        if (b->entries[i].seeds == 0) continue; // none has the number
         if (!emit(b, &b->entries[i], keys, row, user)) break;
+    }
     return FLTE_OK;
 }
 
@@ -155,6 +172,8 @@ static void compile(flt_query *q, bool ladder, const char *task, const char *met
     flt_query_add(q, keys);
     flt_query_add(q, ladder ? ", NULL, " : ", seeds, ");
     flt_query_identifier(q, metric);
+    flt_query_add(q, ", special ->> ");
+    flt_query_bind_text(q, metric);
     flt_query_add(q, " FROM (SELECT *, row_number() OVER (PARTITION BY ");
     flt_query_add(q, keys);
     flt_query_add(q, ", seed ORDER BY run_id DESC, seq DESC) AS age, max(seed IS NOT NULL) OVER (PARTITION BY ");
@@ -174,7 +193,8 @@ static void compile(flt_query *q, bool ladder, const char *task, const char *met
     flt_query_add(q, keys);
 }
 
-flt_err flt_store_best(flt_store *s, const char *task, const char *metric, flt_row_fn row, void *user) {
+flt_err flt_store_best(flt_store *s, const char *task, const char *metric, flt_task_is_error_fn is_error, flt_row_fn row,
+                       void *user) {
     board *b = NULL;
     flt_query *q = NULL;
     const char *name = metric == NULL ? "final_loss" : metric;
@@ -196,7 +216,8 @@ flt_err flt_store_best(flt_store *s, const char *task, const char *metric, flt_r
         b->keys = ladder ? N_MECHANISM_KEYS : N_OPTIMIZER_KEYS;
         b->lead = ladder ? 6 : 2;
         b->by_task = !ladder;
-        b->larger = strstr(name, "_metric") != NULL;
+        b->metric = name;
+        b->is_error = is_error;
         err = flt_query_run(s, q, add, b);
     }
     if (err == FLTE_OK) err = b->err;

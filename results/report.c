@@ -168,7 +168,7 @@ static flt_err add_optimizers(flt_store *s, flt_text *t) {
     flt_text_add(t, "</div>");
     FLTX_TRY(flt_store_speedups(s, 0, NULL, NULL, flt_html_row, &sets));
     flt_html_table_end(&sets);
-    FLTX_TRY(flt_store_best(s, NULL, NULL, flt_html_row, &h));
+    FLTX_TRY(flt_store_best(s, NULL, NULL, NULL, flt_html_row, &h));
     flt_html_table_end(&h);
     return add_parts(s, optimizers, t);
 }

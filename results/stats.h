@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Small statistics for comparisons. Samples are finite numbers in any order; nothing is changed.
+// Small statistics for comparisons. Samples are numbers in any order, finite or all infinities of one sign; nothing is changed.
 #ifndef FLTX_RESULTS_STATS_H
 #define FLTX_RESULTS_STATS_H
 

@@ -138,7 +138,7 @@ const flt_task_kind flt_task_kind_bytes_rnn = {
              .formula = "mean over batch and time of -log softmax(gru(bytes so far))[next byte]",
              .cost = "time O(batch length P), memory O(P + batch length width)",
              .citation = "K. Cho et al., Learning Phrase Representations using RNN Encoder-Decoder, EMNLP 2014",
-             .caps = FLTX_TASK_STOCHASTIC | FLTX_TASK_DATA,
+             .caps = FLTX_TASK_STOCHASTIC | FLTX_TASK_DATA | FLTX_TASK_ERROR,
              .params = params},
     .create = create,
 };

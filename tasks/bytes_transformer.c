@@ -106,7 +106,7 @@ const flt_task_kind flt_task_kind_bytes_transformer = {
              .formula = "mean over batch and time of -log softmax(transformer(bytes so far))[next byte]",
              .cost = "time O(batch length P) and the attention's, memory O(P + batch length width depth)",
              .citation = "A. Vaswani et al., Attention is all you need, NeurIPS 2017",
-             .caps = FLTX_TASK_STOCHASTIC | FLTX_TASK_DATA,
+             .caps = FLTX_TASK_STOCHASTIC | FLTX_TASK_DATA | FLTX_TASK_ERROR,
              .params = params},
     .create = create,
 };

@@ -198,7 +198,7 @@ const flt_task_kind flt_task_kind_molecules = {
              .formula = "mean over the batch of (transformer(species, places) - normalised energy)^2",
              .cost = "time O(batch most P) and the attention's, memory O(P + batch most width depth)",
              .citation = "energies: Lennard-Jones plus Morse; W. Kob, H. C. Andersen, Phys. Rev. E 51 (1995)",
-             .caps = FLTX_TASK_STOCHASTIC,
+             .caps = FLTX_TASK_STOCHASTIC | FLTX_TASK_ERROR,
              .params = params},
     .create = create,
 };

@@ -25,6 +25,9 @@ best() { "$flt" results best "$@" --csv | tr -d '\r'; }
 [ "$(best --task quadratic | grep -c ',3,0,40,')" -eq 2 ] || fail "seeds 7, 8 and 8, 9 are three: $(best --task quadratic)"
 best --task quadratic | awk -F, 'NR > 1 && !($4 <= $3 && $3 <= $5) { bad = 1 } END { exit bad }' || fail "an interval leaves its mean out"
 expect 0 'sgd' "$flt" results best --metric ns_per_param
+# bits per byte: less is better
+for lr in 1e-4 1e-2; do expect 0 '' "$flt" fit bytes_rnn --steps 40 --set lr=$lr --quiet --db bytes.db; done
+[ "$(best --task bytes_rnn --metric test_metric --db bytes.db | sed -n 2p | cut -d, -f9)" = 0.01 ] || fail "more bits come first: $(best --task bytes_rnn --metric test_metric --db bytes.db)"
 expect 0 '' "$flt" results best --metric error_total
 expect_sentence 2 'unknown' "$flt" results best --metric 'final_loss; DROP TABLE run'
 expect_sentence 2 'no evaluation of it is stored' "$flt" results best --task "x' OR 1=1 --"

@@ -94,6 +94,8 @@ Test(tasks, keep_what_their_bits_say) {
         size_t total = 0;
         cr_assert_eq(o->has_minimum, (r->kinds[i]->caps & FLTX_TASK_MINIMUM) != 0, "%s", o->spec);
         cr_assert(o->layout.n > 0 && o->hessian_vector != NULL, "%s", o->spec);
+        const bool error = o->metric != NULL && strcmp(o->metric, "accuracy") != 0;
+        cr_assert_eq(error, (r->kinds[i]->caps & FLTX_TASK_ERROR) != 0, "%s: %s", o->spec, error ? o->metric : "-");
         for (size_t t = 0; t < o->layout.n; t++) {
             cr_assert_eq(o->layout.tensor[t].offset, total, "%s: %s", o->spec, o->layout.tensor[t].name);
             total += o->layout.tensor[t].count;

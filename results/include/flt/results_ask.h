@@ -52,10 +52,13 @@ flt_err flt_store_import(flt_store *s, const char *path, flt_import *out);
 // Mann-Whitney p); timings (medians, their ratio b / a with a 99 % interval, p, verdict: slower, faster, same, too few;
 // machine: it is, but not against the probes that the benchmark ran beside it).
 flt_err flt_store_compare(flt_store *s, const char *a, const char *b, const char *part, flt_row_fn row, void *user);
-// Leaderboard, the best first: of optimizers by a field of evaluations (default final_loss; *_metric: larger is better), of
-// attention mechanisms by a field of the ladder. Inter-quartile mean over the latest value of each seed with a 95 % bootstrap
-// interval. task: NULL for all.
-flt_err flt_store_best(flt_store *s, const char *task, const char *metric, flt_row_fn row, void *user);
+// Leaderboard, the best first: of optimizers by a field of evaluations (default final_loss; speedup* and *_metric: more is
+// better, but of *_metric where `is_error` says otherwise of the task), of attention mechanisms by a field of the ladder.
+// Inter-quartile mean over the latest value of each seed with a 95 % bootstrap interval; a seed that is not finite counts as the
+// worst of all, as in the view `leaderboard`. task: NULL for all; is_error: NULL for no task.
+typedef bool (*flt_task_is_error_fn)(const char *task);
+flt_err flt_store_best(flt_store *s, const char *task, const char *metric, flt_task_is_error_fn is_error, flt_row_fn row,
+                       void *user);
 
 // Optimizers over all tasks of a set of `flt eval`, the fastest first: tasks, optimizer, the inter-quartile mean of the speed-up
 // over tasks x seeds with a 95 % bootstrap interval (stratified by task), shares of the runs that reached the baseline's loss,

@@ -10,6 +10,7 @@ enum {                              // capability bits
     FLTX_TASK_STOCHASTIC = 1u << 0, // minibatches differ from step to step
     FLTX_TASK_DATA = 1u << 1,       // stands on real data, with train, validation and test splits
     FLTX_TASK_MINIMUM = 1u << 2,    // the least loss is known
+    FLTX_TASK_ERROR = 1u << 3,      // its metric is an error: less of it is better
 };
 
 typedef struct flt_task_kind {
