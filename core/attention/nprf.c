@@ -49,10 +49,11 @@ typedef struct plan {
     flt_att_encoding encoding;
     flt_att_array lag_bias, omega;
     size_t lag_heads;
-    double *lags;   // [lag heads, 2N - 1]
-    double *domega; // [B H, m d]
-    flt_real *w;    // [heads, d, m]: omega^T
-    room *rooms;    // [threads]
+    double *lags;    // [lag heads, 2N - 1]
+    double *domega;  // [B H, m d]
+    bool want_omega; // its gradient, of the pass at work
+    flt_real *w;     // [heads, d, m]: omega^T
+    room *rooms;     // [threads]
     double flagged;
     flt_att_lagged *lagged;
     flt_att_lagged_back *back;
@@ -104,7 +105,7 @@ static void back_row(const plan *p, const room *w, size_t i, bool key, const flt
     }
 }
 
-// du [N, m] -> dx [N, d], and what omega [m, d] gets
+// du [N, m] -> dx [N, d], and what omega [m, d] gets where that is wanted
 static void back_features(const plan *p, const room *w, size_t bh, bool key, const flt_real *x, const flt_real *du,
                           flt_real *dx) {
     const size_t d = p->d, m = p->m;
@@ -115,6 +116,7 @@ static void back_features(const plan *p, const room *w, size_t bh, bool key, con
         load_rows(p, w, n, x + at * d);
         flt_gemm(false, true, n, d, m, 1, tile, m, weights(p, bh % p->H), m, 0, w->dx, d);
         for (size_t i = 0; i < n; i++) back_row(p, w, i, key, tile + i * m, dx + (at + i) * d);
+        if (!p->want_omega) continue;
         flt_gemm(true, false, d, m, n, 1, w->x, d, tile, m, 0, w->product, m);
         for (size_t f = 0; f < m; f++) {
             for (size_t c = 0; c < d; c++) sums[f * d + c] += (double)w->product[c * m + f];
@@ -176,9 +178,13 @@ static flt_err backward(void *self, const flt_attention_pass *pass) {
     plan *p = self;
     bool lags = false;
     FLTX_TRY(flt_att_gradients_known("nprf", pass, p->trained));
-    for (size_t i = 0; i < pass->n_args; i++) lags |= strcmp(pass->args[i].name, "omega") != 0;
+    p->want_omega = false;
+    for (size_t i = 0; i < pass->n_args; i++) {
+        const bool is = strcmp(pass->args[i].name, "omega") == 0;
+        p->want_omega |= is, lags |= !is;
+    }
     flt_att_lagged_back_begin(p->back, lags);
-    memset(p->domega, 0, p->B * p->H * p->m * p->d * sizeof *p->domega);
+    if (p->want_omega) memset(p->domega, 0, p->B * p->H * p->m * p->d * sizeof *p->domega);
 #pragma omp parallel num_threads(p->lagged->threads)
     {
         const unsigned saved = flt_num_ftz();

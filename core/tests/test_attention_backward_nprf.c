@@ -121,6 +121,29 @@ Test(attention_backward_nprf, names) {
     cr_assert(eq(sz, flt_live_blocks(), 0));
 }
 
+// Passes of one plan that want omega's gradient, do not, and want it again: the same bits.
+Test(attention_backward_nprf, omega_left_out) {
+    backward b = start_nprf(ways[0], 130, 2, true, 1);
+    prepare(&b);
+    flt_attention *a = plan_of(&b.p);
+    double *again = take(b.count[3], sizeof *again);
+    flt_real *dk = reals(b.count[1]);
+    flt_attention_gradient omega = {"omega", b.dargs[0]};
+    flt_attention_pass pass = {b.p.q, b.p.k, b.p.v, b.p.out, b.dout, b.d[0], b.d[1], b.d[2], 1, &omega};
+    flt_attention_forward(a, b.p.q, b.p.k, b.p.v, b.p.out);
+    cr_assert(eq(int, flt_attention_backward(a, &pass), FLTE_OK));
+    pass.dk = dk, pass.n_args = 0;
+    cr_assert(eq(int, flt_attention_backward(a, &pass), FLTE_OK));
+    cr_assert(eq(int, memcmp(dk, b.d[1], b.count[1] * sizeof *dk), 0));
+    omega.data = again, pass.n_args = 1;
+    cr_assert(eq(int, flt_attention_backward(a, &pass), FLTE_OK));
+    cr_assert(eq(int, memcmp(again, b.dargs[0], b.count[3] * sizeof *again), 0));
+    flt_attention_destroy(a);
+    flt_free(again), flt_free(dk);
+    drop(&b);
+    cr_assert(eq(sz, flt_live_blocks(), 0));
+}
+
 // Without a gradient in the offsets a band and its sums do: clipped offsets, and none at all; wild keys as well.
 Test(attention_backward_nprf, bands) {
     static const size_t reaches[] = {0, 5};
