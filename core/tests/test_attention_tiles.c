@@ -69,6 +69,25 @@ static void queries(void) {
 }
 TEST_EVERY_ISA(attention_tiles, queries, queries)
 
+// One number that is too small, wherever it lies, or is none; what is behind the last does not count.
+static void limits(void) {
+    const flt_att_tiles *tiles = FLTX_ISA_PICK(flt_att_tiles);
+    for (size_t w = 0; w < sizeof widths / sizeof *widths; w++) {
+        const size_t n = widths[w];
+        flt_real *x = reals(n + 1);
+        for (size_t i = 0; i < n; i++) x[i] = 2;
+        x[n] = 0;
+        cr_assert(eq(int, tiles->all_above(n, x, 1), true), "n=%zu", n);
+        for (size_t i = 0; i < 2 * n; i++) {
+            x[i % n] = i < n ? 1 : (flt_real)NAN;
+            cr_assert(eq(int, tiles->all_above(n, x, 1), false), "n=%zu i=%zu", n, i);
+            x[i % n] = 2;
+        }
+        flt_free(x);
+    }
+}
+TEST_EVERY_ISA(attention_tiles, limits, limits)
+
 // A NaN stays one whatever its bits, and says nothing about the scale; what is masked weighs nothing.
 static void special_values(void) {
     enum { F = 37 };

@@ -41,19 +41,25 @@ static flt_real add_alone(const job *k, size_t i, size_t j, flt_real bias, flt_r
     return (flt_real)p;
 }
 
+// How many of its keys row x of a tile may see.
+static size_t seen(const job *k, tile t, size_t x) {
+    const size_t end = t.i + x + 1;
+    return !k->a->causal ? t.cols : end > t.j ? flt_att_smaller(t.cols, end - t.j) : 0;
+}
+
 // One row of products s and of dout.v in ds: s becomes P, ds what the features' products are multiplied with, dL / s.
 static void weigh_row(const job *k, tile t, size_t x, flt_real *s, flt_real *ds) {
     const flt_real dust = (flt_real)log((double)LEAST);
-    const size_t i = t.i + x, seen = k->a->causal ? (i + 1 > t.j ? flt_att_smaller(t.cols, i + 1 - t.j) : 0) : t.cols;
+    const size_t i = t.i + x, n = seen(k, t, x);
     const flt_real base = k->u->base[x];
     const flt_real *bias = factors(k, i, t.j);
     flt_real e[TILE] = {0};
-    for (size_t y = 0; y < seen; y++) e[y] = bias[y] + base;
-    flt_vexp(seen, e, e);
+    for (size_t y = 0; y < n; y++) e[y] = bias[y] + base;
+    flt_vexp(n, e, e);
     for (size_t y = 0; y < t.cols; y++) {
         const flt_real dot = ds[y];
         ds[y] = 0;
-        if (y >= seen) {
+        if (y >= n) {
             s[y] = 0;
         } else if (s[y] > LEAST) {
             ds[y] = e[y] * (dot - k->u->term[i]); // dL / s
@@ -65,22 +71,27 @@ static void weigh_row(const job *k, tile t, size_t x, flt_real *s, flt_real *ds)
     }
 }
 
-static bool in_range(size_t n, const flt_real *s) {
-    int32_t out = 0; // as wide as the numbers, or half
-    for (size_t i = 0; i < n; i++) out |= !(s[i] > LEAST);
-    return out == 0;
+// What the rows of x [n, cols] may not see becomes `value`.
+static void fill_unseen(const job *k, tile t, flt_real value, flt_real *x) {
+    if (!k->a->causal || t.j + t.cols <= t.i + 1) return;
+    for (size_t r = 0; r < t.n; r++)
+        for (size_t y = seen(k, t, r); y < t.cols; y++) x[r * t.cols + y] = value;
 }
 
 // The same for the whole tile, at once where no row needs to be looked at.
 static void weigh_tile(const job *k, tile t, flt_real *s) {
     const size_t N = k->a->N;
     flt_att_lagged_back_slot *u = k->u;
-    const bool seen = !k->a->causal || t.j + t.cols <= t.i + 1;
+    flt_real *dl = k->dlags != NULL ? u->dl : NULL;
     for (size_t x = 0; x < t.n; x++) u->base[x] = u->high[x] - u->norm[t.i + x];
-    if (seen && in_range(t.n * t.cols, s)) {
-        k->a->tiles->weigh_lags(t.n, t.cols, factors(k, t.i, t.j), u->base, u->term + t.i, s, u->ds,
-                                k->dlags != NULL ? u->dl : NULL);
-        if (k->dlags != NULL) k->a->tiles->add_diagonals(t.n, t.cols, u->dl, k->dlags + (t.j + N - t.i - t.n));
+    fill_unseen(k, t, 1, s);
+    if (k->a->tiles->all_above(t.n * t.cols, s, LEAST)) {
+        k->a->tiles->weigh_lags(t.n, t.cols, factors(k, t.i, t.j), u->base, u->term + t.i, s, u->ds, dl);
+        fill_unseen(k, t, 0, s);
+        fill_unseen(k, t, 0, u->ds);
+        if (dl == NULL) return;
+        fill_unseen(k, t, 0, dl);
+        k->a->tiles->add_diagonals(t.n, t.cols, dl, k->dlags + (t.j + N - t.i - t.n));
         return;
     }
     for (size_t x = 0; x < t.n; x++) weigh_row(k, t, x, s + x * t.cols, u->ds + x * t.cols);

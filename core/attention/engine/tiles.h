@@ -74,8 +74,10 @@ typedef struct flt_att_tiles {
     void (*lag_weights)(const flt_att_lag_tile *t);
     // ds [n, cols] = s o (ds - term [n])
     void (*softmax_back)(size_t n, size_t cols, const flt_real *s, const flt_real *term, flt_real *ds);
-    // with e = exp(bias + base [n]), row i of bias at bias - i: ds [n, cols] = e o (ds - term [n]), dl [n, cols] = s o ds unless
-    // NULL, s [n, cols] = s o e
+    // whether every number of x [n] exceeds `least`
+    bool (*all_above)(size_t n, const flt_real *x, flt_real least);
+    // with e = exp(bias + base [n]), at most e^80 where it counts, row i of bias at bias - i: ds [n, cols] = e o (ds - term [n]),
+    // dl [n, cols] = s o ds unless NULL, s [n, cols] = s o e
     void (*weigh_lags)(size_t n, size_t cols, const flt_real *bias, const flt_real *base, const flt_real *term, flt_real *s,
                        flt_real *ds, flt_real *dl);
     // sums [n + cols - 1] += the sums over diagonals of x [n, cols], the one of its lower left corner first

@@ -359,16 +359,39 @@ static void softmax_back(size_t n, size_t cols, const flt_real *s, const flt_rea
     }
 }
 
+static bool all_above(size_t n, const flt_real *x, flt_real least) {
+    const size_t whole = n - n % FLTX_LANES;
+    flt_vint above = ~(flt_vint){0};
+    for (size_t i = 0; i < whole; i += FLTX_LANES) above &= get(x, i, WHOLE) > least;
+    if (whole < n) above &= flt_vreal_load_part_or(x + whole, n - whole, (flt_real)INFINITY) > least;
+    return !flt_vint_any(~above);
+}
+
+// Vectors j .. of a row, as many as `vectors` says.
+FLTX_INLINE void weigh_lag_strip(size_t j, size_t end, int vectors, const flt_real *bias, flt_real base, flt_real term,
+                                 flt_real *s, flt_real *ds, flt_real *dl) {
+    flt_vreal e[STRIP];
+#pragma GCC unroll 4
+    for (int v = 0; v < vectors; v++) e[v] = get(bias, j + (size_t)v * FLTX_LANES, end) + base;
+    flt_vreal_exp_small(vectors, e);
+#pragma GCC unroll 4
+    for (int v = 0; v < vectors; v++) {
+        const size_t at = j + (size_t)v * FLTX_LANES;
+        const flt_vreal x = get(s, at, end), g = e[v] * (get(ds, at, end) - term);
+        if (dl != NULL) put(dl, at, end, x * g);
+        put(ds, at, end, g);
+        put(s, at, end, x * e[v]);
+    }
+}
+
 static void weigh_lags(size_t n, size_t cols, const flt_real *bias, const flt_real *base, const flt_real *term, flt_real *s,
                        flt_real *ds, flt_real *dl) {
     for (size_t i = 0; i < n; i++, bias--, s += cols, ds += cols) {
-        for (size_t j = 0; j < cols; j += FLTX_LANES) {
-            const flt_vreal e = flt_vreal_exp(get(bias, j, cols) + base[i]), x = get(s, j, cols);
-            const flt_vreal g = e * (get(ds, j, cols) - term[i]);
-            if (dl != NULL) put(dl + i * cols, j, cols, x * g);
-            put(ds, j, cols, g);
-            put(s, j, cols, x * e);
-        }
+        flt_real *to = dl != NULL ? dl + i * cols : NULL;
+        size_t j = 0;
+        for (; j + STRIP * FLTX_LANES <= cols; j += STRIP * FLTX_LANES)
+            weigh_lag_strip(j, WHOLE, STRIP, bias, base[i], term[i], s, ds, to);
+        for (; j < cols; j += FLTX_LANES) weigh_lag_strip(j, cols, 1, bias, base[i], term[i], s, ds, to);
     }
 }
 
@@ -406,6 +429,7 @@ const flt_att_tiles FLTX_ISA_TABLE(flt_att_tiles) = {
     .softmax = softmax,
     .lag_weights = lag_weights,
     .softmax_back = softmax_back,
+    .all_above = all_above,
     .weigh_lags = weigh_lags,
     .add_diagonals = add_diagonals,
 };
