@@ -118,6 +118,19 @@ static flt_err choose_baseline(const input *in, plan *p) {
     return flt_fail(FLTE_NAME, "--baseline", "'%s' is not among the compared optimizers", in->baseline);
 }
 
+// A rate of its own that tuning would put another in place of.
+static flt_err check_rates(const input *in, const plan *p) {
+    for (size_t i = 0; i < in->n_optimizers && in->tune != FLTX_TUNE_NOTHING; i++) {
+        const flt_subject *s = &p->subjects[i];
+        const char *rate = strncmp(s->settings, "lr=", 3) == 0 ? s->settings : strstr(s->settings, "/lr=");
+        if (rate == NULL || flt_subject_learned(s)) continue;
+        rate += strspn(rate, "/");
+        return flt_fail(FLTE_USAGE, "--tune", "%s has a rate of its own, %.*s, which tuning would replace; leave one out",
+                        s->label, (int)strcspn(rate, "/"), rate);
+    }
+    return FLTE_OK;
+}
+
 static flt_err choose_subjects(const input *in, plan *p) {
     bool wants = false;
     for (size_t i = 0; i < in->n_optimizers; i++) {
@@ -132,6 +145,7 @@ static flt_err choose_subjects(const input *in, plan *p) {
                         " and without a file of its own");
     FLTX_TRY(flt_subjects_check(in->n_optimizers, p->subjects));
     FLTX_TRY(choose_baseline(in, p));
+    FLTX_TRY(check_rates(in, p));
     return check_settings(in, p);
 }
 

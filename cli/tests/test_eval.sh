@@ -54,6 +54,8 @@ equals "$(query "SELECT settings, lr FROM tuning WHERE run = 1 AND best AND opti
 equals "$(query "SELECT count(*) FROM evaluation b WHERE optimizer = 'best-baseline' AND seed IS NULL AND run_id = 1 AND
     final_loss = (SELECT min(final_loss) FROM evaluation WHERE run_id = 1 AND seed IS NULL) AND detail LIKE '%-full'" --db full.db)" '1'
 expect 2 'allowed: lr, full' "$flt" eval --tune everything
+expect_sentence 2 'slow has a rate of its own, lr=0.1, which tuning would replace' "$flt" eval --optimizers adam,slow=adam:beta1=0.8/lr=0.1 --tune lr
+expect_sentence 2 'adam has a rate of its own, lr=0.1, which' "$flt" eval --optimizers adam:lr=0.1/beta1=0.8 --tune full
 
 # ---- sets
 expect 0 '^train *500 *digits_mlp$' "$flt" list sets
