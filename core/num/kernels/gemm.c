@@ -74,7 +74,8 @@ FLTX_INLINE void multiply_tile(const num_product *p, size_t i, int rows, int vec
 #pragma GCC unroll 16
     for (int r = 0; r < rows; r++) {
         sum[r][0] = sum[r][1] = flt_vreal_set(0);
-        if (p->d != NULL) __builtin_prefetch(p->d + (i + (size_t)r) * p->ldd);
+        // a whole panel before its turn: a large D, as a table of positions, comes from memory
+        if (p->d != NULL) __builtin_prefetch(p->d + (i + (size_t)r) * p->ldd + PANEL);
         if (p->next != 0) __builtin_prefetch((const void *)(p->next + (i + (size_t)r) * p->lda * sizeof *a));
     }
     for (size_t l = 0; l < depth; l++, a += along, b += p->ldb) {
