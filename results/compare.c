@@ -52,24 +52,23 @@ static const char differences_sql[] =
     "name) "
     "SELECT name, a, b FROM both WHERE a IS NOT b ORDER BY name";
 
+#define BY_SEED(field)                                                                                                           \
+    "SELECT run_id, '" field "', optimizer || ' on ' || task || ', ' || steps || ' steps', coalesce(" field                      \
+    ", special ->> '" field "') FROM evaluation_by_seed UNION ALL "
+
+// A number that is not finite comes by its name.
 static const char metrics_sql[] =
     "WITH side(x, run) AS (SELECT 0, value FROM json_each(?1) UNION ALL SELECT 1, value FROM json_each(?2)), "
-    "v(run_id, what, label, value) AS ("
-    "SELECT run_id, 'final_loss', optimizer || ' on ' || task || ', ' || steps || ' steps', final_loss FROM evaluation_by_seed "
-    "UNION ALL "
-    "SELECT run_id, 'test_loss', optimizer || ' on ' || task || ', ' || steps || ' steps', test_loss FROM evaluation_by_seed "
-    "UNION ALL "
-    "SELECT run_id, 'test_metric', optimizer || ' on ' || task || ', ' || steps || ' steps', test_metric FROM evaluation_by_seed "
-    "UNION "
-    "ALL "
-    "SELECT run_id, 'error_total', mechanism || ' ' || coalesce(encoding, '') || ' n=' || n || ' m=' || m || ' r=' || "
-    "coalesce(r, '') "
-    "|| iif(causal, ' causal', ''), error_total FROM ladder UNION ALL "
-    "SELECT run_id, 'worst ratio', mechanism || ' ' || check_name, max(ratio) FROM check_result GROUP BY run_id, mechanism, "
-    "check_name "
-    "UNION ALL SELECT x.run_id, n.name, trim(n.subject || ' ' || n.task), x.last_value FROM series x JOIN metric_name n "
-    "USING(metric_id) WHERE " SEEDS_BEFORE_MEANS ") "
-    "SELECT what, label, x, value FROM side JOIN v ON v.run_id = side.run WHERE value IS NOT NULL ORDER BY what, label, x";
+    "v(run_id, what, label, value) AS (" BY_SEED("final_loss") BY_SEED("test_loss") BY_SEED(
+        "test_metric") "SELECT run_id, 'error_total', mechanism || ' ' || coalesce(encoding, '') || ' n=' || n || ' m=' || m || "
+                       "' r=' || coalesce(r, '') || iif(causal, ' causal', ''), coalesce(error_total, special ->> 'error_total') "
+                       "FROM ladder UNION ALL "
+                       "SELECT run_id, 'worst ratio', mechanism || ' ' || check_name, max(ratio) FROM check_result GROUP BY "
+                       "run_id, mechanism, check_name UNION ALL "
+                       "SELECT x.run_id, n.name, trim(n.subject || ' ' || n.task), coalesce(x.last_value, x.last_special) FROM "
+                       "series x JOIN metric_name n USING(metric_id) WHERE " SEEDS_BEFORE_MEANS ") "
+                       "SELECT what, label, x, value FROM side JOIN v ON v.run_id = side.run WHERE value IS NOT NULL ORDER BY "
+                       "what, label, x";
 
 // The probe right before a sample: among the few rows before it.
 #define PROBE(of)                                                                                                                \
@@ -101,7 +100,7 @@ typedef struct pool {
     bool probed; // each sample has its probes
     flt_err err;
     char what[128], label[256];
-    size_t n[2];
+    size_t n[2], lost[2];      // lost: not finite
     double x[SCALES][2][MOST]; // samples: as they are, against the probe of matrix products, against that of memory
 } pool;
 
@@ -126,36 +125,43 @@ static flt_err verdict_of(const pool *p, const flt_interval *change, double p_va
     return FLTE_OK;
 }
 
+// Metrics have no verdict, but samples that are not finite: a seed that diverged is in no mean, and must not go unseen.
+static void put_lost(const pool *p, char (*text)[CELL], const char **values) {
+    memmove(values + 2, values + 3, 6 * sizeof *values);
+    memmove(values + 10, values + 9, 2 * sizeof *values);
+    for (size_t k = 0; k < 2; k++) values[8 + k] = p->lost[k] == 0 ? NULL : cell(text[k], (double)p->lost[k]);
+}
+
 static flt_err emit(pool *p) {
-    static const char *const metric_names[] = {"metric", "of",     "difference", "low_95", "high_95",
-                                               "p",      "mean_a", "mean_b",     "n_a",    "n_b"};
+    static const char *const metric_names[] = {"metric", "of",     "difference",   "low_95",       "high_95", "p",
+                                               "mean_a", "mean_b", "not_finite_a", "not_finite_b", "n_a",     "n_b"};
     static const char *const timing_names[] = {"timing", "of",       "verdict",  "ratio", "low_99", "high_99",
                                                "p",      "median_a", "median_b", "n_a",   "n_b"};
-    char text[8][CELL];
+    char text[10][CELL];
     flt_interval a, b, change;
     double p_value = NAN;
     const char *verdict = NULL;
     double (*const middle)(size_t, const double *) = p->timings ? flt_stat_median : flt_stat_mean;
-    if (p->n[0] == 0 || p->n[1] == 0) return FLTE_OK;
+    if (p->n[0] + p->n[1] == 0 || p->n[0] + p->lost[0] == 0 || p->n[1] + p->lost[1] == 0) return FLTE_OK;
     FLTX_TRY(flt_stat_bootstrap(middle, p->n[0], p->x[0][0], 0.95, &a));
     FLTX_TRY(flt_stat_bootstrap(middle, p->n[1], p->x[0][1], 0.95, &b));
     FLTX_TRY((p->timings ? flt_stat_ratio : flt_stat_difference)(p->n[0], p->x[0][0], p->n[1], p->x[0][1],
                                                                  p->timings ? 0.99 : 0.95, &change));
     if (p->n[0] > 1 && p->n[1] > 1) FLTX_TRY(flt_stat_mann_whitney(p->n[0], p->x[0][0], p->n[1], p->x[0][1], &p_value));
     if (p->timings) FLTX_TRY(verdict_of(p, &change, p_value, &verdict));
-    const char *values[] = {p->what,
-                            p->label,
-                            verdict, // of timings alone
-                            cell(text[0], change.estimate),
-                            cell(text[1], change.low),
-                            cell(text[2], change.high),
-                            cell(text[3], p_value),
-                            cell(text[4], a.estimate),
-                            cell(text[5], b.estimate),
-                            cell(text[6], (double)p->n[0]),
-                            cell(text[7], (double)p->n[1])};
-    if (!p->timings) memmove(values + 2, values + 3, 8 * sizeof *values);
-    p->more = p->row == NULL || p->row(p->user, p->timings ? 11 : 10, p->timings ? timing_names : metric_names, values);
+    const char *values[12] = {p->what,
+                              p->label,
+                              verdict, // of timings alone
+                              cell(text[0], change.estimate),
+                              cell(text[1], change.low),
+                              cell(text[2], change.high),
+                              cell(text[3], p_value),
+                              cell(text[4], a.estimate),
+                              cell(text[5], b.estimate),
+                              cell(text[6], (double)p->n[0]),
+                              cell(text[7], (double)p->n[1])};
+    if (!p->timings) put_lost(p, text + 8, values);
+    p->more = p->row == NULL || p->row(p->user, p->timings ? 11 : 12, p->timings ? timing_names : metric_names, values);
     return FLTE_OK;
 }
 
@@ -165,13 +171,14 @@ static bool add(void *user, size_t n, const char *const *names, const char *cons
     (void)n, (void)names;
     if (strcmp(p->what, what) != 0 || strcmp(p->label, label) != 0) {
         p->err = emit(p);
-        p->n[0] = p->n[1] = 0;
+        p->n[0] = p->n[1] = p->lost[0] = p->lost[1] = 0;
         p->probed = p->timings;
         snprintf(p->what, sizeof p->what, "%s", what);
         snprintf(p->label, sizeof p->label, "%s", label);
     }
     const int side = values[2][0] == '1';
     const double x = strtod(values[3], NULL);
+    p->lost[side] += !isfinite(x);
     if (!isfinite(x) || p->n[side] == MOST) return p->err == FLTE_OK && p->more;
     p->x[0][side][p->n[side]] = x;
     for (size_t k = 1; p->timings && k < SCALES; k++) {

@@ -33,6 +33,12 @@ expect_sentence 2 'unknown' "$flt" results best --metric 'final_loss; DROP TABLE
 expect_sentence 2 'no evaluation of it is stored' "$flt" results best --task "x' OR 1=1 --"
 expect 0 '^ *3' "$flt" results sql 'SELECT count(*) FROM run'
 
+# seeds that diverged are in no mean, and are counted
+expect 0 'sgd' "$flt" eval --optimizers sgd:lr=1e6,adam --tasks quadratic --steps 40 --seeds 2 --seed 7 --db diverged.db
+expect 0 'sgd' "$flt" eval --optimizers sgd,adam --tasks quadratic --steps 40 --seeds 2 --seed 7 --db diverged.db
+expect 0 '^final_loss,"sgd on quadratic, 40 steps",,,,,,[0-9.]*,2,,0,2' "$flt" results compare 1 2 --csv --db diverged.db
+expect 0 '^final_loss,"sgd on quadratic, 40 steps",,,,,[0-9.]*,,,2,2,0' "$flt" results compare 2 1 --csv --db diverged.db
+grep -q '^test_metric' out.txt && fail 'a metric that the task has not is compared'
 # a run counts once in a group
 expect_sentence 2 'run 2 stands there twice' "$flt" results compare 2,3,2 3
 expect_sentence 2 'run 3 stands there twice' "$flt" results compare 2 3,3

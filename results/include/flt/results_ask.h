@@ -49,8 +49,8 @@ flt_err flt_store_import(flt_store *s, const char *path, flt_import *out);
 
 // ---- comparison of two groups of runs, each "3" or "3,4,5" (their values are pooled).  Parts: differences (parameters and
 // provenance that are not the same: name, a, b); metrics (means, the difference b - a with a 95 % bootstrap interval,
-// Mann-Whitney p); timings (medians, their ratio b / a with a 99 % interval, p, verdict: slower, faster, same, too few;
-// machine: it is, but not against the probes that the benchmark ran beside it).
+// Mann-Whitney p, all of the finite ones, and how many are not); timings (medians, their ratio b / a with a 99 % interval, p,
+// verdict: slower, faster, same, too few; machine: it is, but not against the probes that the benchmark ran beside it).
 flt_err flt_store_compare(flt_store *s, const char *a, const char *b, const char *part, flt_row_fn row, void *user);
 // Leaderboard, the best first: of optimizers by a field of evaluations (default final_loss; speedup* and *_metric: more is
 // better, but of *_metric where `is_error` says otherwise of the task), of attention mechanisms by a field of the ladder.
