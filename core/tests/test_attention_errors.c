@@ -80,6 +80,24 @@ Test(attention_errors, shapes) {
     }
 }
 
+// From a program that fills them in wrongly: nothing behind them is read.
+Test(attention_errors, arguments_that_are_not_there) {
+    static const double one = 1;
+    static const struct {
+        flt_attention_arg arg;
+        flt_err err;
+        const char *part;
+    } cases[] = {{{.name = NULL, .data = &one}, FLTE_USAGE, "argument 1 of 1 ('') has no name"},
+                 {{.name = "omega", .rank = 2, .dim = {4, 3}}, FLTE_USAGE, "('omega') has no data"},
+                 {{.name = "omega", .rank = 99, .data = &one}, FLTE_SHAPE, "'omega' has rank 99; allowed: 0 to 8"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        problem p = base("performer");
+        p.args[0] = cases[i].arg;
+        p.n_args = 1;
+        refused(&p, cases[i].err, cases[i].part);
+    }
+}
+
 Test(attention_errors, disagreeing_sizes) {
     problem p = base("flt");
     add_arg(&p, "xi", 0, 2, (size_t[]){4, 1}, 0, 1);

@@ -15,6 +15,7 @@ install(TARGETS flt flt_shared RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} LIBRA
 foreach(component core tasks optimizers verify results)
     install(DIRECTORY ${PROJECT_SOURCE_DIR}/${component}/include/flt DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
 endforeach()
+install(FILES ${PROJECT_SOURCE_DIR}/optimizers/weights/flt.safetensors DESTINATION ${CMAKE_INSTALL_DATADIR}/flt)
 set(FLT_PC_CFLAGS "")
 if(FLT_DOUBLE)
     set(FLT_PC_CFLAGS "-DFLTX_DOUBLE")

@@ -40,11 +40,24 @@ static flt_err check_sizes(const flt_attention_desc *desc) {
     return flt_gemm_check(who, desc->N, desc->d, desc->dv);
 }
 
+// What reading an argument takes for granted.
+static flt_err check_args(const char *who, size_t n, const flt_attention_arg *args) {
+    if (n > 0 && args == NULL) return flt_fail(FLTE_USAGE, who, "%zu arguments are announced, but the list is NULL", n);
+    for (size_t i = 0; i < n; i++) {
+        if (args[i].name == NULL || args[i].data == NULL)
+            return flt_fail(FLTE_USAGE, who, "argument %zu of %zu ('%s') has no %s", i + 1, n,
+                            args[i].name != NULL ? args[i].name : "", args[i].name == NULL ? "name" : "data");
+        if (args[i].rank > FLTX_MAX_RANK)
+            return flt_fail(FLTE_SHAPE, who, "argument '%s' has rank %zu; allowed: 0 to %d", args[i].name, args[i].rank,
+                            FLTX_MAX_RANK);
+    }
+    return FLTE_OK;
+}
+
 static flt_err check_desc(const flt_attention_desc *desc, const flt_attention_kind *kind) {
     char list[256];
     FLTX_TRY(check_sizes(desc));
-    if (desc->n_args > 0 && desc->args == NULL)
-        return flt_fail(FLTE_USAGE, desc->mechanism, "%zu arguments are announced, but the list is NULL", desc->n_args);
+    FLTX_TRY(check_args(desc->mechanism, desc->n_args, desc->args));
     if (desc->causal && !(kind->kind.caps & FLTX_ATT_CAUSAL)) {
         flt_att_capable(FLTX_ATT_CAUSAL, list, sizeof list);
         return flt_fail(FLTE_UNSUPPORTED, desc->mechanism, "it has no causal form; these have: %s", list);
@@ -115,6 +128,7 @@ flt_err flt_attention_backward(flt_attention *a, const flt_attention_pass *pass)
 flt_err flt_attention_update(flt_attention *a, size_t n_args, const flt_attention_arg *args) {
     if (a->kind->update == NULL)
         return flt_fail(FLTE_UNSUPPORTED, a->kind->kind.name, "its arguments stay as they were at creation; make a new plan");
+    FLTX_TRY(check_args(a->kind->kind.name, n_args, args));
     return a->kind->update(a->self, n_args, args);
 }
 

@@ -198,11 +198,14 @@ FLTX_INLINE void bias_vector(int rows, size_t cols, size_t j, size_t end, const 
 
 // The same vector: s = exp(s - top), and their sums.
 FLTX_INLINE void exp_vector(int rows, size_t cols, size_t j, size_t end, const flt_vreal *top, flt_real *s, flt_vreal *sum) {
+    flt_vreal x[BESIDE];
+#pragma GCC unroll 4
+    for (int r = 0; r < rows; r++) x[r] = get_log(s + (size_t)r * cols, j, end) - top[r];
+    flt_vreal_exp_small(rows, x);
 #pragma GCC unroll 4
     for (int r = 0; r < rows; r++) {
-        const flt_vreal x = flt_vreal_exp(get_log(s + (size_t)r * cols, j, end) - top[r]);
-        sum[r] += x;
-        put(s + (size_t)r * cols, j, end, x);
+        sum[r] += x[r];
+        put(s + (size_t)r * cols, j, end, x[r]);
     }
 }
 
