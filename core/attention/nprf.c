@@ -7,12 +7,12 @@
 // Luo et al., Stable, fast and accurate: kernelized attention with relative positional encoding, NeurIPS 2021, arXiv 2106.12566.
 // Time O(m dv N log N) (causal: log^2 N), memory O(N (m + dv)) a thread: features one after the other, where the published form
 // holds N m dv numbers. Up to `crossover` tokens the quadratic product is used, in tiles: by default where it is faster, for m =
-// 32, dv = 64 up to 2000 tokens, for m = 256 up to 6000. Offsets that are clipped (one value beyond a reach W on either side)
-// need neither: a band and running sums, O(N (W (m + dv) + m dv)); chosen when that is the fastest. See engine/lagged.h. Limits:
-// evenly spaced positions. normalise=false is allowed: rows that a transform would spoil are computed directly; their number is
-// reported as `flagged` (see engine/lagged.h). A query or key of zeros stays zero. Of the capability bits two are clear although
-// they come near: `random`, because what is estimated is the softmax of normalised q and k, not of q.k/sqrt d; `rpe`, because
-// that promises any positions.
+// 32, dv = 64 up to 2000 tokens (causal 4000), for m = 256 up to 6000. Offsets that are clipped (one value beyond a reach W on
+// either side) need neither: a band and running sums, O(N (W (m + dv) + m dv)); chosen when that is the fastest. See
+// engine/lagged.h. Limits: evenly spaced positions. normalise=false is allowed: rows that a transform would spoil are computed
+// directly; their number is reported as `flagged` (see engine/lagged.h). A query or key of zeros stays zero. Of the capability
+// bits two are clear although they come near: `random`, because what is estimated is the softmax of normalised q and k, not of
+// q.k/sqrt d; `rpe`, because that promises any positions.
 #include "engine/encoding.h"
 #include "engine/features.h"
 #include "engine/lagged_backward.h"

@@ -73,12 +73,18 @@ static double tiles_time(const flt_att_lagged *a) {
     return direct_time(a, (double)a->N) * (a->causal ? 0.5 : 1);
 }
 
+// Causal: triangles of `block` tokens on the diagonal by tiles, and below it squares of as many, of twice as many and so on, each
+// by transforms of twice its size however few of its rows there are.
+static double split_time(const flt_att_lagged *a, size_t block) {
+    double time = 0.5 * direct_time(a, (double)block) * (double)a->N / (double)block;
+    for (size_t span = block; span < a->N; span *= 2)
+        time += transform_time(a, 2 * span) * (double)((a->N - span - 1) / (2 * span) + 1);
+    return time;
+}
+
 static double plain_time(const flt_att_lagged *a) {
     if (a->levels == 0) return tiles_time(a);
-    double time = a->causal ? 0.5 * direct_time(a, (double)a->block) * (double)a->N / (double)a->block : 0;
-    for (size_t k = 0; k < a->levels; k++)
-        time += transform_time(a, a->level[k].size) * (a->causal ? (double)a->N / (double)a->level[k].size : 1);
-    return time;
+    return a->causal ? split_time(a, a->block) : transform_time(a, a->level[0].size);
 }
 
 bool flt_att_lagged_lags_by_tiles(const flt_att_lagged *a) {
@@ -94,8 +100,12 @@ static bool choose_block(flt_att_lagged *a, size_t crossover) {
         return a->N > crossover && a->N > TILE;
     }
     if (!a->causal) return transform_time(a, 2 * a->N) < direct_time(a, (double)a->N);
-    a->block = TILE;
-    while (a->block < a->N && direct_time(a, (double)a->block) <= transform_time(a, 2 * a->block)) a->block *= 2;
+    double least = tiles_time(a);
+    a->block = a->N;
+    for (size_t block = TILE; block < a->N; block *= 2) {
+        const double time = split_time(a, block);
+        if (time < least) a->block = block, least = time;
+    }
     return a->block < a->N;
 }
 
