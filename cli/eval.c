@@ -5,6 +5,7 @@
 #include "engine/ranks.h"
 #include "engine/session.h"
 #include "engine/sets.h"
+#include "engine/shipped.h"
 #include "engine/table.h"
 #include "engine/verb.h"
 #include "flt/memory.h"
@@ -27,7 +28,8 @@ typedef struct input {
 static const struct argp_option options[] = {
     {"optimizers", KEY_OPTIMIZERS, "[LABEL=]NAME[:key=value/..][@FILE],..", 0,
      "who is compared (default flt,adam); a label tells two of a kind apart, FILE has the weights of a learned one", 1},
-    {"weights", KEY_WEIGHTS, "FILE", 0, "weights of learned optimizers that name no FILE of their own", 1},
+    {"weights", KEY_WEIGHTS, "FILE", 0,
+     "weights of learned optimizers that name no FILE of their own; `shipped`: those of flt that come with the program", 1},
     {"tasks", KEY_TASKS, "SPEC|@SET,..", 0,
      "task specs and sets of tasks (default digits_mlp): @train, @valid, @near, @far, @long, @wide; `flt list sets`", 1},
     {"steps", KEY_STEPS, "N", 0, "inner steps of each run (default 500; a set has its own)", 2},
@@ -57,7 +59,7 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
         in->n_optimizers = flt_arg_items(state, "optimizers", arg, in->optimizers);
         return 0;
     case KEY_WEIGHTS:
-        in->weights = flt_arg_file(state, "weights", arg);
+        in->weights = flt_shipped_weights(flt_arg_file(state, "weights", arg));
         return 0;
     case KEY_TASKS:
         in->n_tasks = flt_arg_list(state, "tasks", arg, in->tasks);
@@ -270,7 +272,9 @@ static void say_untrained(const input *in, const plan *p) {
         const flt_subject *x = &p->subjects[i];
         if (flt_subject_learned(x) && flt_subject_file(x, in->weights) == NULL)
             fprintf(stderr,
-                    "flt eval: %s has no weights (--weights FILE, or %s@FILE): compared as it is initialised, untrained\n",
+                    "flt eval: %s has no weights (--weights FILE, or %s@FILE; `shipped` for those of flt): compared as it is "
+                    "initialised, "
+                    "untrained\n",
                     x->label, x->kind->kind.name);
     }
 }

@@ -3,6 +3,7 @@
 #include "flt/fit.h"
 #include "engine/args.h"
 #include "engine/session.h"
+#include "engine/shipped.h"
 #include "engine/table.h"
 #include "engine/verb.h"
 #include "flt/evaluate.h"
@@ -41,7 +42,8 @@ typedef struct input {
 
 static const struct argp_option options[] = {
     {"optimizer", KEY_OPTIMIZER, "NAME", 0, "hand-designed or learned (default adam)", 1},
-    {"weights", KEY_WEIGHTS, "FILE", 0, "weights of a learned optimizer (default: its own initialisation)", 1},
+    {"weights", KEY_WEIGHTS, "FILE", 0,
+     "weights of a learned optimizer, `shipped` for those of flt (default: its own initialisation)", 1},
     {"steps", KEY_STEPS, "N", 0, "steps in all, those before --resume included (default 1000)", 1},
     {"seeds", KEY_SEEDS, "K", 0, "train from K seeds, --seed and those after it, each stored as a run (default 1)", 1},
     {"text", KEY_TEXT, "FILE", 0, "the text of a language task; the same as --set text=FILE", 1},
@@ -111,7 +113,7 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
         in->optimizer = arg;
         return 0;
     case KEY_WEIGHTS:
-        in->weights = flt_arg_file(state, "weights", arg);
+        in->weights = flt_shipped_weights(flt_arg_file(state, "weights", arg));
         return 0;
     case KEY_TEXT:
         in->text = flt_arg_file(state, "text", arg);

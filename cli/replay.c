@@ -2,6 +2,7 @@
 // flt replay OPTIMIZER --in IN.safetensors --out OUT.safetensors: the parameters after each step of a given gradient sequence.
 #include "engine/args.h"
 #include "engine/session.h"
+#include "engine/shipped.h"
 #include "engine/tensors.h"
 #include "engine/verb.h"
 #include "flt/memory.h"
@@ -36,7 +37,8 @@ typedef struct job {
 static const struct argp_option options[] = {
     {"in", KEY_IN, "FILE", 0, "safetensors with param.NAME (any rank) and grad.NAME [T, ..] for each", 1},
     {"out", KEY_OUT, "FILE", 0, "param.NAME [T, ..]: the parameters after each step", 1},
-    {"weights", KEY_WEIGHTS, "FILE", 0, "weights of a learned optimizer (default: its initialisation from the seed)", 1},
+    {"weights", KEY_WEIGHTS, "FILE", 0,
+     "weights of a learned optimizer, `shipped` for those of flt (default: its initialisation from the seed)", 1},
     {"state-in", KEY_STATE_IN, "FILE", 0, "go on from this state instead of a fresh one", 2},
     {"state-out", KEY_STATE_OUT, "FILE", 0, "where the state after the last step goes", 2},
     {0},
@@ -65,7 +67,7 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
         in->out = flt_arg_file(state, "out", arg);
         return 0;
     case KEY_WEIGHTS:
-        in->weights = flt_arg_file(state, "weights", arg);
+        in->weights = flt_shipped_weights(flt_arg_file(state, "weights", arg));
         return 0;
     case KEY_STATE_IN:
         in->state_in = flt_arg_file(state, "state-in", arg);

@@ -5,6 +5,7 @@
 #include "engine/meta_options.h"
 #include "engine/ranks.h"
 #include "engine/session.h"
+#include "engine/shipped.h"
 #include "engine/verb.h"
 #include "flt/memory.h"
 #include "flt/meta.h"
@@ -37,7 +38,8 @@ static const struct argp_option options[] = {
     {"task-draws", KEY_DRAWS, "N", 0,
      "draw N tasks of each distribution, and take one of them each episode (default: each particle draws one and keeps it)", 1},
     {NULL, 0, NULL, 0, "Files:", 5},
-    {"weights", KEY_WEIGHTS, "FILE", 0, "start from these weights (default: the optimizer's own initialisation)", 5},
+    {"weights", KEY_WEIGHTS, "FILE", 0,
+     "start from these weights, `shipped` for those of flt (default: the optimizer's own initialisation)", 5},
     {"out", KEY_OUT, "FILE", 0, "where the trained weights go", 5},
     {"checkpoint", KEY_CHECKPOINT, "FILE", 0, "complete state, replaced atomically", 5},
     {"checkpoint-every", KEY_EVERY, "N", 0, "meta-updates between checkpoints (default 50)", 5},
@@ -57,7 +59,7 @@ static error_t parse_files(int key, char *arg, struct argp_state *state, input *
         in->config.resume = true;
         return 0;
     case KEY_WEIGHTS:
-        in->weights = flt_arg_file(state, "weights", arg);
+        in->weights = flt_shipped_weights(flt_arg_file(state, "weights", arg));
         return 0;
     case KEY_OUT:
         in->out = flt_arg_file(state, "out", arg);

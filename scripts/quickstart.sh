@@ -43,7 +43,7 @@ next, from build/quickstart (or with --db build/quickstart/quickstart.db):
   alias flt=$flt
   flt list optimizers flt                       what the FLT optimizer is, and its parameters
   flt train --set lr=0.003 form=adaptive basis=eigen --outer-steps 2000 --out longer.safetensors    twice as long
-  flt eval --optimizers flt,adam --weights $root/optimizers/weights/flt.safetensors --tasks glyphs --tune lr    the shipped weights on a task they never saw
+  flt eval --optimizers flt@shipped,adam --tasks glyphs --tune lr    the shipped weights on a task they never saw
   flt verify --level full --mechanism flt       the whole error ladder
   flt results show 1                            everything about the first run
   flt results sql "SELECT mechanism, n, m, r, error_total FROM ladder ORDER BY error_total"

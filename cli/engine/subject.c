@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "engine/subject.h"
 
+#include "engine/shipped.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -88,7 +89,7 @@ flt_err flt_subjects_check(size_t n, const flt_subject *subjects) {
 }
 
 const char *flt_subject_file(const flt_subject *s, const char *weights) {
-    return s->file != NULL ? s->file : flt_subject_learned(s) ? weights : NULL;
+    return s->file != NULL ? flt_shipped_weights(s->file) : flt_subject_learned(s) ? weights : NULL;
 }
 
 static flt_err apply(const flt_subject *s, const flt_common *c, flt_params *p) {

@@ -6,7 +6,7 @@ query() { "$flt" results sql "$@" --csv | tail -n +2 | tr -d '\r'; } # SQL [--db
 equals() { [ "$1" = "$2" ] || fail "${3:-line ${BASH_LINENO[0]}}: '$1' is not '$2'"; }
 
 # ---- who is compared
-expect 0 'plain has no weights (--weights FILE, or flt@FILE)' "$flt" eval --optimizers "flt@$w,plain=flt,other=flt:lr=0.01/lr_time=true@$w,adam,slow=adam:beta1=0.99/beta2=0.9999" \
+expect 0 'plain has no weights (--weights FILE, or flt@FILE; .shipped. for those of flt)' "$flt" eval --optimizers "flt@$w,plain=flt,other=flt:lr=0.01/lr_time=true@$w,adam,slow=adam:beta1=0.99/beta2=0.9999" \
     --tasks $small --steps 20 --seeds 2
 equals "$(query 'SELECT DISTINCT optimizer FROM evaluation ORDER BY 1' | tr '\n' ' ')" 'adam flt other plain slow ' labels
 equals "$(query "SELECT count(*) FROM evaluation WHERE weights LIKE '%flt.safetensors' AND optimizer IN ('flt', 'other')")" 6 weights

@@ -4,8 +4,11 @@ prefix=$PWD/tree
 cmake --install "$FLT_BUILD_DIR" --prefix "$prefix" >install.txt 2>&1 || fail "cmake --install: $(tail -n 3 install.txt)"
 expect 0 '^flt [0-9]' "$prefix/bin/flt" --version
 [ -e "$prefix/include/flt/attention.h" ] || fail 'no headers'
-expect 0 '^quadratic  *flt' "$prefix/bin/flt" eval --optimizers flt --weights "$prefix/share/flt/flt.safetensors" --tasks quadratic \
-    --steps 2 --seeds 1
+expect 0 '^quadratic  *flt' "$prefix/bin/flt" eval --optimizers flt@shipped --tasks quadratic --steps 2 --seeds 1
+mv "$prefix/share/flt/flt.safetensors" aside
+echo none >"$prefix/share/flt/flt.safetensors"
+expect 3 "$prefix/share/flt/flt.safetensors" "$prefix/bin/flt" eval --optimizers flt@shipped --tasks quadratic --steps 2 --seeds 1
+mv aside "$prefix/share/flt/flt.safetensors"
 
 cat >consumer.c <<'C'
 #include <flt/attention.h>
