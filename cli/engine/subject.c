@@ -2,6 +2,7 @@
 #include "engine/subject.h"
 
 #include "engine/shipped.h"
+
 #include <stdio.h>
 #include <string.h>
 

@@ -144,6 +144,16 @@ Test(attention_backward_nprf, omega_left_out) {
     cr_assert(eq(sz, flt_live_blocks(), 0));
 }
 
+// All gradients but that of the offsets, which is not asked for.
+static void check_without_offsets(backward *b) {
+    prepare(b);
+    flt_free(b->dargs[1]);
+    b->dargs[1] = NULL;
+    differentiate(b);
+    check_loss(b);
+    check_gradients(b);
+}
+
 // Without a gradient in the offsets a band and its sums do: clipped offsets, and none at all; wild keys as well.
 Test(attention_backward_nprf, bands) {
     static const size_t reaches[] = {0, 5};
@@ -158,12 +168,7 @@ Test(attention_backward_nprf, bands) {
                     for (size_t z = reaches[r] + 2; z < N; z++)
                         x[N - 1 + z] = x[N + reaches[r]], x[N - 1 - z] = x[N - 2 - reaches[r]];
                 for (size_t i = 0; wild && i < b.p.B * b.p.H * N * b.p.d; i++) b.p.k[i] *= 1 + 10 * (flt_real)(i % 700) / 700;
-                prepare(&b);
-                flt_free(b.dargs[1]); // the offsets' gradient is not wanted
-                b.dargs[1] = NULL;
-                differentiate(&b);
-                check_loss(&b);
-                check_gradients(&b);
+                check_without_offsets(&b);
                 drop(&b);
             }
     cr_assert(eq(sz, flt_live_blocks(), 0));
@@ -182,12 +187,7 @@ Test(attention_backward_nprf, columns) {
                     continue;
                 }
                 for (size_t i = 0; hard && i < b.p.B * b.p.H * b.p.N * b.p.d; i++) b.p.k[i] *= 4;
-                prepare(&b);
-                flt_free(b.dargs[1]);
-                b.dargs[1] = NULL;
-                differentiate(&b);
-                check_loss(&b);
-                check_gradients(&b);
+                check_without_offsets(&b);
                 drop(&b);
             }
     cr_assert(eq(sz, flt_live_blocks(), 0));

@@ -108,9 +108,7 @@ static void read_sizes(const flt_params *p, flt_net *n) {
                    .t_ref = flt_params_real(p, "t_ref"),
                    .lr_time = flt_params_bool(p, "lr_time"),
                    .warmup = flt_params_real(p, "warmup"),
-                   .schedule = chosen(p, "schedule", "cosine")   ? FLTX_COSINE
-                               : chosen(p, "schedule", "linear") ? FLTX_LINEAR
-                                                                 : FLTX_CONSTANT,
+                   .schedule = flt_schedule_of(flt_params_text(p, "schedule")),
                    .final = flt_params_real(p, "final"),
                    .end = (uint64_t)flt_params_int(p, "total"),
                    .settle = flt_params_real(p, "settle"),

@@ -39,10 +39,6 @@ static void plan_shape(const flt_tensor_spec *t, bool raw, flt_step_tensor *s, s
     s->groups = (s->cols + FLTX_BLOCK - 1) / FLTX_BLOCK;
 }
 
-static size_t aligned(size_t n) {
-    return (n + FLTX_BLOCK - 1) / FLTX_BLOCK * FLTX_BLOCK;
-}
-
 bool flt_plan_make(const flt_net *n, size_t words, const flt_tensor_spec *t, size_t *offsets, size_t *end, flt_plan *out) {
     flt_plan *p = out;
     const flt_step_tensor *s = &p->shape;
@@ -56,7 +52,7 @@ bool flt_plan_make(const flt_net *n, size_t words, const flt_tensor_spec *t, siz
     p->rate = p->sides + flt_turn_words(&p->turn);
     p->row = p->rate + (n->adaptive ? 1 : 0);
     p->col = p->row + (s->factored ? DECAYS * s->outer * s->rows : 0);
-    p->blocks = aligned(p->col + (n->raw ? 0 : DECAYS * s->outer * s->cols));
+    p->blocks = flt_step_aligned(p->col + (n->raw ? 0 : DECAYS * s->outer * s->cols));
     *end = p->blocks + flt_step_place(s, words, s->outer, 0);
     return *end <= PTRDIFF_MAX / 16;
 }

@@ -13,7 +13,7 @@ static bool has(const flt_params *p, const char *name) {
 
 static flt_err read_schedule(const flt_params *p, flt_hand *s) {
     const char *name = flt_params_text(p, "schedule");
-    s->schedule = strcmp(name, "cosine") == 0 ? FLTX_COSINE : strcmp(name, "linear") == 0 ? FLTX_LINEAR : FLTX_CONSTANT;
+    s->schedule = flt_schedule_of(name);
     s->warmup = (double)flt_params_int(p, "warmup");
     s->total = (double)flt_params_int(p, "total");
     if (s->schedule == FLTX_CONSTANT || s->total > s->warmup) return FLTE_OK;

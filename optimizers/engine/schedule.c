@@ -3,6 +3,11 @@
 #include "engine/schedule.h"
 
 #include <math.h>
+#include <string.h>
+
+flt_schedule flt_schedule_of(const char *name) {
+    return strcmp(name, "cosine") == 0 ? FLTX_COSINE : strcmp(name, "linear") == 0 ? FLTX_LINEAR : FLTX_CONSTANT;
+}
 
 double flt_rate_at(const flt_rate *r, uint64_t t) {
     const double now = (double)t;

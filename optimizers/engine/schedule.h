@@ -13,6 +13,9 @@ typedef struct flt_rate {
     double warmup, total; // steps
 } flt_rate;
 
+// "cosine", "linear"; constant for any other name: parameter tables check them.
+flt_schedule flt_schedule_of(const char *name);
+
 // The rate of step t, 0 at the first: peak min(1, (t + 1) / warmup), and behind the warm-up peak (final + (1 - final) c), with
 // x = (t - warmup) / (total - warmup) and c = (1 + cos(pi x)) / 2 or 1 - x; peak final from `total` on.
 double flt_rate_at(const flt_rate *r, uint64_t t);

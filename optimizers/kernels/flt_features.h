@@ -17,11 +17,10 @@ enum {
 static const flt_real keep_m[DECAYS] = {REAL(0.9), REAL(0.99), REAL(0.999)};
 static const flt_real write_m[DECAYS] = {REAL(1 - 0.9), REAL(1 - 0.99), REAL(1 - 0.999)};
 
-// 1 for the lanes that hold coordinates, 0 for padding
-FLTX_INLINE flt_vreal lane_mask(const flt_step_tensor *t, size_t group, size_t lane) {
-    const size_t first = group * FLTX_BLOCK + lane, left = t->cols > first ? t->cols - first : 0;
+// 1 for the first `here` lanes, which hold coordinates, 0 for padding
+FLTX_INLINE flt_vreal lane_mask(size_t here) {
     flt_vreal mask = set(0);
-    for (size_t i = 0; i < FLTX_LANES; i++) mask[i] = i < left;
+    for (size_t i = 0; i < FLTX_LANES; i++) mask[i] = i < here;
     return mask;
 }
 
@@ -43,7 +42,7 @@ typedef struct panel {
 FLTX_INLINE panel panel_at(const flt_step_args *a, size_t o, size_t group, size_t lane, size_t first) {
     const flt_step_tensor *t = &a->tensor;
     const size_t start = (o * t->groups + group) * t->rows, words = flt_step_words(a->sizes), width = flt_step_width(t, group);
-    const size_t end = t->rows - first < FLUSH ? t->rows : first + FLUSH;
+    const size_t end = t->rows - first < FLUSH ? t->rows : first + FLUSH, here = width > lane ? width - lane : 0;
     return (panel){o,
                    first,
                    end,
@@ -53,8 +52,8 @@ FLTX_INLINE panel panel_at(const flt_step_args *a, size_t o, size_t group, size_
                    a->col + (o * t->cols + group * FLTX_BLOCK) * DECAYS + lane,
                    width,
                    words * width,
-                   width > lane ? width - lane : 0,
-                   lane_mask(t, group, lane)};
+                   here,
+                   lane_mask(here)};
 }
 
 // The first `words` numbers of the coordinates in row r, FLTX_BLOCK apart: where they lie, or copied to scratch from a block that

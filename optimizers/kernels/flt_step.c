@@ -18,7 +18,7 @@ static size_t start_of(const flt_step_tensor *t, size_t o, size_t group, size_t 
 static void pack(const flt_step_tensor *t, const flt_real *tensor, flt_real *blocks) {
     for (size_t o = 0; o < t->outer; o++)
         for (size_t group = 0; group < t->groups; group++) {
-            const size_t left = t->cols - group * FLTX_BLOCK, n = left < FLTX_BLOCK ? left : FLTX_BLOCK;
+            const size_t n = flt_step_width(t, group);
             for (size_t r = 0; r < t->rows; r++, blocks += FLTX_BLOCK) {
                 const flt_real *from = tensor + start_of(t, o, group, r);
                 for (size_t i = 0; i < n; i++) blocks[i] = from[i * t->col_stride];
@@ -30,7 +30,7 @@ static void pack(const flt_step_tensor *t, const flt_real *tensor, flt_real *blo
 static void subtract(const flt_step_tensor *t, flt_real factor, const flt_real *blocks, flt_real *tensor) {
     for (size_t o = 0; o < t->outer; o++)
         for (size_t group = 0; group < t->groups; group++) {
-            const size_t left = t->cols - group * FLTX_BLOCK, n = left < FLTX_BLOCK ? left : FLTX_BLOCK;
+            const size_t n = flt_step_width(t, group);
             for (size_t r = 0; r < t->rows; r++, blocks += FLTX_BLOCK) {
                 flt_real *to = tensor + start_of(t, o, group, r);
                 for (size_t i = 0; i < n; i++) to[i * t->col_stride] -= factor * blocks[i];

@@ -80,10 +80,13 @@ static inline size_t flt_step_width(const flt_step_tensor *t, size_t group) {
     return left < FLTX_BLOCK ? left : FLTX_BLOCK;
 }
 
+static inline size_t flt_step_aligned(size_t n) {
+    return (n + FLTX_BLOCK - 1) / FLTX_BLOCK * FLTX_BLOCK;
+}
+
 // Where the block of row 0 lies in `blocks`; that of row r flt_step_words width r behind it. Whole blocks are aligned.
 static inline size_t flt_step_place(const flt_step_tensor *t, size_t words, size_t outer, size_t group) {
-    const size_t line = (t->rows * words * t->cols + FLTX_BLOCK - 1) / FLTX_BLOCK * FLTX_BLOCK;
-    return outer * line + t->rows * words * group * FLTX_BLOCK;
+    return outer * flt_step_aligned(t->rows * words * t->cols) + t->rows * words * group * FLTX_BLOCK;
 }
 
 static inline size_t flt_step_widest(const flt_step_sizes *s) {

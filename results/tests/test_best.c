@@ -3,20 +3,7 @@
 #include <math.h>
 
 #include "flt/results_ask.h"
-#include "support.h"
-
-static flt_store *s;
-
-static void begin(void) {
-    enter();
-    s = open_store(FLTX_STORE_WRITE);
-    new_run(s);
-}
-
-static void end(void) {
-    flt_store_close(s);
-    leave();
-}
+#include "one_run.h"
 
 TestSuite(best, .init = begin, .fini = end);
 
@@ -25,7 +12,7 @@ static void record(const char *optimizer, const char *task, const char *field, c
     for (int seed = 0; seed < 4; seed++) {
         const flt_field fields[] = {flt_text_field("optimizer", optimizer), flt_text_field("task", task),
                                     flt_num_field("steps", 500), flt_num_field("seed", seed), flt_num_field(field, values[seed])};
-        cr_assert(flt_sink_record(flt_store_sink(s), "evaluation", 5, fields) == FLTE_OK, "%s", flt_error());
+        cr_assert(flt_sink_record(sink, "evaluation", 5, fields) == FLTE_OK, "%s", flt_error());
     }
 }
 

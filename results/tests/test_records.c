@@ -2,22 +2,7 @@
 // Records of every kind, what is wrong with one, and the views over them.
 #include <math.h>
 
-#include "support.h"
-
-static flt_store *s;
-static const flt_sink *sink;
-
-static void begin(void) {
-    enter();
-    s = open_store(FLTX_STORE_WRITE);
-    sink = flt_store_sink(s);
-    new_run(s);
-}
-
-static void end(void) {
-    flt_store_close(s);
-    leave();
-}
+#include "one_run.h"
 
 TestSuite(records, .init = begin, .fini = end);
 

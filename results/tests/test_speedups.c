@@ -3,20 +3,7 @@
 #include <math.h>
 
 #include "flt/results_ask.h"
-#include "support.h"
-
-static flt_store *s;
-
-static void begin(void) {
-    enter();
-    s = open_store(FLTX_STORE_WRITE);
-    new_run(s);
-}
-
-static void end(void) {
-    flt_store_close(s);
-    leave();
-}
+#include "one_run.h"
 
 TestSuite(speedups, .init = begin, .fini = end);
 
