@@ -3,6 +3,8 @@
 #ifndef NUM_SUPPORT_H
 #define NUM_SUPPORT_H
 
+#include "core/tests/every_isa.h"
+
 #include "flt/memory.h"
 #include "flt/num.h"
 
@@ -37,26 +39,6 @@ static inline double ratio_of(double got, long double want, double growth, doubl
     if (isnan(error)) return INFINITY;
     return error == 0 ? 0 : error / (FLTX_EPS * growth * scale);
 }
-
-// Runs the rest of this test, which has a process of its own, with the kernels of one instruction set; false where the machine
-// lacks it.
-static inline bool force_isa(const char *isa) {
-    setenv("FLT_ISA", isa, 1);
-    return strcmp(flt_num_isa(), isa) == 0;
-}
-
-// Three tests of `body`, one for each instruction set.
-#define TEST_EVERY_ISA(suite, name, body)                                                                                        \
-    Test(suite, name##_portable) {                                                                                               \
-        cr_assert(eq(int, force_isa("portable"), true));                                                                         \
-        body();                                                                                                                  \
-    }                                                                                                                            \
-    Test(suite, name##_avx2) {                                                                                                   \
-        if (force_isa("avx2")) body();                                                                                           \
-    }                                                                                                                            \
-    Test(suite, name##_avx512) {                                                                                                 \
-        if (force_isa("avx512")) body();                                                                                         \
-    }
 
 static inline void *take(size_t count, size_t size) {
     void *block = NULL;

@@ -2,6 +2,7 @@
 // The fused flt step, of every instruction set, against the slow reference and against a trajectory of an independent program.
 #include "../engine/flt_net.h"
 #include "../engine/flt_reference.h"
+#include "core/tests/every_isa.h"
 #include "opt_support.h"
 
 #include "flt/isa.h"
@@ -9,10 +10,6 @@
 
 // Roundings of T steps add up, and each passes about 30 features through sums over the tensor.
 #define GROWTH(T) (sqrt(30.0) * (double)(T))
-
-static void use_isa(const char *name) { // before anything asks for kernels: each Criterion test is a process of its own
-    setenv("FLT_ISA", name, 1);
-}
 
 // Weights far from the start, so that every term counts.
 static flt_weights shaken(const char *set) {
@@ -84,8 +81,7 @@ static void check_turning(void) {
     check_within("lr=0.01,basis=eigen,inputs=raw,turn=2", shapes, 12, 300);
 }
 
-static void check_isa(const char *isa) {
-    use_isa(isa);
+static void reference(void) {
     check_against_reference("lr=0.01", opt_mixed, 50);
     static const char *const sets[] = {
         "lr=0.1,heads=2,m=5,dk=3,dv=6,r=2,hidden=7x12x5",
@@ -117,15 +113,7 @@ static void check_isa(const char *isa) {
     cr_assert_eq(flt_live_blocks(), 0u);
 }
 
-Test(opt_flt, reference_portable) {
-    check_isa("portable");
-}
-Test(opt_flt, reference_avx2) {
-    check_isa("avx2");
-}
-Test(opt_flt, reference_avx512) {
-    check_isa("avx512");
-}
+TEST_EVERY_ISA(opt_flt, reference, reference)
 
 // Two coordinates leave most of a block to padding, whose features gradients of a moderate size make huge; huge keys have squares
 // whose rounding is larger than every exponent.
@@ -234,9 +222,8 @@ static void check_golden_tensor(const flt_tensors *file, const flt_weights *w, c
     flt_layout_free(&layout);
 }
 
-static void check_golden(const char *isa) {
+static void golden(void) {
     static const char *const names[] = {"scalar", "vector", "wide", "tall", "conv", "lines"};
-    use_isa(isa);
     flt_tensors *file = read_golden("flt_replay.safetensors");
     flt_weights w = golden_weights();
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) check_golden_tensor(file, &w, names[i]);
@@ -245,15 +232,7 @@ static void check_golden(const char *isa) {
     cr_assert_eq(flt_live_blocks(), 0u);
 }
 
-Test(opt_flt, golden_portable) {
-    check_golden("portable");
-}
-Test(opt_flt, golden_avx2) {
-    check_golden("avx2");
-}
-Test(opt_flt, golden_avx512) {
-    check_golden("avx512");
-}
+TEST_EVERY_ISA(opt_flt, golden, golden)
 
 // ---- properties
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // mlp_lopt, small_fc_lopt, celo2, lstm and flt_tensor, of every instruction set, against trajectories of an independent program
 // (golden/make_learned.py, make_tensor.py), and what they do before any training.
+#include "core/tests/every_isa.h"
 #include "opt_support.h"
 
 #include "flt/num.h"
@@ -90,9 +91,8 @@ static void check_kind(const char *kind, const problem *b, const flt_tensors *wa
     flt_weights_free(&w);
 }
 
-static void check_golden(const char *isa) { // each Criterion test is a process of its own: nothing has asked for kernels yet
+static void golden(void) {
     flt_tensors *file = NULL, *want = NULL, *tensor = NULL;
-    setenv("FLT_ISA", isa, 1);
     OPT_OK(flt_tensors_read(path_of("flt_replay.safetensors"), &file));
     OPT_OK(flt_tensors_read(path_of("learned_want.safetensors"), &want));
     OPT_OK(flt_tensors_read(path_of("flt_tensor_want.safetensors"), &tensor));
@@ -107,15 +107,7 @@ static void check_golden(const char *isa) { // each Criterion test is a process 
     cr_assert_eq(flt_live_blocks(), 0u);
 }
 
-Test(opt_learned, golden_portable) {
-    check_golden("portable");
-}
-Test(opt_learned, golden_avx2) {
-    check_golden("avx2");
-}
-Test(opt_learned, golden_avx512) {
-    check_golden("avx512");
-}
+TEST_EVERY_ISA(opt_learned, golden, golden)
 
 // Untrained, each goes down a bowl: most moves are against a running mean of the gradient.
 Test(opt_learned, starts_sane) {

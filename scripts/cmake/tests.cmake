@@ -8,7 +8,7 @@ function(flt_tests component)
         get_filename_component(stem "${file}" NAME_WE)
         string(REPLACE "test_" "${component}_" name "${stem}")
         add_executable(test_${name} "${file}")
-        target_include_directories(test_${name} PRIVATE "${CMAKE_CURRENT_SOURCE_DIR}") # engine/..
+        target_include_directories(test_${name} PRIVATE "${CMAKE_CURRENT_SOURCE_DIR}" "${PROJECT_SOURCE_DIR}") # engine/.., core/tests/..
         target_link_libraries(test_${name} PRIVATE ${ARGN} flt_flags PkgConfig::CRITERION m)
         flt_add_test(${name} test_${name} -j2)
     endforeach()

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The shipped digits: what is in them, how they are split, how they are shared; and the order of minibatches.
+#include "core/tests/every_isa.h"
 #include "engine/dataset.h"
 #include "engine/shuffle.h"
 #include "flt/memory.h"
@@ -160,30 +161,22 @@ static uint32_t place_of(const flt_shuffle *s, uint32_t i) {
     return i;
 }
 
-static void follows_its_definition(const char *isa) {
+static void follows_its_definition(void) {
     static const uint32_t sizes[] = {1, 2, 5, 10, 26, 1437, 54000};
     uint32_t to[80];
-    setenv("FLT_ISA", isa, 1);
     for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++) {
         const flt_shuffle s = flt_shuffle_make(flt_rng_make(k, "test", 1), sizes[k]);
         for (uint32_t count = 1; count <= 80 && count <= s.n; count++) {
             const uint32_t first = (s.n - count) / 3;
             flt_shuffle_range(&s, first, count, to);
             for (uint32_t i = 0; i < count; i++)
-                cr_assert_eq(to[i], place_of(&s, first + i), "%s, n = %u, %u from %u: number %u", isa, s.n, count, first, i);
+                cr_assert_eq(to[i], place_of(&s, first + i), "%s, n = %u, %u from %u: number %u", flt_num_isa(), s.n, count,
+                             first, i);
         }
     }
 }
 
-Test(shuffle, follows_its_definition_portable) {
-    follows_its_definition("portable");
-}
-Test(shuffle, follows_its_definition_avx2) {
-    follows_its_definition("avx2");
-}
-Test(shuffle, follows_its_definition_avx512) {
-    follows_its_definition("avx512");
-}
+TEST_EVERY_ISA(shuffle, follows_its_definition, follows_its_definition)
 
 // Over many keys, where i goes and where j goes are uniform and independent: chi-square over the 90 pairs of 10 rows.
 Test(shuffle, pairs_are_uniform_over_keys) {
