@@ -10,30 +10,13 @@
 
 enum { MOST = 4096, CELL = 32, SCALES = 3 };
 
-// A run that stood there twice would be twice the samples, and an interval narrower than what was measured.
-static bool stands_before(const char *group, const char *end, long long run) {
-    for (const char *p = group; p < end; p = strchr(p, ',') + 1)
-        if (strtoll(p, NULL, 10) == run) return true;
-    return false;
-}
-
-// "1,2,3" as a JSON array; each run must be there, once.
+// "1,2,last" as a JSON array; each run must be there, once.
 static flt_err group_json(flt_store *s, const char *group, char **out) {
     flt_text t = {0};
-    flt_err err = FLTE_OK;
-    for (const char *p = group; err == FLTE_OK; p++) {
-        char *end = NULL;
-        long long run = strtoll(p, &end, 10);
-        if (end == p || (*end != 0 && *end != ',') || run < 0)
-            err = flt_fail(FLTE_USAGE, "compare", "'%s': a run or several joined by commas, such as 3 or 3,4,5", group);
-        if (err == FLTE_OK && stands_before(group, p, run))
-            err = flt_fail(FLTE_USAGE, "compare", "'%s': run %lld stands there twice; a run counts once", group, run);
-        if (err == FLTE_OK) err = flt_find_run(s, &run);
-        flt_text_print(&t, "%s%lld", t.used == 0 ? "[" : ",", run);
-        if (end != NULL && *end == 0) break;
-        p = end;
-    }
-    flt_text_add(&t, "]");
+    char *runs = NULL;
+    const flt_err err = flt_store_group_of(s, "compare", group, &runs);
+    if (err == FLTE_OK) flt_text_print(&t, "[%s]", runs);
+    flt_free(runs);
     *out = t.data;
     return err == FLTE_OK ? t.err : err;
 }

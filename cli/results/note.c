@@ -4,7 +4,7 @@
 
 static flt_err run(const flt_sub_input *in, flt_store *store) {
     long long number = 0;
-    FLTX_TRY(flt_run_of("note", in->words[0], &number));
+    FLTX_TRY(flt_store_run_of(store, "note", in->words[0], &number));
     return flt_store_note(store, number, in->words[1]);
 }
 

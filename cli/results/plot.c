@@ -132,7 +132,7 @@ static flt_err run(const flt_sub_input *in, flt_store *store) {
     flt_figure *f = NULL;
     const char *name = in->table == NULL ? "curves" : in->table;
     FLTX_TRY(choose_device(in->output, &d));
-    if (in->n_words > 0) FLTX_TRY(flt_run_of("plot", in->words[0], &number));
+    if (in->n_words > 0) FLTX_TRY(flt_store_run_of(store, "plot", in->words[0], &number));
     FLTX_TRY(flt_figure_create(store, name, number, in->metric, &f));
     flt_err err = f->n_series > 0
                       ? draw(f, d, in->output)

@@ -3,6 +3,7 @@
 #include "results/sub.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 static const struct argp_option options[] = {{"yes", FLTX_SUB_YES, NULL, 0, "do not ask", 1}, {0}};
@@ -29,8 +30,9 @@ static flt_err run(const flt_sub_input *in, flt_store *store) {
     for (size_t i = 0; i < in->n_words; i++) {
         long long number = 0;
         bool yes = in->yes;
-        FLTX_TRY(flt_parse_int("rm", in->words[i], &number)); // not `last`: it changes while one looks away
-        if (number <= 0) return flt_fail(FLTE_USAGE, "rm", "'%s': runs are numbered from 1", in->words[i]);
+        if (strncmp(in->words[i], "last", 4) == 0)
+            return flt_fail(FLTE_USAGE, "rm", "'%s' changes while one looks away; allowed here: the number", in->words[i]);
+        FLTX_TRY(flt_store_run_of(store, "rm", in->words[i], &number));
         if (!yes) FLTX_TRY(confirmed(store, number, &yes));
         if (yes) FLTX_TRY(flt_store_remove(store, number));
     }

@@ -38,10 +38,3 @@ flt_err flt_print_rows(const flt_sub_input *in, flt_collector *c, flt_err err) {
     if (err == FLTE_OK && empty && !in->common.json && !in->common.quiet) fprintf(stderr, "(no rows)\n");
     return err;
 }
-
-flt_err flt_run_of(const char *who, const char *word, long long *run) {
-    *run = 0;
-    if (strcmp(word, "last") == 0) return FLTE_OK;
-    FLTX_TRY(flt_parse_int(who, word, run));
-    return *run > 0 ? FLTE_OK : flt_fail(FLTE_USAGE, who, "'%s': runs are numbered from 1; `last` is the latest", word);
-}

@@ -28,7 +28,7 @@ static const struct {
 static flt_err run(const flt_sub_input *in, flt_store *store) {
     const bool whole = in->common.json || in->csv;
     long long number = 0;
-    FLTX_TRY(flt_run_of("show", in->words[0], &number));
+    FLTX_TRY(flt_store_run_of(store, "show", in->words[0], &number));
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         const char *part = whole ? parts[i].whole : parts[i].readable;
         flt_collector c = {0};
@@ -49,9 +49,10 @@ static flt_err run(const flt_sub_input *in, flt_store *store) {
 const flt_sub flt_sub_show = {.name = "show",
                               .arguments = "RUN",
                               .summary = "Shows one run: provenance, parameters, metrics, results, files",
-                              .example = "flt results show last                          the latest run\n"
-                                         "  flt results show 3 --json                      every row, also of seeds\n"
-                                         "  flt results show 3 --csv | less -S             tables for a spreadsheet",
+                              .example =
+                                  "flt results show last                          the latest run; last-1: the one before it\n"
+                                  "  flt results show 3 --json                      every row, also of seeds\n"
+                                  "  flt results show 3 --csv | less -S             tables for a spreadsheet",
                               .options = options,
                               .min_words = 1,
                               .max_words = 1,

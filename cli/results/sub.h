@@ -68,7 +68,4 @@ flt_err flt_print_rows(const flt_sub_input *in, flt_collector *c, flt_err err);
 // The letters in a line of the terminal on standard output, 0 elsewhere.
 size_t flt_terminal_width(void);
 
-// A word as the number of a run; "last" is the latest.
-flt_err flt_run_of(const char *who, const char *word, long long *run);
-
 #endif

@@ -6,7 +6,7 @@ static const struct argp_option options[] = {{"remove", FLTX_SUB_REMOVE, NULL, 0
 
 static flt_err run(const flt_sub_input *in, flt_store *store) {
     long long number = 0;
-    FLTX_TRY(flt_run_of("tag", in->words[0], &number));
+    FLTX_TRY(flt_store_run_of(store, "tag", in->words[0], &number));
     for (size_t i = 1; i < in->n_words; i++) FLTX_TRY(flt_store_tag(store, number, in->words[i], !in->remove));
     return FLTE_OK;
 }

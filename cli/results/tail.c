@@ -71,8 +71,8 @@ static void describe(const state *x, char *out, size_t size) {
 
 static flt_err choose(const flt_sub_input *in, flt_store *store, long long *run) {
     const flt_run_filter running = {.status = "running", .limit = 1}, latest = {.limit = 1};
-    if (in->n_words > 0) FLTX_TRY(flt_run_of("tail", in->words[0], run));
-    if (*run == 0 && in->n_words == 0) FLTX_TRY(flt_store_find(store, &running, first_number, run));
+    if (in->n_words > 0) return flt_store_run_of(store, "tail", in->words[0], run);
+    FLTX_TRY(flt_store_find(store, &running, first_number, run));
     if (*run == 0) FLTX_TRY(flt_store_find(store, &latest, first_number, run));
     return FLTE_OK;
 }

@@ -18,6 +18,24 @@ if command -v python3 >/dev/null; then
 fi
 expect_sentence 2 'joined by commas' "$flt" results compare 1 '2;DROP TABLE run'
 expect_sentence 2 'no run 99' "$flt" results compare 1 99
+# runs by their place before the latest, alone and in groups, for every verb that takes runs
+expect 0 '^metrics: a = 2, b = 3$' "$flt" results compare last-1 last
+expect 0 '^metrics: a = 1,3, b = 2$' "$flt" results compare 1,last last-1
+expect 0 '"a": "2,3", "b": "1"' "$flt" results compare last-1,last last-2 --json
+expect_sentence 2 'run 3 stands there twice' "$flt" results compare 3,last 1
+expect_sentence 2 'fewer than 3 runs come before the latest, run 3' "$flt" results compare 1 last-3
+for word in 0 -1 last-x last- lastly +3 ' 3' 3x 99999999999999999999 ''; do
+    expect_sentence 2 'names no run; allowed: a number from 1 on, last' "$flt" results compare 1 -- "$word"
+    [ "$word" = '' ] || expect_sentence 2 'names no run; allowed: a number from 1 on, last' "$flt" results show -- "$word"
+done
+expect 0 '^run *2$' "$flt" results show last-1
+expect 0 '^run 2  eval  done' "$flt" results tail last-1
+expect 0 '' "$flt" results tag last-1 middle
+expect 0 '' "$flt" results note last-2 'the first'
+expect 0 '^middle' "$flt" results show 2
+expect 0 'the first' "$flt" results show 1
+expect_sentence 2 'fewer than 3 runs' "$flt" results plot last-3
+expect_sentence 2 'allowed here: the number' "$flt" results rm --yes last-1
 expect 2 'A B' "$flt" results compare 1
 expect 0 'iqm' "$flt" results best --task quadratic
 [ "$("$flt" results best --task quadratic --csv | sed -n 2p | cut -d, -f2)" = adam ] || fail 'adam is not the best'

@@ -30,6 +30,27 @@ Test(keep, tags_and_notes_stay_with_their_run) {
     flt_store_close(s);
 }
 
+Test(keep, runs_are_named_from_the_latest_back) {
+    flt_store *s = open_store(FLTX_STORE_WRITE);
+    long long run = -1;
+    char *group = NULL;
+    cr_assert(flt_store_run_of(s, "test", "last", &run) == FLTE_NAME && strstr(flt_error(), "no run has been") != NULL, "empty");
+    cr_assert(flt_store_run_of(s, "test", "last-1", &run) == FLTE_NAME && strstr(flt_error(), "no run has been") != NULL,
+              "empty");
+    for (int i = 0; i < 4; i++) record(s, "loss", 1, 1);
+    cr_assert(flt_store_remove(s, 3) == FLTE_OK, "%s", flt_error());
+    cr_assert(flt_store_run_of(s, "test", "last", &run) == FLTE_OK && run == 4, "%lld", run);
+    cr_assert(flt_store_run_of(s, "test", "last-1", &run) == FLTE_OK && run == 2, "a removed run counts: %lld", run);
+    cr_assert(flt_store_run_of(s, "test", "last-3", &run) == FLTE_NAME, "%lld", run);
+    cr_assert(flt_store_run_of(s, "test", "3", &run) == FLTE_NAME, "%lld", run);
+    cr_assert(flt_store_run_of(s, "test", "0", &run) == FLTE_USAGE, "%lld", run);
+    cr_assert(flt_store_group_of(s, "test", "1,last,last-1", &group) == FLTE_OK && strcmp(group, "1,4,2") == 0, "%s", group);
+    flt_free(group);
+    cr_assert(flt_store_group_of(s, "test", "4,last", &group) == FLTE_USAGE, "twice: %s", group);
+    flt_free(group);
+    flt_store_close(s);
+}
+
 Test(keep, removed_runs_leave_nothing) {
     flt_store *s = open_store(FLTX_STORE_WRITE);
     flt_gc gc;

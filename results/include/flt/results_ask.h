@@ -24,6 +24,11 @@ typedef struct flt_run_filter {
 // Errors: FLTE_USAGE with the place in the text; FLTE_NAME for a name that no run has.
 flt_err flt_store_find(flt_store *s, const flt_run_filter *f, flt_row_fn row, void *user);
 
+// ---- runs as people name them: "3", "last", "last-2" (two before the latest); a group is several joined by commas, and comes
+// as "3,4,5". FLTE_USAGE for other words and a run twice in a group; FLTE_NAME when there is no such run. `out` is the caller's.
+flt_err flt_store_run_of(flt_store *s, const char *who, const char *word, long long *run);
+flt_err flt_store_group_of(flt_store *s, const char *who, const char *words, char **out);
+
 // ---- upkeep; a store opened for writing. FLTE_NAME when there is no such run (0: the latest).
 flt_err flt_store_tag(flt_store *s, long long run, const char *name, bool on); // a word without blanks; twice is once
 flt_err flt_store_note(flt_store *s, long long run, const char *text);
@@ -47,7 +52,7 @@ typedef struct flt_import {
 } flt_import;
 flt_err flt_store_import(flt_store *s, const char *path, flt_import *out);
 
-// ---- comparison of two groups of runs, each "3" or "3,4,5" (their values are pooled).  Parts: differences (parameters and
+// ---- comparison of two groups of runs, named as above (their values are pooled).  Parts: differences (parameters and
 // provenance that are not the same: name, a, b); metrics (means, the difference b - a with a 95 % bootstrap interval,
 // Mann-Whitney p, all of the finite ones, and how many are not); timings (medians, their ratio b / a with a 99 % interval, p,
 // verdict: slower, faster, same, too few; machine: it is, but not against the probes that the benchmark ran beside it).
