@@ -155,8 +155,8 @@ static flt_err sum(flt_check_context *c) {
 
 static flt_err on_exact(flt_check_context *c, const flt_attention_kind *kind) {
     const flt_registry *r = flt_rpe_registry();
-    (void)kind;
-    for (size_t i = 0; r->kinds[i] != NULL; i++) FLTX_TRY(on_encoding(c, (const flt_rpe_kind *)r->kinds[i]));
+    for (size_t i = 0; r->kinds[i] != NULL; i++)
+        FLTX_TRY(flt_check_unable(c, kind->kind.name, on_encoding(c, (const flt_rpe_kind *)r->kinds[i])));
     return sum(c);
 }
 

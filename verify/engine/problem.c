@@ -148,7 +148,7 @@ flt_err flt_each_mechanism(flt_check_context *c, unsigned caps, flt_mechanism_bo
         if (flt_sink_stopped(c->sink)) return flt_fail(FLTE_INTERRUPTED, "verify", "stopped on request");
         snprintf(status, sizeof status, "%s: %s", c->check, r->kinds[i]->name);
         flt_sink_progress(c->sink, c->from + c->part * (double)i / (double)flt_registry_count(r), status);
-        FLTX_TRY(body(c, (const flt_attention_kind *)r->kinds[i]));
+        FLTX_TRY(flt_check_unable(c, r->kinds[i]->name, body(c, (const flt_attention_kind *)r->kinds[i])));
     }
     return FLTE_OK;
 }

@@ -40,7 +40,8 @@ flt_err flt_problem_plan(const flt_problem *p, const flt_attention_kind *kind, i
 // Does the configuration ask for this mechanism?
 bool flt_problem_selected(const flt_verify_config *c, const char *name);
 
-// Runs `body` for every mechanism that the configuration selects and that has all bits of `caps`; stops at the first error.
+// Runs `body` for every mechanism that the configuration selects and that has all bits of `caps`; stops at the first error
+// that flt_check_unable does not take.
 typedef flt_err (*flt_mechanism_body)(flt_check_context *c, const flt_attention_kind *kind);
 flt_err flt_each_mechanism(flt_check_context *c, unsigned caps, flt_mechanism_body body);
 

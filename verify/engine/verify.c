@@ -7,6 +7,7 @@
 #include "flt/rpe.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 enum { PASS_RATIO = 30, MARGINAL_RATIO = 300 };
@@ -60,6 +61,14 @@ flt_err flt_check_case(flt_check_context *c, const char *mechanism, const char *
 
 flt_err flt_check_claim(flt_check_context *c, const char *mechanism, const char *label, bool holds, double value) {
     return report(c, mechanism, label, value, holds ? FLTX_PASS : FLTX_FAIL, true);
+}
+
+flt_err flt_check_unable(flt_check_context *c, const char *mechanism, flt_err err) {
+    char sentence[512];
+    if (err != FLTE_UNSUPPORTED) return err;
+    snprintf(sentence, sizeof sentence, "%s", flt_error());
+    flt_error_clear();
+    return flt_check_claim(c, mechanism, sentence, false, NAN);
 }
 
 static bool selected(const flt_verify_config *c, const flt_kind *kind) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The verification itself: judging, selection, records, refusals.
-#include "flt/verify.h"
+#include "../engine/problem.h"
 
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
@@ -69,4 +69,21 @@ Test(verify, unknown_names_are_refused_with_the_nearest) {
     config = (flt_verify_config){.n_checks = 1, .checks = checks};
     cr_assert(flt_verify_run(&config, NULL, &report) == FLTE_NAME);
     cr_assert(strstr(flt_error(), "oracle") != NULL, "%s", flt_error());
+}
+
+static flt_err unable_on_two(flt_check_context *c, const flt_attention_kind *kind) {
+    if (strcmp(kind->kind.name, "linear") == 0) return flt_fail(FLTE_UNSUPPORTED, "test", "nobody has written its oracle");
+    if (strcmp(kind->kind.name, "performer") == 0) return flt_fail(FLTE_DB, "test", "the disk is full");
+    return flt_check_claim(c, kind->kind.name, "fine", true, 0);
+}
+
+Test(verify, what_cannot_be_judged_fails_and_the_others_go_on) {
+    counts seen = {.fields_ok = true};
+    const flt_sink sink = {.self = &seen, .record = count};
+    const flt_verify_config config = {.threads = 1};
+    flt_verify_report report = {0};
+    flt_check_context c = {.config = &config, .sink = &sink, .check = "test", .report = &report};
+    cr_assert(flt_each_mechanism(&c, 0, unable_on_two) == FLTE_DB, "a disk that is full is no verdict: %s", flt_error());
+    cr_assert(report.failed == 1 && report.passed > 2 && seen.checks == report.passed + 1, "%zu of %zu", report.failed,
+              seen.checks);
 }

@@ -61,6 +61,9 @@ flt_verdict flt_judge(double ratio);
 flt_err flt_check_case(flt_check_context *c, const char *mechanism, const char *label, double ratio);
 // A case that is judged by a yes or no, with the number that was looked at.
 flt_err flt_check_claim(flt_check_context *c, const char *mechanism, const char *label, bool holds, double value);
+// After a body that returned `err`: what it says it cannot judge (FLTE_UNSUPPORTED: no oracle, a capability without what it
+// promises) is a case that failed, with the sentence as its label; other errors are returned.
+flt_err flt_check_unable(flt_check_context *c, const char *mechanism, flt_err err);
 // A statistic with the bound it was held against (a number of standard errors, half an interval); detail may be NULL.
 typedef struct flt_statistic {
     double value, threshold;
