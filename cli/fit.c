@@ -337,24 +337,28 @@ static flt_err add_row(const input *in, uint64_t seed, const flt_fit_report *r, 
     return flt_table_row(t, cells);
 }
 
-// Parameters are written after a clean stop, a failed store and a divergence too: what was trained is not lost.
-static flt_err finish(const input *in, const flt_weights *w, const flt_fit_config *c, const flt_fit_report *r, flt_session *s,
-                      flt_err fitted) {
+typedef struct trained {
+    const flt_weights *weights;
+    const flt_fit_config *config;
+    const flt_fit_report *report;
+} trained;
+
+static flt_err save(void *user, const char *path) {
+    const trained *t = user;
+    return flt_fit_save(t->config, t->weights, t->report, path);
+}
+
+// What diverged is stored as a row, but its parameters are worth nothing.
+static flt_err finish(const input *in, trained *t, flt_session *s, flt_err fitted) {
     char path[PATH], sentence[1024];
-    const char *out = seed_path(in, in->out, c->seed, path);
+    const char *out = seed_path(in, in->out, t->config->seed, path);
     snprintf(sentence, sizeof sentence, "%s", flt_error());
     if (fitted == FLTE_NUMERIC) {
-        const flt_err err = record(in, w, c->seed, r, s);
-        return err == FLTE_OK
-                   ? flt_fail(fitted, "fit", "%s", strstr(sentence, ": ") == NULL ? sentence : strstr(sentence, ": ") + 2)
-                   : err;
+        FLTX_TRY(record(in, t->weights, t->config->seed, t->report, s));
+        return flt_error_restore(fitted, sentence);
     }
-    const flt_err saved = out != NULL && r->param != NULL ? flt_fit_save(c, w, r, out) : FLTE_OK;
-    if (fitted == FLTE_OK) FLTX_TRY(saved);
-    if (saved != FLTE_OK) return flt_context(saved, "stopped: %s", sentence);
-    if (fitted != FLTE_OK && out == NULL) return flt_fail(fitted, "stopped", "%s", sentence);
-    if (fitted != FLTE_OK) return flt_fail(fitted, "stopped", "%s; parameters so far are in %s", sentence, out);
-    FLTX_TRY(record(in, w, c->seed, r, s));
+    FLTX_TRY(flt_session_keep(fitted, "parameters", out, save, t));
+    FLTX_TRY(record(in, t->weights, t->config->seed, t->report, s));
     return out == NULL ? FLTE_OK : flt_store_artifact(flt_session_store(s), "weights", out);
 }
 
@@ -397,7 +401,8 @@ static int fit_seed(const input *in, const flt_weights *w, uint64_t seed, flt_ta
     if (err == FLTE_OK) {
         describe(in, w, &c, s);
         err = flt_fit(&c, w, flt_session_sink(s), &report);
-        if (report.param != NULL) err = finish(in, w, &c, &report, s, err);
+        trained what = {w, &c, &report};
+        if (report.param != NULL) err = finish(in, &what, s, err);
         if (err == FLTE_OK) err = add_row(in, seed, &report, s, t);
     }
     flt_fit_free(&report);

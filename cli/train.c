@@ -145,18 +145,14 @@ static void describe(const input *in, const flt_weights *w, flt_session *s) {
     }
 }
 
-// The weights are written after a clean stop too, and when the store or the checkpoint fails on the way: what was trained is not
-// lost.
+static flt_err save(void *weights, const char *path) {
+    return flt_weights_save(weights, path);
+}
+
 static flt_err finish(const input *in, flt_weights *w, flt_session *s, flt_err trained) {
-    char sentence[1024];
     const bool begun = trained == FLTE_OK || trained == FLTE_INTERRUPTED || trained == FLTE_DB || trained == FLTE_IO;
-    if (!begun) return trained;
-    if (!flt_program_first()) return trained;
-    snprintf(sentence, sizeof sentence, "%s", flt_error());
-    const flt_err saved = flt_weights_save(w, in->out);
-    if (trained == FLTE_OK) FLTX_TRY(saved);
-    if (saved != FLTE_OK) return flt_context(saved, "stopped: %s", sentence);
-    if (trained != FLTE_OK) return flt_fail(trained, "stopped", "%s; weights so far are in %s", sentence, in->out);
+    if (!begun || !flt_program_first()) return trained;
+    FLTX_TRY(flt_session_keep(trained, "weights", in->out, save, w));
     return flt_store_artifact(flt_session_store(s), "weights", in->out);
 }
 

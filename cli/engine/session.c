@@ -111,6 +111,16 @@ void flt_session_param(flt_session *s, const char *name, const char *format, ...
     if (s->store != NULL && s->deferred == FLTE_OK) s->deferred = flt_store_param(s->store, name, text);
 }
 
+flt_err flt_session_keep(flt_err ended, const char *what, const char *path, flt_saver save, void *user) {
+    char sentence[1024]; // that of the stop: saving may have one of its own
+    snprintf(sentence, sizeof sentence, "%s", flt_error());
+    const flt_err saved = path == NULL ? FLTE_OK : save(user, path);
+    if (ended == FLTE_OK) return saved;
+    if (saved != FLTE_OK) return flt_context(saved, "stopped: %s", sentence);
+    if (path == NULL) return flt_fail(ended, "stopped", "%s", sentence);
+    return flt_fail(ended, "stopped", "%s; %s so far are in %s", sentence, what, path);
+}
+
 // Sentences start with who speaks; the verb's own name is not said twice. Where a rank is gone, one of those that are left
 // speaks.
 int flt_report(const char *verb, flt_err err) {

@@ -24,6 +24,12 @@ void flt_session_param(flt_session *s, const char *name, const char *format, ...
 // With ranks a failure of one is the failure of all, and told once.
 int flt_session_end(flt_session *s, const char *verb, flt_err err);
 
+// After work that ended with `ended`: saves to `path` what there is of it (`what`: "weights"; NULL: nothing is to be saved), so
+// that a stop and a failed store lose nothing. The error of a failed save, beside the sentence of the stop; else that of the
+// stop, with the place of what was saved.
+typedef flt_err (*flt_saver)(void *user, const char *path);
+flt_err flt_session_keep(flt_err ended, const char *what, const char *path, flt_saver save, void *user);
+
 // "flt VERB: sentence" on stderr; returns the exit status.
 int flt_report(const char *verb, flt_err err);
 

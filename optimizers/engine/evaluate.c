@@ -27,10 +27,16 @@ static double now(void) {
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-static void run(flt_inner *inner, uint64_t seed, size_t steps, flt_real *param, flt_real *state, double *loss) {
+// Returns the seed of what is drawn.
+static uint64_t begin(flt_inner *inner, uint64_t seed, size_t steps, flt_real *param, flt_real *state) {
     const uint64_t own = flt_evaluation_seed(seed);
     flt_optimizer_horizon(inner->optimizer, steps);
     flt_inner_begin(inner, own, param, state);
+    return own;
+}
+
+static void run(flt_inner *inner, uint64_t seed, size_t steps, flt_real *param, flt_real *state, double *loss) {
+    const uint64_t own = begin(inner, seed, steps, param, state);
     for (size_t t = 0; t < steps; t++) loss[t] = flt_inner_step(inner, own, t, true, param, state);
 }
 
@@ -163,9 +169,7 @@ static void report(evaluation *e, size_t t) {
 }
 
 static void run_steps(evaluation *e, flt_inner *inner, uint64_t seed, const bench *b, double *loss) {
-    const uint64_t own = flt_evaluation_seed(seed);
-    flt_optimizer_horizon(inner->optimizer, e->config->steps);
-    flt_inner_begin(inner, own, b->param, b->state);
+    const uint64_t own = begin(inner, seed, e->config->steps, b->param, b->state);
     for (size_t t = 0; t < e->config->steps && !atomic_load(&e->stop); t++) {
         loss[t] = flt_inner_step(inner, own, t, true, b->param, b->state);
         report(e, t + 1);
