@@ -16,6 +16,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { LEARNED = 8, DRAWS = 32 };
@@ -68,14 +69,36 @@ static flt_err refuse_unused(const char *who, const flt_params *p, const flt_hea
     return FLTE_OK;
 }
 
+static bool sets(const char *settings, const char *name) { // "a=1/b=2"
+    const size_t n = strlen(name);
+    for (const char *at = settings; at != NULL; at = strchr(at, '/'), at += at != NULL)
+        if (strncmp(at, name, n) == 0 && at[n] == '=') return true;
+    return false;
+}
+
+// Filters reach no further than the tokens: 16 x 16 taps over a grid of 4 x 4 tokens would cost 16 times as much as all offsets
+// need. 0: the mechanism's own default is not too wide.
+static size_t taps(const flt_heads *a) {
+    size_t side = a->pos == NULL ? a->n : 1;
+    for (const flt_param_spec *s = a->kind->kind.params; s != NULL && s->name != NULL; s++) {
+        if (strcmp(s->name, "width") != 0) continue;
+        for (size_t k = 0; a->pos != NULL && k < a->l; k++)
+            side = (size_t)fmax((double)side, 1.0 + a->pos[a->n * a->l - a->l + k]);
+        return (double)side < strtod(s->initial, NULL) ? side : 0;
+    }
+    return 0;
+}
+
 // "a=1/b=2" with "m=.." before it where the mechanism has features, as a list of its parameters; they are checked by parsing.
 static flt_err write_settings(const char *who, const flt_params *p, flt_heads *a) {
     const char *more = flt_params_text(p, "settings");
-    const bool twice = strncmp(more, "m=", 2) == 0 || strstr(more, "/m=") != NULL;
+    const size_t width = sets(more, "width") ? 0 : taps(a);
     flt_params *check = NULL;
     size_t used = 0;
-    if (twice) return flt_fail(FLTE_USAGE, who, "settings holds m; set the task's own parameter m");
+    if (sets(more, "m")) return flt_fail(FLTE_USAGE, who, "settings holds m; set the task's own parameter m");
     if (declares(a->kind, "m")) used = (size_t)snprintf(a->settings, sizeof a->settings, "m=%zu", a->m);
+    if (width > 0)
+        used += (size_t)snprintf(a->settings + used, sizeof a->settings - used, "%swidth=%zu", used > 0 ? "," : "", width);
     if (more[0] != '\0')
         used += (size_t)snprintf(a->settings + used, sizeof a->settings - used, "%s%s", used > 0 ? "," : "", more);
     if (used >= sizeof a->settings)

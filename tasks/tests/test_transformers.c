@@ -158,6 +158,27 @@ Test(transformers, encodings_move) {
     }
 }
 
+// The taps of each side of the filters in the first layer.
+static void check_taps(const char *spec, size_t rank, size_t taps) {
+    flt_objective *o = make(spec);
+    const flt_tensor_spec *filter = NULL;
+    for (size_t t = 0; t < o->layout.n && filter == NULL; t++)
+        if (strstr(o->layout.tensor[t].name, "filter_q") != NULL) filter = &o->layout.tensor[t];
+    cr_assert(filter != NULL && filter->rank >= rank, "%s has no filters of %zu sides", spec, rank);
+    for (size_t a = 1; a <= rank; a++)
+        cr_assert(filter->dim[filter->rank - a] == taps, "%s: %zu taps", spec, filter->dim[filter->rank - a]);
+    flt_objective_destroy(o);
+}
+
+Test(transformers, filters_reach_no_further_than_the_tokens) {
+    check_taps("digits_vit:attention=spe_conv,settings=R=2", 2, 4);
+    check_taps("digits_vit:attention=spe_conv,settings=R=2,patch=1", 2, 8);
+    check_taps("digits_vit:attention=spe_conv,settings=width=5/R=2", 2, 5);
+    check_taps("digits_vit:attention=spe_conv,settings=R=2,positions=sequence", 1, 16);
+    check_taps("bytes_transformer:attention=spe_conv,settings=R=2,length=9", 1, 9);
+    check_taps("bytes_transformer:attention=spe_conv,settings=R=2,length=64", 1, 16);
+}
+
 Test(transformers, say_what_is_wrong) {
     static const struct {
         const char *spec;
