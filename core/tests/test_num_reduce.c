@@ -63,7 +63,7 @@ TEST_EVERY_ISA(num_reduce, axpy, axpy)
 
 static void extremes(void) {
     enum { N = 150 };
-    flt_real x[N];
+    flt_real x[N] = {0};
     size_t first = 0;
     cr_assert(eq(dbl, flt_max(0, x), -INFINITY));
     cr_assert(eq(int, flt_all_finite(0, x, &first), true));

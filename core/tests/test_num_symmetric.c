@@ -2,6 +2,8 @@
 // Eigenvectors of symmetric matrices and orthonormal rows: residual, orthogonality, order, degenerate and hopeless inputs.
 #include "num_support.h"
 
+#include <float.h>
+
 static double *doubles(size_t n) {
     double *x = NULL;
     cr_assert(eq(int, flt_alloc(n, sizeof *x, &x), FLTE_OK));

@@ -18,8 +18,8 @@ function(flt_isa_kernels target)
         target_include_directories(${objects} PRIVATE $<TARGET_PROPERTY:${target},INCLUDE_DIRECTORIES>)
         target_link_libraries(${objects} PRIVATE flt_flags)
         target_compile_options(${objects} PRIVATE -O3 -fno-math-errno -fno-trapping-math ${flags_${isa}})
-        # gcc explains on every vector argument that its ABI once changed; the vectors never cross a file
-        target_compile_options(${objects} PRIVATE $<$<C_COMPILER_ID:GNU>:-Wno-psabi>)
+        # compilers explain on every vector argument that its ABI depends on the instruction set; the vectors never cross a file
+        target_compile_options(${objects} PRIVATE $<$<C_COMPILER_ID:GNU,Clang>:-Wno-psabi>)
         target_sources(${target} PRIVATE $<TARGET_OBJECTS:${objects}>)
     endforeach()
 endfunction()

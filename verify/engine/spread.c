@@ -7,7 +7,8 @@
 
 #include <string.h>
 
-enum { METRIC = UINT32_MAX, MOST_FIELDS = 64 };
+#define METRIC UINT32_MAX
+enum { MOST_FIELDS = 64 };
 
 // ---- keeping
 static flt_err put(flt_spread *s, const void *data, size_t bytes) {
