@@ -289,7 +289,7 @@ static void print_remarks(bool tuning) {
 static int print_list(const input *in, bool tuning) {
     flt_table *t = NULL;
     flt_err err = tuning ? list_tuning(in->kind, &t) : list_sets(in->kind, &t);
-    if (err == FLTE_OK) err = flt_table_print(t, in->common.json ? FLTX_TABLE_JSON : FLTX_TABLE_AUTO, stdout);
+    if (err == FLTE_OK) err = flt_table_print(t, in->common.json ? FLTX_TABLE_JSON : FLTX_TABLE_ALIGNED, stdout);
     if (err == FLTE_OK && !in->common.json) print_remarks(tuning);
     flt_table_destroy(t);
     return flt_report("list", err);

@@ -270,14 +270,14 @@ static flt_err print_text(const watcher *w) {
     if (flt_table_rows(w->ladder) > 0) {
         printf("\nerror against exact attention (relative Frobenius, mean over seeds): total, by the mask alone, by the kernel "
                "alone\n");
-        FLTX_TRY(flt_table_print(w->ladder, FLTX_TABLE_ALIGNED, stdout));
+        FLTX_TRY(flt_table_print(w->ladder, FLTX_TABLE_AUTO, stdout));
     }
     if (w->full && flt_table_rows(w->lines) > 0) {
         printf(
             "\nmechanisms: worst ratio of error to what rounding may cause; relative error in the ladder's last cell; how errors "
             "fall with m and r, with 95 %% intervals; how time and workspace (at N = 8192) grow with N; from which N on it "
             "takes less time than exact attention\n");
-        FLTX_TRY(flt_table_print(w->lines, FLTX_TABLE_ALIGNED, stdout));
+        FLTX_TRY(flt_table_print(w->lines, FLTX_TABLE_AUTO, stdout));
     }
     if (flt_table_rows(w->failures) == 0) return FLTE_OK;
     printf("\nnot passed\n");

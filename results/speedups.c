@@ -188,7 +188,8 @@ static void destroy(board *b) {
 // several sets come together once more.
 static const char sql[] =
     "WITH named AS (SELECT v.*, coalesce('@' || suite, 'tasks') AS tasks, iif(tuned = 2, NULL, options) AS own, e.precision, "
-    "substr(r.registry_hash, 1, 8) AS code FROM evaluation v JOIN run r USING(run_id) JOIN env e USING(env_id) WHERE v.seed IS NOT "
+    "substr(r.registry_hash, 1, 8) AS code FROM evaluation v JOIN run r USING(run_id) JOIN env e USING(env_id) WHERE v.seed IS "
+    "NOT "
     "NULL AND (speedup IS NOT NULL OR special ->> 'speedup' IS NOT NULL) AND (?1 = 0 OR run_id = ?1) AND (?2 = '' OR suite = "
     "?2)), "
     "latest AS (SELECT *, row_number() OVER (PARTITION BY tasks, optimizer, weights, own, precision, code, task, steps, seed "
@@ -234,6 +235,11 @@ flt_err flt_store_speedups(flt_store *s, long long run, const char *set, const c
         err = flt_query_run(s, q, add_row, b);
     }
     if (err == FLTE_OK) err = b->err;
+    if (err == FLTE_OK && b->n == 0 && set != NULL && set[0] != 0)
+        err = flt_fail(FLTE_NAME, "best",
+                       "--task '@%s': no evaluation of this set is stored; `flt results sql \"SELECT DISTINCT suite FROM "
+                       "evaluation\"` lists those that are",
+                       set);
     if (err == FLTE_OK) err = finish(b, row, user);
     if (q != NULL) flt_free(q->sql.data);
     flt_free(q);

@@ -57,13 +57,13 @@ static void print_head(const flt_fidelity_group *g) {
 
 static flt_err print_text(const flt_fidelity_group *g, const flt_table *rows, const flt_table *ratios) {
     print_head(g);
-    FLTX_TRY(flt_table_print(rows, FLTX_TABLE_ALIGNED, stdout));
+    FLTX_TRY(flt_table_print(rows, FLTX_TABLE_AUTO, stdout));
     if (g->reference != NULL) {
         printf(
             "\nbeside the published recipe at m=%zu, r=%zu (error %s in %s ms): its error in this part of its time; in its time, "
             "this part of its error\n",
             g->reference->m, g->reference->r, flt_number(g->reference->error), flt_number(1e3 * g->reference->seconds));
-        FLTX_TRY(flt_table_print(ratios, FLTX_TABLE_ALIGNED, stdout));
+        FLTX_TRY(flt_table_print(ratios, FLTX_TABLE_AUTO, stdout));
     }
     printf("\n");
     return FLTE_OK;

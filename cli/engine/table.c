@@ -7,6 +7,10 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+enum { SEPARATOR = 2 }; // blanks between columns
 
 struct flt_table {
     size_t columns, rows, room;
@@ -105,21 +109,55 @@ static bool numeric_column(const flt_table *t, size_t column) {
     return any;
 }
 
-static flt_err print_aligned(const flt_table *t, FILE *to) {
-    struct {
-        size_t width;
-        bool numeric;
-    } *column = NULL;
-    FLTX_TRY(flt_alloc(t->columns, sizeof *column, &column));
-    for (size_t j = 0; j < t->columns; j++) {
-        column[j].numeric = numeric_column(t, j);
-        for (size_t i = 0; i <= t->rows; i++)
-            if (width_of(cell_at(t, i, j)) > column[j].width) column[j].width = width_of(cell_at(t, i, j));
-    }
+static size_t column_width(const flt_table *t, size_t column) {
+    size_t width = 0;
     for (size_t i = 0; i <= t->rows; i++) {
-        for (size_t j = 0; j < t->columns; j++)
-            print_cell(to, cell_at(t, i, j), column[j].width, column[j].numeric, j + 1 == t->columns);
-        fputc('\n', to);
+        const size_t n = width_of(cell_at(t, i, column));
+        if (n > width) width = n;
+    }
+    return width;
+}
+
+typedef struct shape { // of a column
+    size_t width;
+    bool numeric;
+} shape;
+
+static void measure(const flt_table *t, shape *column) {
+    for (size_t j = 0; j < t->columns; j++) column[j] = (shape){column_width(t, j), numeric_column(t, j)};
+}
+
+// The first `keys` columns and those from `from` up to `to`.
+static void print_block(const flt_table *t, const shape *column, size_t keys, size_t from, size_t to, FILE *out) {
+    for (size_t i = 0; i <= t->rows; i++) {
+        for (size_t j = keys > 0 ? 0 : from; j < to; j = j + 1 == keys ? from : j + 1)
+            print_cell(out, cell_at(t, i, j), column[j].width, column[j].numeric, j + 1 == to);
+        fputc('\n', out);
+    }
+}
+
+// The texts that rows start with, as far as they leave half of a line.
+static size_t count_keys(const flt_table *t, const shape *column, size_t limit, size_t *width) {
+    size_t n = 0;
+    *width = 0;
+    while (n < t->columns && !column[n].numeric && *width + column[n].width + SEPARATOR <= limit / 2)
+        *width += column[n++].width + SEPARATOR;
+    return n;
+}
+
+// Lines of at most `limit` letters (0: any): what does not fit beside the first columns stands below, behind the keys again.
+static flt_err print_aligned(const flt_table *t, size_t limit, FILE *out) {
+    shape *column = NULL;
+    size_t width = 0, keys = 0;
+    FLTX_TRY(flt_alloc(t->columns, sizeof *column, &column));
+    measure(t, column);
+    for (size_t from = 0, to; from < t->columns; from = to) {
+        size_t used = (from > 0 ? width : 0) + column[from].width;
+        for (to = from + 1; to < t->columns && (limit == 0 || used + SEPARATOR + column[to].width <= limit); to++)
+            used += SEPARATOR + column[to].width;
+        if (from > 0) fputc('\n', out);
+        print_block(t, column, from > 0 ? keys : 0, from, to, out);
+        if (from == 0 && to < t->columns) keys = count_keys(t, column, limit, &width);
     }
     flt_free(column);
     return FLTE_OK;
@@ -132,15 +170,6 @@ static void shorten_number(char *text) {
     if (strpbrk(text, ".eE") == NULL || !is_number(text, &x)) return;
     snprintf(brief, sizeof brief, "%.6g", x);
     if (strlen(brief) < strlen(text)) strcpy(text, brief);
-}
-
-static size_t column_width(const flt_table *t, size_t column) {
-    size_t width = 0;
-    for (size_t i = 0; i <= t->rows; i++) {
-        const size_t n = width_of(cell_at(t, i, column));
-        if (n > width) width = n;
-    }
-    return width;
 }
 
 // Cells beyond `width` letters end with an ellipsis.
@@ -180,7 +209,7 @@ static bool is_empty(const flt_table *t, size_t column) {
 }
 
 size_t flt_table_fit(flt_table *t, size_t width) {
-    enum { SEPARATOR = 2, LEAST = 10 };
+    enum { LEAST = 10 };
     size_t dropped = 0, total = 0;
     for (size_t j = t->columns; j-- > 0;)
         if (t->columns > 1 && is_empty(t, j)) remove_column(t, j);
@@ -252,9 +281,16 @@ static flt_err print_json(const flt_table *t, FILE *to) {
 
 flt_err flt_table_print(const flt_table *t, flt_format format, FILE *to) {
     if (format == FLTX_TABLE_JSON) return print_json(t, to);
-    if (format != FLTX_TABLE_CSV) return print_aligned(t, to);
+    if (format != FLTX_TABLE_CSV)
+        return print_aligned(t, format == FLTX_TABLE_AUTO && to == stdout ? flt_terminal_width() : 0, to);
     print_csv(t, to);
     return FLTE_OK;
+}
+
+size_t flt_terminal_width(void) {
+    struct winsize size = {0};
+    if (!isatty(STDOUT_FILENO) || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0) return 0;
+    return size.ws_col;
 }
 
 const char *flt_number(double x) {

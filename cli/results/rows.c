@@ -2,7 +2,6 @@
 #include "results/sub.h"
 
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 bool flt_collect(void *user, size_t n, const char *const *names, const char *const *values) {
@@ -10,12 +9,6 @@ bool flt_collect(void *user, size_t n, const char *const *names, const char *con
     if (c->table == NULL) c->err = flt_table_create(n, names, &c->table);
     if (c->err == FLTE_OK) c->err = flt_table_row(c->table, values);
     return c->err == FLTE_OK;
-}
-
-size_t flt_terminal_width(void) {
-    struct winsize size = {0};
-    if (!isatty(STDOUT_FILENO) || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0) return 0;
-    return size.ws_col;
 }
 
 static flt_err print_table(const flt_sub_input *in, flt_table *t) {

@@ -65,7 +65,4 @@ bool flt_collect(void *user, size_t n, const char *const *names, const char *con
 // Prints what was collected as the input asks, or "(no rows)" on stderr, and frees it.
 flt_err flt_print_rows(const flt_sub_input *in, flt_collector *c, flt_err err);
 
-// The letters in a line of the terminal on standard output, 0 elsewhere.
-size_t flt_terminal_width(void);
-
 #endif

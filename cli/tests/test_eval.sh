@@ -74,7 +74,7 @@ expect 0 '^@train:steps=4 *adam  *1 .* 12 *24 *$' "$flt" eval --optimizers adam:
 grep -q '^tasks  *adam' out.txt && grep -q '^all  *adam' out.txt || fail "tasks without a set, all together: $(cat out.txt)"
 equals "$(query "SELECT count(*) FROM last_metric WHERE metric IN ('speedup/adam/@train:steps=4', 'speedup_low/sgd/all', 'speedup_high/sgd/tasks')" --db sets2.db)" 3
 expect 0 '^@train:steps=4 *adam  *1 ' "$flt" results best --task @train:steps=4 --db sets2.db
-expect 0 'no rows' "$flt" results best --task @near --db sets2.db
+expect_sentence 2 'no evaluation of this set is stored' "$flt" results best --task @near --db sets2.db
 expect_sentence 2 'ranked by speedup, speedup_best or loss_ratio' "$flt" results best --task @train --metric final_loss --db sets2.db
 "$flt" eval --optimizers adam --tasks $small,quadratic --steps 4 --seeds 1 --json >both.json
 tr -d ' \t\n' <both.json | grep -q '^{"tasks":\[{"task":"digits.*}\],"sets":\[{"tasks":"tasks","optimizer":"adam","speedup":1,.*}\]}$' || fail "JSON: $(cat both.json)"

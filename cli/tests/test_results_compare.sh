@@ -49,6 +49,7 @@ for lr in 1e-4 1e-2; do expect 0 '' "$flt" fit bytes_rnn --steps 40 --set lr=$lr
 expect 0 '' "$flt" results best --metric error_total
 expect_sentence 2 'unknown' "$flt" results best --metric 'final_loss; DROP TABLE run'
 expect_sentence 2 'no evaluation of it is stored' "$flt" results best --task "x' OR 1=1 --"
+expect_sentence 2 'no evaluation of this set is stored' "$flt" results best --task @nosuch
 expect 0 '^ *3' "$flt" results sql 'SELECT count(*) FROM run'
 
 # seeds that diverged are in no mean, and are counted

@@ -92,6 +92,13 @@ expect_sentence 2 'nothing to draw.*flt eval' "$flt" results plot --figure profi
 expect_sentence 2 'nothing to draw.*flt bench' "$flt" results plot --figure bench-time
 expect_sentence 2 'flt results show' "$flt" results tail --json
 
+# a terminal that is too narrow for a table has the rest of its columns below
+if command -v script >/dev/null; then
+    script -qec "stty cols 60; '$flt' fit quadratic --steps 5 --quiet" /dev/null </dev/null | tr -d '\r' >narrow.txt
+    awk 'length > 60 { bad = 1 } END { exit bad }' narrow.txt || fail "wider than 60 columns: $(cat narrow.txt)"
+    for column in train_loss parameters peak_mib; do grep -q "^task  *optimizer .*$column" narrow.txt || fail "no $column in $(cat narrow.txt)"; done
+fi
+
 # help: a line that starts an example is whole, or goes on behind a backslash
 for verb in attend bench eval fit list replay results train verify; do
     "$flt" $verb --help | awk '/^  (flt|mpirun) /{ open = 1 }

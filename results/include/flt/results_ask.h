@@ -69,7 +69,8 @@ flt_err flt_store_best(flt_store *s, const char *task, const char *metric, flt_t
 // over tasks x seeds with a 95 % bootstrap interval (stratified by task), shares of the runs that reached the baseline's loss,
 // that were at least 1.5 and 2 times as fast, that diverged; the mean loss ratio; the same mean beside the best tuned baseline.
 // run: of this run, and all its sets together last; 0: the latest value of each seed. set: NULL for all; tasks without a set
-// come as "tasks". metric: the order, speedup (NULL), speedup_best or loss_ratio. FLTE_NAME for another one.
+// come as "tasks". metric: the order, speedup (NULL), speedup_best or loss_ratio. FLTE_NAME for another one, and for a set
+// without any row.
 flt_err flt_store_speedups(flt_store *s, long long run, const char *set, const char *metric, flt_row_fn row, void *user);
 
 // ---- figures: their data, without a word on how they are drawn
