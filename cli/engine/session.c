@@ -76,6 +76,7 @@ static flt_err begin_store(flt_session *s, const char *kind, const flt_common *c
 flt_err flt_session_begin(const char *kind, const flt_common *c, flt_session **out) {
     flt_session *s = NULL;
     *out = NULL;
+    flt_signals_listen();
     flt_err err = flt_alloc(1, sizeof *s, &s);
     if (err == FLTE_OK && flt_program_first())
         err = begin_store(s, kind, c);

@@ -33,9 +33,11 @@ flt_err flt_session_keep(flt_err ended, const char *what, const char *path, flt_
 // "flt VERB: sentence" on stderr; returns the exit status.
 int flt_report(const char *verb, flt_err err);
 
-// Ctrl-C, SIGTERM and a closed terminal ask for a clean stop (Ctrl-C after that ends at once); SIGPIPE and SIGXFSZ become errors
-// of the write.
+// SIGPIPE and SIGXFSZ become errors of the write.
 void flt_signals_install(void);
+// From now on Ctrl-C, SIGTERM and a closed terminal ask for a clean stop (Ctrl-C after that ends at once). Sessions do this; what
+// has nothing to save, and does not ask, is better ended at once.
+void flt_signals_listen(void);
 bool flt_signals_stopped(void);
 
 // Hash over all registries of the program.

@@ -4,6 +4,7 @@
 #include "results/sub.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -58,6 +59,10 @@ static void csv_line(FILE *to, size_t n, const char *const *cells, const char *t
     fputs_unlocked("\r\n", to);
 }
 
+static bool goes_on(const writer *w) {
+    return ferror(w->to) == 0 && !flt_signals_stopped();
+}
+
 static bool write_row(void *user, size_t n, const char *const *names, const char *const *values) {
     writer *w = user;
     const char *types = flt_store_types(w->store);
@@ -66,7 +71,7 @@ static bool write_row(void *user, size_t n, const char *const *names, const char
     w->rows++;
     if (w->format == CSV) {
         csv_line(w->to, n, values, types);
-        return ferror(w->to) == 0;
+        return goes_on(w);
     }
     fputc('{', w->to);
     if (w->format == JSONL && w->table != NULL) fprintf(w->to, "\"table\": \"%s\", ", w->table);
@@ -81,7 +86,7 @@ static bool write_row(void *user, size_t n, const char *const *names, const char
             json_text(w->to, values[i]);
     }
     fputs(w->format == JSONL ? "}\n" : "}", w->to);
-    return ferror(w->to) == 0;
+    return goes_on(w);
 }
 
 static flt_err write_table(writer *w, flt_store *store, const char *table) {
@@ -140,21 +145,31 @@ static flt_err write_to(const flt_sub_input *in, flt_store *store, writer *w, co
     return err;
 }
 
-// A file that is there is replaced at once, or stays.
+// A file that is there is replaced at once, or stays; behind a symbolic link, which stays one.
+static flt_err replace(const flt_sub_input *in, flt_store *store, writer *w, const char *path) {
+    char temporary[4096];
+    if ((size_t)snprintf(temporary, sizeof temporary, "%s.%ld.tmp", path, (long)getpid()) >= sizeof temporary)
+        return flt_fail(FLTE_IO, "export", "the name of the file is too long");
+    w->to = fopen(temporary, "we");
+    if (w->to == NULL) return flt_fail(FLTE_IO, "export", "%s: cannot be written: %s", in->output, strerror(errno));
+    flt_signals_listen(); // a stop leaves no temporary file
+    flt_err err = write_to(in, store, w, in->output);
+    if (err == FLTE_OK && flt_signals_stopped())
+        err = flt_fail(FLTE_INTERRUPTED, "export", "stopped on request; %s is as it was", in->output);
+    if (err == FLTE_OK && rename(temporary, path) != 0)
+        err = flt_fail(FLTE_IO, "export", "%s: cannot be written: %s", in->output, strerror(errno));
+    if (err != FLTE_OK) unlink(temporary);
+    return err;
+}
+
 static flt_err run(const flt_sub_input *in, flt_store *store) {
     writer w = {.to = stdout, .store = store};
-    char temporary[4096];
     FLTX_TRY(choose_format(in, &w.format));
     if (in->output == NULL) return write_to(in, store, &w, "standard output");
     FLTX_TRY(flt_write_possible(in->output));
-    if ((size_t)snprintf(temporary, sizeof temporary, "%s.%ld.tmp", in->output, (long)getpid()) >= sizeof temporary)
-        return flt_fail(FLTE_IO, "export", "the name of the file is too long");
-    w.to = fopen(temporary, "we");
-    if (w.to == NULL) return flt_fail(FLTE_IO, "export", "%s: cannot be written: %s", in->output, strerror(errno));
-    flt_err err = write_to(in, store, &w, in->output);
-    if (err == FLTE_OK && rename(temporary, in->output) != 0)
-        err = flt_fail(FLTE_IO, "export", "%s: cannot be written: %s", in->output, strerror(errno));
-    if (err != FLTE_OK) unlink(temporary);
+    char *real = realpath(in->output, NULL);
+    const flt_err err = replace(in, store, &w, real == NULL ? in->output : real);
+    free(real);
     return err;
 }
 

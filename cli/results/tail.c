@@ -86,6 +86,7 @@ static flt_err run(const flt_sub_input *in, flt_store *store) {
     if (in->common.json)
         return flt_fail(FLTE_UNSUPPORTED, "tail", "--json: it follows a run in words; `flt results show` has JSON");
     FLTX_TRY(choose(in, store, &x.run));
+    flt_signals_listen();
     do {
         FLTX_TRY(look(store, &x));
         describe(&x, line, sizeof line);

@@ -85,6 +85,9 @@ expect_sentence 3 'kept.db: cannot be written: it is a database' "$flt" train --
 expect_sentence 3 'kept.db: cannot be written: it is a database' "$flt" results report -o kept.db
 expect_sentence 3 'kept.db: cannot be written: it is a database' "$flt" results export run -o kept.db
 expect 0 '' "$flt" results list --db kept.db
+echo old >behind.csv && ln -s behind.csv before.csv
+expect 0 '' "$flt" results export run -o before.csv
+[ -L before.csv ] && grep -q '^run_id' behind.csv || fail "a link gave way to what was exported: $(ls -l before.csv)"
 mkfifo pipe && expect_sentence 3 'not a regular file' "$flt" results export run -o pipe
 "$flt" results export 2>err.txt | head -c 10 >head.txt
 [ ! -s err.txt ] || fail "a reader of an export that had enough: $(cat err.txt)"
@@ -123,6 +126,12 @@ cp text.db copy.db
 expect_sentence 3 'text.db' "$flt" verify --db text.db --check fourier
 same text.db copy.db
 chmod 700 closed
+# who has nothing to save is ended at once
+"$flt" list tasks >/dev/null &
+sleep 0.3
+kill -TERM $!
+wait $!
+[ $? -eq 143 ] || fail "flt list tasks, asked to end, ended otherwise"
 # what tasks cost is measured when they are listed alone
 expect 0 'us_per_step.*minibatch_%.*idle_%' "$flt" list tasks
 [ "$(grep -c '^[a-z_]*  *[0-9][0-9]*  *[0-9.]' out.txt)" -eq "$(ls "$FLT_SOURCE_DIR"/tasks/*.c | wc -l)" ] || fail 'a task was not measured'
