@@ -27,7 +27,7 @@ step "3/6 verify: linear attention against oracles and exact attention"
 
 step "4/6 meta-train the FLT optimizer on digits"
 rm -f run.ckpt
-"$flt" train --optimizer flt --tasks digits_mlp --outer-steps 1000 --checkpoint run.ckpt --outer-schedule cosine --out flt.safetensors --set lr=0.003 form=adaptive basis=eigen
+"$flt" train --optimizer flt --tasks digits_mlp --outer-steps 1000 --checkpoint run.ckpt --outer-schedule cosine --outer-final 0.1 --out flt.safetensors --set lr=0.003 form=adaptive basis=eigen
 
 step "5/6 compare with Adam at the best of 15 learning rates, on 5 seeds that meta-training never used"
 "$flt" eval --optimizers flt,adam --weights flt.safetensors --tasks digits_mlp --steps 500 --seeds 5 --tune lr
@@ -42,7 +42,8 @@ speedup is Adam's steps to its own final loss, divided by the steps that the opt
 next, from build/quickstart (or with --db build/quickstart/quickstart.db):
   alias flt=$flt
   flt list optimizers flt                       what the FLT optimizer is, and its parameters
-  flt train --set lr=0.003 form=adaptive basis=eigen --outer-steps 2000 --out longer.safetensors    twice as long
+  flt train --resume --checkpoint run.ckpt --outer-steps 2000 --outer-schedule cosine --outer-schedule-steps 1000 --outer-final 0.1 --out longer.safetensors --set lr=0.003 form=adaptive basis=eigen
+                                                from where it stopped, as long again, at the rate that it ended with
   flt eval --optimizers flt@shipped,adam --tasks glyphs --tune lr    the shipped weights on a task they never saw
   flt verify --level full --mechanism flt       the whole error ladder
   flt results show 1                            everything about the first run
