@@ -6,7 +6,8 @@
 //     [k/d^(1/4), b].     xi [r, l], rho [r], omega [m, d + 2r], pos [N, l]
 //
 // Choromanski, Li et al., Learning a Fourier transform for linear relative positional encodings in Transformers, AISTATS 2024,
-// arXiv 2302.01925. Time O(N m (d + dv)) beside a table of projected positions made once, or O(N m (d + 2r + dv)) without it.
+// arXiv 2302.01925. Time O(N m (d + dv)) beside a table of projected positions made once, without it O(N m (d + r + dv)) where
+// positions are evenly spaced, O(N m (d + 2r + dv)) where they are not.
 // Where the numbers come from: what is given is used; xi is else drawn from N(0, I). rho is given; or it is g/p, p = N(0, I), of
 // the mixture w, mu, s2; or, with rpe=NAME (and for c, v and lag_bias), xi and rho come together from the encoding's own proposal
 // or rule (of each term of a sum, r shared out among them); or, with nothing said, rho is drawn from N(0, 1). Unlike the public
@@ -29,7 +30,8 @@ static const flt_param_spec params[] = {
     {"split", FLTX_ENUM, "one_sided", 0, 0, "one_sided|balanced|squared",
      "rho on the query's side; sqrt|rho| on both; rho on both, hence squared, as the published code (scenic) has it"},
     {"table_mib", FLTX_INT, "256", 0, 1 << 20, NULL,
-     "MiB that the table of projected positions may take; beyond it: tile by tile"},
+     "MiB that the table of projected positions (2 N m numbers a head) may take; beyond it they are formed tile by tile, a fifth "
+     "slower where positions are evenly spaced"},
     {.name = NULL},
 };
 

@@ -181,3 +181,17 @@ void flt_panels_multiply(const flt_panels_product *p) {
     start(p);
     flt_gemm(false, false, p->m, p->n, p->k, p->alpha, p->a, p->lda, p->panels, p->n, 1, p->c, p->ldc);
 }
+
+void flt_panels_turn(size_t k, size_t n, const flt_real *cosine, const flt_real *sine, const flt_real *x, const flt_real *y,
+                     flt_real *to_x, flt_real *to_y) {
+    if (machine.panels) {
+        machine.kernels->turn_panels(k, n, cosine, sine, x, y, to_x, to_y);
+        return;
+    }
+    for (size_t l = 0; l < k; l++) {
+        for (size_t i = l * n; i < (l + 1) * n; i++) {
+            to_x[i] = cosine[l] * x[i] + sine[l] * y[i];
+            to_y[i] = cosine[l] * y[i] - sine[l] * x[i];
+        }
+    }
+}

@@ -182,6 +182,41 @@ static void panels(void) {
 }
 TEST_EVERY_ISA(num_gemm, panels, panels)
 
+// turned by a quarter and by an angle, then multiplied with ones: sums of the columns
+static void try_turn(size_t k, size_t n) {
+    const size_t size = flt_panels_size(k, n);
+    flt_real *x = reals(k * n), *y = reals(k * n), *c = reals(k), *s = reals(k), *one = reals(k), *sum = reals(2 * n);
+    flt_real *panels = reals(4 * size);
+    fill(1, k * n, x), fill(2, k * n, y);
+    for (size_t l = 0; l < k; l++) {
+        one[l] = 1;
+        c[l] = (flt_real)(l % 2 ? 0.0 : 0.6), s[l] = (flt_real)(l % 2 ? 1.0 : 0.8);
+    }
+    flt_panels_fill(k, n, x, n, panels), flt_panels_fill(k, n, y, n, panels + size);
+    flt_panels_turn(k, n, c, s, panels, panels + size, panels + 2 * size, panels + 3 * size);
+    for (size_t half = 0; half < 2; half++) {
+        const flt_real *turned = panels + (2 + half) * size;
+        flt_panels_multiply(&(flt_panels_product){
+            .m = 1, .n = n, .k = k, .alpha = 1, .a = one, .lda = k, .panels = turned, .c = sum + half * n, .ldc = n});
+    }
+    for (size_t j = 0; j < n; j++) {
+        long double to_x = 0, to_y = 0;
+        for (size_t l = 0; l < k; l++) {
+            to_x += (long double)c[l] * x[l * n + j] + (long double)s[l] * y[l * n + j];
+            to_y += (long double)c[l] * y[l * n + j] - (long double)s[l] * x[l * n + j];
+        }
+        cr_assert(le(dbl, ratio_of(sum[j], to_x, (double)k + 2, 3), 2), "k=%zu n=%zu column %zu", k, n, j);
+        cr_assert(le(dbl, ratio_of(sum[n + j], to_y, (double)k + 2, 3), 2), "k=%zu n=%zu column %zu", k, n, j);
+    }
+    flt_free(x), flt_free(y), flt_free(c), flt_free(s), flt_free(one), flt_free(sum), flt_free(panels);
+}
+
+static void turned_panels(void) {
+    static const size_t sizes[][2] = {{1, 1}, {3, 40}, {32, 256}, {9, 17}};
+    for (size_t z = 0; z < sizeof sizes / sizeof *sizes; z++) try_turn(sizes[z][0], sizes[z][1]);
+}
+TEST_EVERY_ISA(num_gemm, turned_panels, turned_panels)
+
 Test(num_gemm, empty_sizes) {
     flt_real c[2] = {3, (flt_real)NAN};
     for (int t = 0; t < 4; t++) {

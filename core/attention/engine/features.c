@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Softmax features by random projection, with or without positional snippets; see features.h.
 #include "features.h"
+#include "snippets.h"
 #include "tiles.h"
 #include "token.h"
 
@@ -12,8 +13,7 @@
 
 typedef struct room {  // one thread's
     flt_real *half;    // [tile]: |k|^2 / (2 sqrt d)
-    flt_real *snippet; // [tile, 2r]: formed tile by tile
-    double *pos;       // [l]: of one token
+    flt_real *snippet; // [2, 2r]: of one token
     flt_real *bias;    // [F]: added to the keys' log features
     double *middle;    // [2, d]: means of q and k, then their sum
     double a, gain;    // FAVOR++: A, B
@@ -24,19 +24,16 @@ struct flt_att_features {
     size_t d, N, features, r, heads; // heads: 1 when omega is shared
     flt_att_form form;
     bool centred;
-    double spread;      // FAVOR++; 0: measured
-    double *norm2;      // [heads, F]: |omega_f|^2, FAVOR++
-    flt_real *w;        // [heads, d, F]: omega^T / d^(1/4)
-    flt_real *wp;       // [heads, 2r, F]: omega^T, the part for snippets
-    flt_real *panels;   // [heads, flt_panels_size(d, F)]: w for products
-    flt_real *tails;    // [heads, flt_panels_size(2r, F)]: wp for products
-    flt_att_snippets s; // s.pos NULL: no snippets
-    flt_real *tq, *tk;  // [table heads, N, F]: projected a, b; NULL: tile by tile
-    size_t tq_heads, tk_heads;
-    double *snippets; // [tq_heads, 2, 2r]: means of a and b together, of b; what follows is NULL where nothing is measured
-    double *apart;    // [tq_heads, 2]: their part of the spread, plain and centred
-    double *shift;    // [tq_heads, F]: omega times the means
-    double *along;    // [tq_heads, N]: the means times b
+    double spread;                // FAVOR++; 0: measured
+    double *norm2;                // [heads, F]: |omega_f|^2, FAVOR++
+    flt_real *w;                  // [heads, d, F]: omega^T / d^(1/4)
+    flt_real *panels;             // [heads, flt_panels_size(d, F)]: w for products
+    flt_att_projected *projected; // NULL: no snippets
+    size_t snippet_heads;
+    double *snippets; // [snippet_heads, 2, 2r]: means of a and b together, of b; what follows is NULL where nothing is measured
+    double *apart;    // [snippet_heads, 2]: their part of the spread, plain and centred
+    double *shift;    // [snippet_heads, F]: omega times the means
+    double *along;    // [snippet_heads, N]: the means times b
     int threads;
     const flt_att_tiles *tiles;
     const flt_att_token *one;
@@ -83,34 +80,9 @@ static const flt_real *of_head(const flt_real *x, size_t heads, size_t head, siz
     return x + (heads == 1 || FLTX_BUG(SHARED_OMEGA) ? 0 : head * size);
 }
 
-static void snippet_of(const flt_att_features *a, const room *w, size_t head, size_t i, bool query, flt_real *row) {
-    const flt_att_array *ratio = query || FLTX_BUG(RATIO_BOTH_SIDES) ? a->s.rho : a->s.rho_key;
-    const double *xi = flt_att_head(a->s.xi, head), *rho = ratio->data == NULL ? NULL : flt_att_head(ratio, head);
-    flt_att_position(a->s.pos, a->N, i, w->pos);
-    flt_rpe_snippets(1, a->s.pos->l, w->pos, a->r, xi, rho, 2 * a->r, rho != NULL ? row : NULL, rho != NULL ? NULL : row);
-}
-
-// u [count, F] += snippets of these rows times their part of omega.
-static void project_snippets(const flt_att_features *a, flt_att_rows rows, bool query, flt_real *u) {
-    const size_t width = 2 * a->r, F = a->features;
-    const room *w = &a->rooms[rows.thread];
-    for (size_t i = 0; i < rows.count; i++) snippet_of(a, w, rows.head, rows.first + i, query, w->snippet + i * width);
-    flt_panels_product p = {.m = rows.count, .n = F, .k = width, .alpha = 1, .a = w->snippet, .lda = width};
-    p.panels = of_head(a->tails, a->heads, rows.head, flt_panels_size(width, F));
-    p.d = u, p.ldd = F, p.c = u, p.ldc = F;
-    flt_panels_multiply(&p);
-}
-
 // FAVOR++: B multiplies the snippets as well, hence comes last.
 static bool gain_last(const flt_att_features *a) {
-    return a->s.pos != NULL && a->form == FLTX_ATT_FAVORPP;
-}
-
-// The table of positions [count, F] at these rows, or NULL.
-static const flt_real *table_at(const flt_att_features *a, flt_att_rows rows, bool query) {
-    const size_t F = a->features;
-    if (a->tq == NULL || rows.first + rows.count > a->N) return NULL;
-    return of_head(query ? a->tq : a->tk, query ? a->tq_heads : a->tk_heads, rows.head, a->N * F) + rows.first * F;
+    return a->projected != NULL && a->form == FLTX_ATT_FAVORPP;
 }
 
 static void finish(const flt_att_features *a, flt_att_rows rows, const flt_real *shift, flt_real *u) {
@@ -121,16 +93,16 @@ static void finish(const flt_att_features *a, flt_att_rows rows, const flt_real 
     }
 }
 
-// u [count, F] = (table of positions) - shift [count] + omega x
+// u [count, F] = (projected snippets) - shift [count] + omega x
 static void project(const flt_att_features *a, flt_att_rows rows, bool query, const flt_real *x, const flt_real *shift,
                     flt_real *u) {
     const size_t F = a->features;
     const flt_real gain = gain_last(a) ? 1 : (flt_real)a->rooms[rows.thread].gain;
     flt_panels_product p = {.m = rows.count, .n = F, .k = a->d, .alpha = gain, .a = x, .lda = a->d};
     p.panels = of_head(a->panels, a->heads, rows.head, flt_panels_size(a->d, F));
-    p.d = table_at(a, rows, query), p.ldd = F, p.s = gain_last(a) ? NULL : shift, p.c = u, p.ldc = F;
+    p.d = a->projected != NULL ? flt_att_projected_rows(a->projected, rows, query, u) : NULL;
+    p.ldd = F, p.s = gain_last(a) ? NULL : shift, p.c = u, p.ldc = F;
     flt_panels_multiply(&p);
-    if (a->s.pos != NULL && p.d == NULL) project_snippets(a, rows, query, u);
     finish(a, rows, shift, u);
 }
 
@@ -147,7 +119,7 @@ static void queries(const void *self, flt_att_rows rows, const flt_real *q, flt_
 
 // Which of the heads' snippets.
 static size_t at_head(const flt_att_features *a, size_t head) {
-    return a->tq_heads == 1 ? 0 : head;
+    return a->snippet_heads == 1 ? 0 : head;
 }
 
 // |k|^2 / (2 sqrt d), less (mean q + mean k).k / sqrt d when centred.
@@ -195,25 +167,32 @@ static void keys(const void *self, flt_att_rows rows, const flt_real *k, flt_rea
         add_bias(a, rows, u);
 }
 
+// uq, uk [F] = (projected snippets) - half of the key
+static void start_token(const flt_att_features *a, flt_att_rows row, const flt_real *half, flt_real *uq, flt_real *uk) {
+    const room *w = &a->rooms[row.thread];
+    const size_t F = a->features, width = 2 * a->r;
+    const flt_real *of_query = a->projected != NULL ? flt_att_projected_table(a->projected, row, true) : NULL;
+    const flt_real *of_key = a->projected != NULL ? flt_att_projected_table(a->projected, row, false) : NULL;
+    a->tiles->start(1, F, of_query, NULL, uq);
+    a->tiles->start(1, F, of_key, half, uk);
+    if (a->projected == NULL || of_query != NULL) return;
+    flt_att_snippet(a->projected, row, true, w->snippet);
+    flt_att_snippet(a->projected, row, false, w->snippet + width);
+    a->one->project(width, F, 1, flt_att_projected_omega(a->projected, row.head),
+                    (flt_att_pair){.x = {w->snippet, w->snippet + width}, .to = {uq, uk}});
+}
+
 // Query and key of one token: omega is read once for both.
 static void token(const void *self, flt_att_rows row, const flt_real *q, const flt_real *k, flt_real *uq, flt_real *uk) {
     const flt_att_features *a = self;
     const room *w = &a->rooms[row.thread];
-    const size_t F = a->features, width = 2 * a->r;
+    const size_t F = a->features;
     const bool relu = a->form == FLTX_ATT_RELU;
     const flt_real *half = relu ? NULL : w->half;
     if (!relu) key_halves(a, row, k, w->half);
-    a->tiles->start(1, F, table_at(a, row, true), NULL, uq);
-    a->tiles->start(1, F, table_at(a, row, false), gain_last(a) ? NULL : half, uk);
+    start_token(a, row, gain_last(a) ? NULL : half, uq, uk);
     a->one->project(a->d, F, gain_last(a) ? 1 : (flt_real)w->gain, of_head(a->w, a->heads, row.head, a->d * F),
                     (flt_att_pair){.x = {q, k}, .to = {uq, uk}});
-    if (a->s.pos != NULL && table_at(a, row, true) == NULL) {
-        flt_real *of_query = w->snippet, *of_key = w->snippet + width;
-        snippet_of(a, w, row.head, row.first, true, of_query);
-        snippet_of(a, w, row.head, row.first, false, of_key);
-        a->one->project(width, F, 1, of_head(a->wp, a->heads, row.head, width * F),
-                        (flt_att_pair){.x = {of_query, of_key}, .to = {uq, uk}});
-    }
     finish(a, row, NULL, uq);
     finish(a, row, half, uk);
     if (relu) {
@@ -287,7 +266,7 @@ static double add_snippets(const flt_att_features *a, size_t head, bool query, d
     const room *w = &a->rooms[0];
     double squares = 0.0;
     for (size_t i = 0; i < a->N; i++) {
-        snippet_of(a, w, head, i, query, w->snippet);
+        flt_att_snippet(a->projected, (flt_att_rows){.head = head, .first = i, .count = 1}, query, w->snippet);
         for (size_t c = 0; c < 2 * a->r; c++) sum[c] += (double)w->snippet[c];
         squares += flt_sum_squares(2 * a->r, w->snippet);
     }
@@ -307,7 +286,7 @@ static void measure_snippets(const flt_att_features *a, size_t h) {
         both[c] = query + key, keys_mean[c] = key;
     }
     a->apart[2 * h] = squares + 2.0 * cross, a->apart[2 * h + 1] = squares - own;
-    const flt_real *omega = of_head(a->wp, a->heads, h, width * F);
+    const flt_real *omega = flt_att_projected_omega(a->projected, h);
     for (size_t f = 0; f < F; f++) {
         double sum = 0.0;
         for (size_t c = 0; c < width; c++) sum += both[c] * (double)omega[c * F + f];
@@ -315,14 +294,18 @@ static void measure_snippets(const flt_att_features *a, size_t h) {
     }
     for (size_t i = 0; i < a->N; i++) {
         double sum = 0.0;
-        snippet_of(a, &a->rooms[0], h, i, false, a->rooms[0].snippet);
-        for (size_t c = 0; c < width; c++) sum += both[c] * (double)a->rooms[0].snippet[c];
+        flt_real *key = a->rooms[0].snippet;
+        flt_att_snippet(a->projected, (flt_att_rows){.head = h, .first = i, .count = 1}, false, key);
+        for (size_t c = 0; c < width; c++) sum += both[c] * (double)key[c];
         a->along[h * a->N + i] = sum;
     }
 }
 
-static flt_err make_measures(flt_att_features *a) {
-    const size_t all = a->tq_heads;
+static flt_err make_snippets(const flt_attention_desc *desc, const flt_att_array *omega, const flt_att_snippets *snippets,
+                             flt_att_features *a) {
+    a->r = snippets->xi->dim[0];
+    FLTX_TRY(flt_att_projected_create(desc, omega, a->features, snippets, &a->projected));
+    const size_t all = a->snippet_heads = flt_att_projected_heads(a->projected);
     if (!a->centred && a->form != FLTX_ATT_FAVORPP) return FLTE_OK;
     FLTX_TRY(flt_alloc(all * 4, a->r * sizeof *a->snippets, &a->snippets));
     FLTX_TRY(flt_alloc(all, 2 * sizeof *a->apart, &a->apart));
@@ -337,90 +320,48 @@ flt_att_map flt_att_features_map(const flt_att_features *a) {
 
 // ---- plan
 
-// to [cols, F] and its panels, for head h: columns from .. from + cols - 1 of omega [m, width] turned and scaled; hyperbolic
-// features append the negated.
-static void turn_omega(const flt_att_features *a, const flt_att_array *omega, size_t h, size_t from, size_t cols, double scale,
-                       flt_real *to, flt_real *panels) {
-    const size_t m = omega->dim[0], width = omega->dim[1], F = a->features;
-    const double *rows = flt_att_head(omega, h);
-    to += h * cols * F;
-    for (size_t k = 0; k < cols; k++) {
-        for (size_t f = 0; f < F; f++) {
-            const double x = scale * rows[(f % m) * width + from + k];
-            to[k * F + f] = (flt_real)(f < m || FLTX_BUG(LOST_SIGN) ? x : -x);
-        }
-    }
-    flt_panels_fill(cols, F, to, F, panels + h * flt_panels_size(cols, F));
+static double unit_of(const flt_att_features *a, const flt_att_array *omega) {
+    return a->form == FLTX_ATT_RELU ? 1.0 / sqrt((double)omega->dim[0]) : 1.0;
 }
 
 static void load_omega(flt_att_features *a, const flt_att_array *omega) {
-    const size_t m = omega->dim[0], width = omega->dim[1], tail = 2 * a->r;
+    const size_t m = omega->dim[0], width = omega->dim[1], d = a->d, F = a->features;
+    const double scale = pow((double)d, -0.25) * unit_of(a, omega);
     for (size_t h = 0; h < a->heads; h++) {
         const double *rows = flt_att_head(omega, h);
-        const double unit = a->form == FLTX_ATT_RELU ? 1.0 / sqrt((double)m) : 1.0, scale = pow((double)a->d, -0.25) * unit;
-        turn_omega(a, omega, h, 0, a->d, scale, a->w, a->panels);
+        flt_att_omega_turned(omega, F, h, 0, d, scale, a->w + h * d * F);
+        flt_panels_fill(d, F, a->w + h * d * F, F, a->panels + h * flt_panels_size(d, F));
         for (size_t f = 0; a->form == FLTX_ATT_FAVORPP && f < m; f++) {
             double sum = 0.0;
             for (size_t c = 0; c < width; c++) sum += rows[f * width + c] * rows[f * width + c];
             a->norm2[h * m + f] = sum;
         }
-        if (tail > 0) turn_omega(a, omega, h, a->d, tail, unit, a->wp, a->tails);
     }
 }
 
 static flt_err make_omega(flt_att_features *a, const flt_att_array *omega) {
-    const size_t tail = 2 * a->r;
     a->heads = omega->heads == 0 ? 1 : omega->heads;
     FLTX_TRY(flt_alloc(a->heads * a->d, a->features * sizeof *a->w, &a->w));
-    FLTX_TRY(flt_alloc(a->heads, flt_panels_size(a->d, a->features) * sizeof *a->panels, &a->panels));
     if (a->form == FLTX_ATT_FAVORPP) FLTX_TRY(flt_alloc(a->heads, omega->dim[0] * sizeof *a->norm2, &a->norm2));
-    if (tail == 0) return FLTE_OK;
-    FLTX_TRY(flt_alloc(a->heads, flt_panels_size(tail, a->features) * sizeof *a->tails, &a->tails));
-    return flt_alloc(a->heads * tail, a->features * sizeof *a->wp, &a->wp);
-}
-
-static void fill_table(const flt_att_features *a, bool query, size_t heads, flt_real *table) {
-    memset(table, 0, heads * a->N * a->features * sizeof *table);
-    for (size_t h = 0; h < heads; h++) {
-        for (size_t i = 0; i < a->N; i += FLTX_ATT_MAX_TILE) {
-            const size_t n = a->N - i < FLTX_ATT_MAX_TILE ? a->N - i : FLTX_ATT_MAX_TILE;
-            const flt_att_rows rows = {.head = h, .first = i, .count = n};
-            project_snippets(a, rows, query, table + (h * a->N + i) * a->features);
-        }
-    }
-}
-
-static flt_err make_tables(flt_att_features *a) {
-    const size_t all = a->heads > a->s.xi->heads ? a->heads : a->s.xi->heads;
-    size_t bytes = 0;
-    a->tk_heads = all == 0 ? 1 : all;
-    if (a->s.rho_key->heads > a->tk_heads) a->tk_heads = a->s.rho_key->heads;
-    a->tq_heads = a->s.rho->heads > a->tk_heads ? a->s.rho->heads : a->tk_heads;
-    if (!flt_mul_ok(a->N * a->features, (a->tk_heads + a->tq_heads) * sizeof *a->tq, &bytes) || bytes > a->s.max_table)
-        return FLTE_OK;
-    FLTX_TRY(flt_alloc(a->tq_heads * a->N, a->features * sizeof *a->tq, &a->tq));
-    FLTX_TRY(flt_alloc(a->tk_heads * a->N, a->features * sizeof *a->tk, &a->tk));
-    return FLTE_OK;
+    return flt_alloc(a->heads, flt_panels_size(a->d, a->features) * sizeof *a->panels, &a->panels);
 }
 
 void flt_att_features_update(flt_att_features *a, const flt_att_array *omega) {
     if (omega != NULL) load_omega(a, omega);
-    for (size_t h = 0; a->snippets != NULL && h < a->tq_heads; h++) measure_snippets(a, h);
-    if (a->tq == NULL) return;
-    fill_table(a, true, a->tq_heads, a->tq);
-    fill_table(a, false, a->tk_heads, a->tk);
+    if (a->projected == NULL) return;
+    flt_att_projected_update(a->projected, omega, omega != NULL ? unit_of(a, omega) : 1.0);
+    for (size_t h = 0; a->snippets != NULL && h < a->snippet_heads; h++) measure_snippets(a, h);
 }
 
 static void bind(void *self, flt_ws *ws) {
     flt_att_features *a = self;
-    const size_t tile = a->N < FLTX_ATT_MAX_TILE ? a->N : FLTX_ATT_MAX_TILE, snippets = tile > 2 ? tile : 2; // a token has two
+    const size_t tile = a->N < FLTX_ATT_MAX_TILE ? a->N : FLTX_ATT_MAX_TILE;
     const bool biased = a->centred || a->form == FLTX_ATT_FAVORPP;
     for (int t = 0; t < a->threads; t++) {
         a->rooms[t].half = flt_ws_take(ws, tile, sizeof(flt_real));
-        a->rooms[t].snippet = a->r > 0 ? flt_ws_take(ws, snippets * 2 * a->r, sizeof(flt_real)) : NULL;
+        a->rooms[t].snippet = a->r > 0 ? flt_ws_take(ws, 4 * a->r, sizeof(flt_real)) : NULL;
         a->rooms[t].bias = biased ? flt_ws_take(ws, a->features, sizeof(flt_real)) : NULL;
         a->rooms[t].middle = biased ? flt_ws_take(ws, 2 * a->d, sizeof(double)) : NULL;
-        a->rooms[t].pos = a->r > 0 ? flt_ws_take(ws, a->s.pos->l, sizeof(double)) : NULL;
     }
 }
 
@@ -457,16 +398,14 @@ flt_err flt_att_features_create(const flt_attention_desc *desc, const flt_att_ar
     a->one = FLTX_ISA_PICK(flt_att_token);
     FLTX_GO(err, failed, read_form(desc, a));
     a->features = (a->form == FLTX_ATT_HYPERBOLIC ? 2 : 1) * omega->dim[0];
-    if (snippets != NULL) a->s = *snippets, a->r = snippets->xi->dim[0];
     FLTX_GO(err, failed, make_omega(a, omega));
+    if (snippets != NULL) FLTX_GO(err, failed, make_snippets(desc, omega, snippets, a));
     FLTX_GO(err, failed, flt_alloc((size_t)a->threads, sizeof *a->rooms, &a->rooms));
     FLTX_GO(err, failed, flt_ws_create(bind, a, &a->ws));
     for (int t = 0; t < a->threads; t++) {
         a->rooms[t].gain = 1.0;
         if (a->form == FLTX_ATT_FAVORPP) set_spread(a, &a->rooms[t], a->spread);
     }
-    if (snippets != NULL) FLTX_GO(err, failed, make_tables(a));
-    if (snippets != NULL) FLTX_GO(err, failed, make_measures(a));
     flt_att_features_update(a, omega);
     *out = a;
     return FLTE_OK;
@@ -481,18 +420,15 @@ void flt_att_features_destroy(flt_att_features *a) {
     flt_free(a->shift);
     flt_free(a->apart);
     flt_free(a->snippets);
-    flt_free(a->tk);
-    flt_free(a->tq);
+    flt_att_projected_destroy(a->projected);
     flt_ws_destroy(&a->ws);
     flt_free(a->rooms);
     flt_free(a->norm2);
-    flt_free(a->tails);
     flt_free(a->panels);
-    flt_free(a->wp);
     flt_free(a->w);
     flt_free(a);
 }
 
 size_t flt_att_features_workspace(const flt_att_features *a) {
-    return a->ws.size;
+    return a->ws.size + flt_att_projected_workspace(a->projected);
 }

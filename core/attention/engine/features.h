@@ -3,14 +3,14 @@
 //
 //     lq = omega [x, a_i] (- row constants),   lk = omega [x, b_j] - |x|^2/2,   x = q/d^(1/4), k/d^(1/4)
 //
-// omega [m, d + 2r]; its part for the snippets meets positions alone, so that product is a table [N, F] made once: FLT then costs
-// what Performer costs. Where the table would be larger than allowed, snippets are formed tile by tile.
+// omega [m, d + 2r]; its part for the snippets meets positions alone: see snippets.h.
 // |b_j|^2 is the same for every key and cancels; |a_i|^2 is constant along a row and cancels.
 #ifndef FLTX_ATTENTION_FEATURES_H
 #define FLTX_ATTENTION_FEATURES_H
 
 #include "args.h"
 #include "linear.h"
+#include "snippets.h"
 
 #define FLTX_ATT_FEATURES_PARAM                                                                                                  \
     {                                                                                                                            \
@@ -44,13 +44,6 @@
     }
 #define FLTX_ATT_M_PARAM                                                                                                         \
     { "m", FLTX_INT, "128", 1, 1 << 20, NULL, "rows of omega, when it is drawn" }
-
-typedef struct flt_att_snippets { // what FLT adds; borrowed from the plan
-    const flt_att_positions *pos;
-    const flt_att_array *xi, *rho; // [r, l], [r] of the query's side
-    const flt_att_array *rho_key;  // [r] of the key's side; data NULL: ones
-    size_t max_table;              // bytes that the table of projected positions may take
-} flt_att_snippets;
 
 typedef struct flt_att_features flt_att_features;
 

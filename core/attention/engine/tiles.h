@@ -41,6 +41,8 @@ typedef struct flt_att_lag_tile {
 typedef struct flt_att_tiles {
     // u [n, F] = table [n, F] - shift [n]; NULL counts as zeros
     void (*start)(size_t n, size_t features, const flt_real *table, const flt_real *shift, flt_real *u);
+    // Half of n rows, rounded up, are behind the middle: u [n, F] = even + odd there, even - odd before it, from the inside out
+    void (*unfold)(size_t n, size_t features, const flt_real *even, const flt_real *odd, flt_real *u);
     // top [F] = max over the rows of u [n, F]
     void (*column_max)(size_t n, size_t features, const flt_real *u, flt_real *top);
     // z [F] += column sums of phi [n, F], which are formed by themselves first

@@ -22,6 +22,15 @@ static void start(size_t n, size_t features, const flt_real *table, const flt_re
     }
 }
 
+static void unfold(size_t n, size_t features, const flt_real *even, const flt_real *odd, flt_real *u) {
+    const size_t half = (n + 1) / 2;
+    for (size_t s = 0; s < half; s++, even += features, odd += features) {
+        flt_real *before = u + (half - 1 - s) * features, *behind = u + (half + s) * features;
+        for (size_t f = 0; f < features; f++) before[f] = even[f] - odd[f];
+        for (size_t f = 0; half + s < n && f < features; f++) behind[f] = even[f] + odd[f];
+    }
+}
+
 // Vectors f .. of every row, as many as `vectors` says: their largest values or their sums stay in registers down the rows.
 FLTX_INLINE void column_strip(size_t n, size_t features, const flt_real *x, size_t f, size_t end, int vectors, bool max,
                               flt_real *out) {
@@ -417,6 +426,7 @@ static void add_diagonals(size_t n, size_t cols, const flt_real *x, double *sums
 
 const flt_att_tiles FLTX_ISA_TABLE(flt_att_tiles) = {
     .start = start,
+    .unfold = unfold,
     .column_max = column_max,
     .column_sum = column_sum,
     .weighted_sum = weighted_sum,

@@ -49,6 +49,9 @@ typedef struct flt_panels_product {
     size_t lda, ldd, ldc;
 } flt_panels_product;
 void flt_panels_multiply(const flt_panels_product *p); // k > 0
+// Rows l of x, y [k, n] turned by angles whose cosines and sines are given: to_x = c x + s y, to_y = c y - s x, all in panels.
+void flt_panels_turn(size_t k, size_t n, const flt_real *cosine, const flt_real *sine, const flt_real *x, const flt_real *y,
+                     flt_real *to_x, flt_real *to_y);
 
 // ---- symmetric matrices, in double
 // a [n, n], of which both triangles are read, is overwritten; w [n]: eigenvalues in ascending order, v [n, n]: row i is the i-th

@@ -32,6 +32,7 @@
     X(LOST_SIGN, "hyperbolic features take exp(omega x) twice", "performer", "kernel")                                           \
     X(REPEATED_ROWS, "independent rows repeat after the first sixteen", "", "convergence")                                       \
     X(RATIO_BOTH_SIDES, "the ratio rho stands on the side of the keys, too", "flt", "oracle")                                    \
+    X(STALE_MIDDLE, "projected positions are formed around the middle of an earlier tile", "flt", "oracle")                      \
     X(LATE_POSITION, "a stream takes the position of the next token", "flt", "streaming")                                        \
     X(SINGLE_PHASE, "phases are reduced in single precision", "", "encoding")                                                    \
     X(HALF_RULE, "quadrature forgets the negative frequencies", "flt", "mask")                                                   \

@@ -302,5 +302,20 @@ static void fill_panels(size_t k, size_t n, const flt_real *b, size_t ldb, flt_r
     for (size_t j = 0; j < n; j += PANEL, panels += k * PANEL) pack_rows(n - j < PANEL ? n - j : PANEL, k, b + j, ldb, panels);
 }
 
+static void turn_panels(size_t k, size_t n, const flt_real *cosine, const flt_real *sine, const flt_real *x, const flt_real *y,
+                        flt_real *to_x, flt_real *to_y) {
+    for (size_t j = 0; j < n; j += PANEL) {
+        for (size_t l = 0; l < k; l++, x += PANEL, y += PANEL, to_x += PANEL, to_y += PANEL) {
+            const flt_vreal c = flt_vreal_set(cosine[l]), s = flt_vreal_set(sine[l]);
+#pragma GCC unroll 2
+            for (size_t v = 0; v < PANEL; v += FLTX_LANES) {
+                const flt_vreal from_x = flt_vreal_load(x + v), from_y = flt_vreal_load(y + v);
+                flt_vreal_store(to_x + v, c * from_x + s * from_y);
+                flt_vreal_store(to_y + v, c * from_y - s * from_x);
+            }
+        }
+    }
+}
+
 const num_gemm FLTX_ISA_TABLE(num_gemm) = {
-    .vector_bytes = FLTX_VBYTES, .panel = PANEL, .multiply = multiply, .fill_panels = fill_panels};
+    .vector_bytes = FLTX_VBYTES, .panel = PANEL, .multiply = multiply, .fill_panels = fill_panels, .turn_panels = turn_panels};

@@ -28,6 +28,9 @@ typedef struct num_gemm {
     void (*multiply)(const num_product *p); // for m, n, k > 0
     // panels [ceil(n / panel), k, panel] of b [k, n], zeros to the right
     void (*fill_panels)(size_t k, size_t n, const flt_real *b, size_t ldb, flt_real *panels);
+    // as flt_panels_turn
+    void (*turn_panels)(size_t k, size_t n, const flt_real *cosine, const flt_real *sine, const flt_real *x, const flt_real *y,
+                        flt_real *to_x, flt_real *to_y);
 } num_gemm;
 
 FLTX_ISA_DECLARE(num_gemm);
