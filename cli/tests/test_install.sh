@@ -24,11 +24,57 @@ int main(void) {
 }
 C
 export PKG_CONFIG_PATH=$(dirname "$(find "$prefix" -name flt.pc)")
+libraries=$(dirname "$(find "$prefix" -name 'libflt.so')")
 flags=()
 [ "$FLT_SANITIZE" = ON ] && flags=(-fsanitize=address,undefined)
 # shellcheck disable=SC2046
 cc "${flags[@]}" consumer.c -o consumer $(pkg-config --cflags --libs flt) 2>cc.txt || fail "the consumer does not compile: $(head -n 5 cc.txt)"
-expect 0 '' env LD_LIBRARY_PATH="$(dirname "$(find "$prefix" -name 'libflt.so')")" ./consumer
+expect 0 '' env LD_LIBRARY_PATH="$libraries" ./consumer
+
+# alone COMPILER..: every installed header compiles by itself, without a warning
+alone() {
+    local header
+    for header in "$prefix"/include/flt/*.h; do
+        echo "#include <flt/${header##*/}>" >alone.x
+        # shellcheck disable=SC2046
+        "$@" -Wall -Wextra -Wpedantic -Werror -fsyntax-only $(pkg-config --cflags flt) alone.x 2>cc.txt ||
+            fail "${header##*/} alone, by $1: $(grep -m 1 -E 'error|warning' cc.txt)"
+    done
+}
+alone cc -x c -std=c17
+for header in simd plant; do missing "$prefix/include/flt/$header.h"; done # C of kernels and tests
+
+# every declared function is in the library, and a C++ program finds it there; one of them makes a plan and runs it
+if command -v "${CXX:-c++}" >/dev/null; then
+    alone "${CXX:-c++}" -x c++ -std=c++17
+    sed -nE 's/^[a-z][a-z0-9_ ]*[ *](flt_[a-z0-9_]+)\(.*/\1/p' "$prefix"/include/flt/*.h | sort -u >functions.txt
+    [ "$(wc -l <functions.txt)" -gt 200 ] || fail "only $(wc -l <functions.txt) functions found in the headers"
+    {
+        for header in "$prefix"/include/flt/*.h; do echo "#include <flt/${header##*/}>"; done
+        echo 'typedef void (*any)(); any functions[] = {'
+        sed 's/.*/    reinterpret_cast<any>(\&&),/' functions.txt
+        cat <<'CPP'
+};
+int main() {
+    flt_real q[4 * 2] = {1, 2, 3, 4, 5, 6, 7, 8}, out[4 * 2];
+    flt_attention *a = nullptr;
+    flt_attention_desc d = {};
+    d.mechanism = "flt";
+    d.B = d.H = 1, d.N = 4, d.d = d.dv = 2;
+    if (flt_attention_create(&d, &a) != FLTE_OK) return 1;
+    flt_attention_forward(a, q, q, q, out);
+    flt_attention_destroy(a);
+    return out[0] >= 1 && out[0] <= 7 ? 0 : 2;
+}
+CPP
+    } >consumer.cpp
+    # shellcheck disable=SC2046
+    "${CXX:-c++}" -std=c++17 "${flags[@]}" consumer.cpp -o consumer_cpp $(pkg-config --cflags --libs flt) 2>cc.txt ||
+        fail "the C++ consumer does not link: $(grep -m 1 -E 'error|undefined' cc.txt)"
+    expect 0 '' env LD_LIBRARY_PATH="$libraries" ./consumer_cpp
+else
+    echo "skipped: C++ (no compiler ${CXX:-c++})"
+fi
 
 # what a component may include is what its target exposes
 forbidden() {

@@ -12,8 +12,9 @@ target_link_libraries(flt_shared PRIVATE -Wl,--whole-archive ${files} -Wl,--no-w
 set_property(TARGET flt_shared APPEND PROPERTY LINK_DEPENDS ${files})
 
 install(TARGETS flt flt_shared RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
-foreach(component core tasks optimizers verify results)
-    install(DIRECTORY ${PROJECT_SOURCE_DIR}/${component}/include/flt DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
+foreach(component core tasks optimizers verify results) # but for what is the library's own: vectors of kernels, planted bugs
+    install(DIRECTORY ${PROJECT_SOURCE_DIR}/${component}/include/flt DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h"
+        PATTERN simd.h EXCLUDE PATTERN plant.h EXCLUDE)
 endforeach()
 install(FILES ${PROJECT_SOURCE_DIR}/optimizers/weights/flt.safetensors DESTINATION ${CMAKE_INSTALL_DATADIR}/flt)
 set(FLT_PC_CFLAGS "")

@@ -7,6 +7,8 @@
 #include "flt/attention.h"
 #include "flt/graph.h"
 
+FLTX_BEGIN_DECLS
+
 typedef struct flt_attend_desc {
     const char *mechanism;
     const char *settings; // its parameters, "m=64,features=hyperbolic"; NULL: defaults
@@ -27,5 +29,7 @@ flt_node flt_attend(flt_graph *g, const flt_attend_desc *desc, const flt_node qk
 
 // Whether the mechanism of this name has second derivatives (Hessian-vector products): those with a file in core/graph/forms.
 bool flt_attend_twice(const char *mechanism);
+
+FLTX_END_DECLS
 
 #endif

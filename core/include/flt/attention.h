@@ -11,6 +11,8 @@
 #include "flt/registry.h"
 #include "flt/rpe.h"
 
+FLTX_BEGIN_DECLS
+
 // A named argument array of a mechanism ("omega" [m, D], "xi" [r, l], "bias" [N, N]): shared by the heads, or one per head with
 // H leading. Held in double so that positions and frequencies keep their digits; plans convert once at creation.
 typedef struct flt_attention_arg {
@@ -122,5 +124,7 @@ const flt_attention_kind *flt_attention_kind_of(const flt_attention *a);
 
 // The argument of this name, or NULL.
 const flt_attention_arg *flt_attention_arg_find(const flt_attention_desc *desc, const char *name);
+
+FLTX_END_DECLS
 
 #endif

@@ -7,6 +7,8 @@
 
 #include "flt/real.h"
 
+FLTX_BEGIN_DECLS
+
 // X(name, exit status of the program, text)
 #define FLTX_ERRORS(X)                                                                                                           \
     X(FLTE_OK, 0, "fine")                                                                                                        \
@@ -59,5 +61,7 @@ void flt_error_clear(void);
         (err) = (call);                                                                                                          \
         if ((err) != FLTE_OK) goto label;                                                                                        \
     } while (0)
+
+FLTX_END_DECLS
 
 #endif

@@ -12,6 +12,8 @@
 
 #include "flt/registry.h"
 
+FLTX_BEGIN_DECLS
+
 typedef struct flt_graph flt_graph;
 typedef struct flt_exec flt_exec;
 typedef struct flt_node {
@@ -101,5 +103,7 @@ size_t flt_exec_bytes(const flt_exec *e); // planned buffers
 // ---- the op family
 enum { FLTX_OP_SMOOTH = 1u << 0, FLTX_OP_INDEX = 1u << 1 }; // differentiable; takes an index argument
 const flt_registry *flt_op_registry(void);
+
+FLTX_END_DECLS
 
 #endif

@@ -8,7 +8,9 @@
 #ifndef FLTX_ISA_H
 #define FLTX_ISA_H
 
-#include <stdbool.h>
+#include "flt/real.h"
+
+FLTX_BEGIN_DECLS
 
 typedef enum flt_isa { FLTX_ISA_PORTABLE, FLTX_ISA_AVX2, FLTX_ISA_AVX512 } flt_isa;
 
@@ -30,5 +32,7 @@ bool flt_isa_known(void);
 #define FLTX_ISA_DECLARE(base) extern const base base##_portable
 #define FLTX_ISA_PICK(base)    (&base##_portable)
 #endif
+
+FLTX_END_DECLS
 
 #endif

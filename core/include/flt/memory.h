@@ -8,6 +8,8 @@
 
 #include "flt/error.h"
 
+FLTX_BEGIN_DECLS
+
 enum { FLTX_ALIGN = 64 };
 
 // count * size zeroed bytes, 64-byte aligned. *out is NULL on failure. Errors: FLTE_NOMEM, also when the product overflows.
@@ -41,5 +43,7 @@ void flt_ws_release(flt_ws *ws);                          // lifts the redzones 
 // Measures with `bind(self, ws)`, allocates, binds again. The block is freed with flt_ws_destroy.
 flt_err flt_ws_create(void (*bind)(void *self, flt_ws *ws), void *self, flt_ws *out);
 void flt_ws_destroy(flt_ws *ws);
+
+FLTX_END_DECLS
 
 #endif

@@ -9,6 +9,8 @@
 #include "flt/error.h"
 #include "flt/random.h"
 
+FLTX_BEGIN_DECLS
+
 // ---- the machine
 // Pins OpenBLAS to one thread, once per process; called by every constructor that needs it. Safe from any thread.
 void flt_num_init(void);
@@ -93,5 +95,7 @@ size_t flt_fft_good_size(size_t at_least);                               // next
 flt_err flt_orthogonal_gaussian(flt_rng r, size_t m, size_t d, flt_real *omega);
 // omega [m, d]: independent N(0, 1).
 void flt_gaussian(flt_rng r, size_t m, size_t d, flt_real *omega);
+
+FLTX_END_DECLS
 
 #endif

@@ -6,6 +6,8 @@
 
 #include "flt/error.h"
 
+FLTX_BEGIN_DECLS
+
 // One tensor of a flat parameter vector.
 typedef struct flt_tensor_spec {
     char name[64];
@@ -67,5 +69,7 @@ void flt_objective_destroy(flt_objective *o); // NULL is fine; frees the layout 
 
 // How to make an objective from its spec string, given to meta-training and evaluation by the program.
 typedef flt_err (*flt_objective_maker)(const char *spec, flt_objective **out);
+
+FLTX_END_DECLS
 
 #endif

@@ -5,6 +5,8 @@
 
 #include "flt/error.h"
 
+FLTX_BEGIN_DECLS
+
 typedef enum flt_param_type {
     FLTX_REAL, // strtod, whole text consumed, finite, min <= x <= max
     FLTX_INT,  // strtoll, whole text consumed, min <= x <= max
@@ -50,5 +52,7 @@ const flt_param_spec *flt_params_specs(const flt_params *p);
 // Errors: FLTE_USAGE (not a number), FLTE_RANGE (infinite, or beyond 64 bits).
 flt_err flt_parse_real(const char *who, const char *text, double *out);
 flt_err flt_parse_int(const char *who, const char *text, long long *out);
+
+FLTX_END_DECLS
 
 #endif

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Planted bugs: a check that catches nothing proves nothing, so the tests build a second copy of the library in which each of
 // these mistakes can be switched on, and see the check that is meant for it fail. In every other build FLTX_BUG is the constant
-// false.
+// false. Not installed.
 #ifndef FLTX_PLANT_H
 #define FLTX_PLANT_H
 

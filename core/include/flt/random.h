@@ -9,6 +9,8 @@
 
 #include "flt/real.h"
 
+FLTX_BEGIN_DECLS
+
 typedef struct flt_rng {
     uint64_t seed, stream;
 } flt_rng;
@@ -33,5 +35,7 @@ void flt_rng_normal_fast(flt_rng r, uint64_t index, size_t n, float *out);
 
 // A permutation of 0 .. n-1 (Fisher-Yates), n <= 2^32.
 void flt_rng_permutation(flt_rng r, size_t n, uint32_t *out);
+
+FLTX_END_DECLS
 
 #endif

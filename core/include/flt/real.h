@@ -7,6 +7,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
+// Around the declarations of every header that is installed: C++ programs link with C functions.
+#ifdef __cplusplus
+#define FLTX_BEGIN_DECLS extern "C" {
+#define FLTX_END_DECLS   }
+#else
+#define FLTX_BEGIN_DECLS
+#define FLTX_END_DECLS
+#endif
+
 #ifdef FLTX_DOUBLE
 typedef double flt_real;
 #define FLTX_EPS       2.2204460492503131e-16

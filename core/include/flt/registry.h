@@ -6,6 +6,8 @@
 
 #include "flt/params.h"
 
+FLTX_BEGIN_DECLS
+
 typedef struct flt_kind {
     const char *name;
     const char *summary;          // one line
@@ -32,5 +34,7 @@ uint64_t flt_registry_hash(const flt_registry *const *registries, size_t n);
 
 // The nearest of `names` (ends with NULL) by edit distance, NULL when nothing is near.
 const char *flt_nearest(const char *name, const char *const *names);
+
+FLTX_END_DECLS
 
 #endif

@@ -10,6 +10,8 @@
 #include "flt/random.h"
 #include "flt/registry.h"
 
+FLTX_BEGIN_DECLS
+
 // Arrays of one head, by the names that `flt attend` uses. Unused ones are NULL / 0.
 typedef struct flt_rpe_args {
     size_t l;                  // position dimension
@@ -99,5 +101,7 @@ void flt_rpe_snippets(size_t n, size_t l, const double *pos, size_t r, const dou
 
 // f on a sequence: bias [2n - 1] at index (j - i) + n - 1 holds f(r_i - r_j) for positions 0 .. n-1, i.e. f(-(lag)).
 flt_err flt_rpe_lag_bias(const flt_rpe_kind *kind, const flt_rpe_args *a, size_t n, flt_real *bias);
+
+FLTX_END_DECLS
 
 #endif

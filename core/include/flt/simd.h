@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Vectors of flt_real for kernel files, those that flt_isa_kernels() compiles once per instruction set (flt/isa.h).
+// Vectors of flt_real for kernel files, those that flt_isa_kernels() compiles once per instruction set (flt/isa.h). Not
+// installed.
 //
 // A flt_vreal has FLTX_LANES lanes: it is 64 bytes with AVX-512, 32 with AVX2, 16 elsewhere, what fits in a register. FLTX_LANES
 // divides 16 (float) or 8 (double). + - * / and comparisons are the compilers' own (vector extensions); a * b + c becomes one

@@ -6,6 +6,8 @@
 
 #include "flt/error.h"
 
+FLTX_BEGIN_DECLS
+
 // A named value of a record. Exactly one of text and (number, with is_text false) counts; numbers may be NaN or infinite.
 typedef struct flt_field {
     const char *name;
@@ -15,10 +17,12 @@ typedef struct flt_field {
 } flt_field;
 
 static inline flt_field flt_num_field(const char *name, double x) {
-    return (flt_field){name, false, x, NULL};
+    const flt_field f = {name, false, x, NULL}; // no compound literal: C++ reads this as well
+    return f;
 }
 static inline flt_field flt_text_field(const char *name, const char *x) {
-    return (flt_field){name, true, 0.0, x};
+    const flt_field f = {name, true, 0.0, x};
+    return f;
 }
 
 typedef struct flt_sink flt_sink;
@@ -39,5 +43,7 @@ flt_err flt_sink_metric(const flt_sink *s, const char *name, uint64_t step, doub
 flt_err flt_sink_record(const flt_sink *s, const char *kind, size_t n, const flt_field *fields);
 void flt_sink_progress(const flt_sink *s, double done, const char *status);
 bool flt_sink_stopped(const flt_sink *s);
+
+FLTX_END_DECLS
 
 #endif

@@ -5,6 +5,8 @@
 
 #include "flt/error.h"
 
+FLTX_BEGIN_DECLS
+
 typedef enum flt_dtype { FLTX_F32, FLTX_F64 } flt_dtype;
 #ifdef FLTX_DOUBLE
 #define FLTX_DTYPE FLTX_F64
@@ -69,5 +71,7 @@ bool flt_database_head(size_t n, const char *bytes);
 flt_err flt_write_possible(const char *path);
 // A whole regular file. *bytes is freed with flt_free. Errors: FLTE_IO, FLTE_NOMEM.
 flt_err flt_read_all(const char *path, unsigned char **bytes, size_t *size);
+
+FLTX_END_DECLS
 
 #endif

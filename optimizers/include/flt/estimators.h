@@ -15,6 +15,8 @@
 
 #include "flt/meta.h"
 
+FLTX_BEGIN_DECLS
+
 typedef struct flt_interval {
     double value, low, high;
 } flt_interval;
@@ -45,5 +47,7 @@ typedef struct flt_estimators_config {
 // not finite, with the estimator.
 flt_err flt_estimators_compare(const flt_estimators_config *c, flt_weights *w, const flt_sink *sink, size_t *n,
                                flt_estimator_row **rows);
+
+FLTX_END_DECLS
 
 #endif

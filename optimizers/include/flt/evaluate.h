@@ -8,6 +8,8 @@
 #include "flt/ranks.h"
 #include "flt/sink.h"
 
+FLTX_BEGIN_DECLS
+
 // One run: `steps` training losses, each before its step's update, NaN and infinities included as they come. theta is left
 // in `param` [P] when not NULL. Initialisation and data order depend on (seed) alone: equal for every optimizer.
 flt_err flt_run_curve(const flt_weights *w, const char *task, flt_objective_maker make, uint64_t seed, size_t steps, double *loss,
@@ -90,5 +92,7 @@ double flt_speedup(const double *baseline, const double *curve, size_t steps);
 
 // It ends in a NaN or infinity, or above twice the loss it began with.
 bool flt_diverged(const double *curve, size_t steps);
+
+FLTX_END_DECLS
 
 #endif

@@ -7,6 +7,8 @@
 #include "flt/optimizer.h"
 #include "flt/sink.h"
 
+FLTX_BEGIN_DECLS
+
 typedef struct flt_fit_config {
     const char *task;
     flt_objective_maker make;
@@ -42,5 +44,7 @@ void flt_fit_free(flt_fit_report *r); // leaves {0}
 
 // The parameters as safetensors, a tensor each, task and seed in the metadata.
 flt_err flt_fit_save(const flt_fit_config *c, const flt_weights *w, const flt_fit_report *r, const char *path);
+
+FLTX_END_DECLS
 
 #endif

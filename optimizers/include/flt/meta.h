@@ -14,6 +14,8 @@
 #include "flt/ranks.h"
 #include "flt/sink.h"
 
+FLTX_BEGIN_DECLS
+
 // What an estimator decides. Antithetic differences dL are of mean losses of the parts of a window before and after a reset.
 typedef struct flt_estimator_kind {
     flt_kind kind;
@@ -125,5 +127,7 @@ void flt_meta_defaults(flt_meta_config *c);
 // the checkpoint is written. With ranks: a failure of one is the failure of all, with its name; FLTE_IO when one is gone, and the
 // checkpoint that was written last resumes.
 flt_err flt_meta_train(const flt_meta_config *c, flt_weights *w, const flt_sink *sink, flt_meta_report *out);
+
+FLTX_END_DECLS
 
 #endif

@@ -11,6 +11,8 @@
 #include "flt/registry.h"
 #include "flt/tensorfile.h"
 
+FLTX_BEGIN_DECLS
+
 enum { FLTX_OPT_LEARNED = 1u << 0, FLTX_OPT_LR = 1u << 1 /* has the parameter "lr" */ };
 
 struct flt_graph_step; // engine/graph_step.h
@@ -76,5 +78,7 @@ flt_err flt_state_save(const flt_weights *w, const flt_layout *layout, size_t wo
 // FLTE_UNSUPPORTED when it was written in the other precision. *t and state are unspecified then.
 flt_err flt_state_load(const flt_weights *w, const flt_layout *layout, size_t words, const char *path, uint64_t *t,
                        flt_real *state);
+
+FLTX_END_DECLS
 
 #endif

@@ -9,6 +9,8 @@
 
 #include "flt/error.h"
 
+FLTX_BEGIN_DECLS
+
 typedef struct flt_ranks_state {
     uint64_t calls, bytes; // collective calls, and the bytes that this rank received by them
     double waiting;        // seconds in them
@@ -44,5 +46,7 @@ flt_err flt_ranks_cells(const flt_ranks *r, size_t n, size_t bytes, void *table,
 flt_err flt_ranks_agree(const flt_ranks *r, flt_err mine);
 // FLTE_USAGE naming the rank whose text differs from that of rank 0; `what` is a noun in the plural: "kernels".
 flt_err flt_ranks_same(const flt_ranks *r, const char *what, const char *text);
+
+FLTX_END_DECLS
 
 #endif

@@ -9,6 +9,8 @@
 
 #include "flt/sink.h"
 
+FLTX_BEGIN_DECLS
+
 typedef struct flt_store flt_store;
 
 // Opens or creates (FLTX_STORE_WRITE), or opens an existing file read-only. Migrates older schemas. Errors: FLTE_DB / FLTE_IO
@@ -81,5 +83,7 @@ flt_err flt_store_sql(flt_store *s, const char *sql, flt_row_fn row, void *user)
 void flt_store_sql_limits(flt_store *s, double seconds, size_t bytes);
 // While `row` runs: the types of the row's cells, a letter each: i integer, r real, t text, b blob (in hexadecimal), n NULL.
 const char *flt_store_types(const flt_store *s);
+
+FLTX_END_DECLS
 
 #endif

@@ -5,6 +5,8 @@
 
 #include "flt/results.h"
 
+FLTX_BEGIN_DECLS
+
 // ---- runs by what they are.  NULL: no matter. Every text is bound to the SQL, none becomes part of it.
 typedef struct flt_run_filter {
     const char *kind, *status, *tag;
@@ -104,5 +106,7 @@ void flt_figure_destroy(flt_figure *f);
 // One self-contained HTML file (no network; the only script sorts tables) of runs, verification, errors, times, optimizers,
 // curves and provenance. A file that is there is replaced at once, or stays.
 flt_err flt_store_report(flt_store *s, const char *path);
+
+FLTX_END_DECLS
 
 #endif

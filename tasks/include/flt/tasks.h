@@ -6,6 +6,8 @@
 #include "flt/objective.h"
 #include "flt/registry.h"
 
+FLTX_BEGIN_DECLS
+
 enum {                              // capability bits
     FLTX_TASK_STOCHASTIC = 1u << 0, // minibatches differ from step to step
     FLTX_TASK_DATA = 1u << 1,       // stands on real data, with train, validation and test splits
@@ -49,5 +51,7 @@ typedef struct flt_task_set {
 } flt_task_set;
 extern const flt_task_set flt_task_sets[];
 flt_err flt_task_set_find(const char *name, const flt_task_set **out); // FLTE_NAME with those there are
+
+FLTX_END_DECLS
 
 #endif

@@ -9,6 +9,8 @@
 #include "flt/registry.h"
 #include "flt/sink.h"
 
+FLTX_BEGIN_DECLS
+
 typedef enum flt_bench_group { FLTX_BENCH_ATTENTION, FLTX_BENCH_OPTIMIZER, FLTX_BENCH_TASK, FLTX_BENCH_TRAIN } flt_bench_group;
 
 enum { FLTX_BENCH_FORWARD = 1u << 0, FLTX_BENCH_STREAM = 1u << 1, FLTX_BENCH_BACKWARD = 1u << 2 }; // phases of attention
@@ -53,5 +55,7 @@ flt_err flt_bench_check(const flt_bench_config *c);
 // Runs all cases and hands each row to `row`. A subject of the registry that refuses the shapes is left out with a record
 // "event", unless it was named. Errors: those of flt_bench_check, of `row` and of the sink; FLTE_NOMEM; FLTE_INTERRUPTED.
 flt_err flt_bench_run(const flt_bench_config *c, const flt_sink *sink, flt_bench_row_fn row, void *user);
+
+FLTX_END_DECLS
 
 #endif

@@ -11,6 +11,8 @@
 #include "flt/registry.h"
 #include "flt/sink.h"
 
+FLTX_BEGIN_DECLS
+
 typedef struct flt_fidelity_config {
     bool full;
     size_t n_mechanisms, n_encodings, n_n, n_m, n_r, n_scales; // 0: the level's own
@@ -57,5 +59,7 @@ typedef flt_err (*flt_fidelity_fn)(void *user, const flt_fidelity_group *group);
 // encoding), FLTE_USAGE (a mechanism that cannot stand in for softmax attention), FLTE_NOMEM, FLTE_INTERRUPTED, those of the
 // sink and of `group`.
 flt_err flt_fidelity_run(const flt_fidelity_config *c, const flt_sink *sink, flt_fidelity_fn group, void *user);
+
+FLTX_END_DECLS
 
 #endif

@@ -5,6 +5,8 @@
 
 #include "flt/error.h"
 
+FLTX_BEGIN_DECLS
+
 // By one thread; times in seconds of its own (what others use the machine for does not count), each the least of several blocks.
 // NaN: the task has none.
 typedef struct flt_task_cost {
@@ -15,8 +17,10 @@ typedef struct flt_task_cost {
     double hessian;           // one Hessian-vector product, the minibatch being there
 } flt_task_cost;
 
-// Measures each of the four for about `seconds`, or for a few calls where one takes longer. No other thread may allocate meanwhile.
-// Errors: those of the task; FLTE_NOMEM.
+// Measures each of the four for about `seconds`, or for a few calls where one takes longer. No other thread may allocate
+// meanwhile. Errors: those of the task; FLTE_NOMEM.
 flt_err flt_task_cost_of(const char *spec, uint64_t seed, double seconds, flt_task_cost *out);
+
+FLTX_END_DECLS
 
 #endif

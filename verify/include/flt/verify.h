@@ -8,6 +8,8 @@
 #include "flt/registry.h"
 #include "flt/sink.h"
 
+FLTX_BEGIN_DECLS
+
 enum { FLTX_CHECK_QUICK = 1u << 0, FLTX_CHECK_FULL = 1u << 1 }; // levels a check runs at
 
 typedef enum flt_verdict { FLTX_PASS, FLTX_MARGINAL, FLTX_FAIL } flt_verdict;
@@ -72,5 +74,7 @@ typedef struct flt_statistic {
     bool lenient; // a miss is marginal, not a failure
 } flt_statistic;
 flt_err flt_check_statistic(flt_check_context *c, const char *mechanism, const char *label, const flt_statistic *s);
+
+FLTX_END_DECLS
 
 #endif
