@@ -121,7 +121,7 @@ static bool emit(const board *b, const entry *e, const char *const *keys, flt_ro
     names[k] = "seeds", values[k++] = cell(text[0], e->seeds);
     names[k] = "not_finite", values[k++] = cell(text[4], (double)e->not_finite);
     for (size_t i = b->lead; i < b->keys; i++) names[k] = keys[i], values[k++] = e->key[i];
-    return row(user, k, names, values);
+    return row == NULL || row(user, k, names, values);
 }
 
 // Seeds that are not finite are the worst of all: a mean that would have one of them in it is infinite, and not shown.
@@ -195,6 +195,7 @@ static void compile(flt_query *q, bool ladder, const char *task, const char *met
 
 flt_err flt_store_best(flt_store *s, const char *task, const char *metric, flt_task_is_error_fn is_error, flt_row_fn row,
                        void *user) {
+    FLTX_GIVEN(s);
     board *b = NULL;
     flt_query *q = NULL;
     const char *name = metric == NULL ? "final_loss" : metric;

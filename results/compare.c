@@ -185,6 +185,7 @@ static flt_err pooled(flt_store *s, bool timings, flt_query *q, flt_row_fn row, 
 }
 
 flt_err flt_store_compare(flt_store *s, const char *a, const char *b, const char *part, flt_row_fn row, void *user) {
+    FLTX_GIVEN(s, a, b, part);
     static const char *const parts[] = {"differences", "metrics", "timings"};
     static const char *const sql[] = {differences_sql, metrics_sql, timings_sql};
     char *sides[2] = {NULL, NULL};

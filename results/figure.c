@@ -196,6 +196,7 @@ static void annotate(flt_figure *f, bool slope) {
 }
 
 flt_err flt_figure_create(flt_store *s, const char *name, long long run, const char *metric, flt_figure **out) {
+    FLTX_GIVEN(s, name, out);
     const char *names[N_KINDS + 1] = {NULL};
     size_t k = N_KINDS;
     flt_query *q = NULL;

@@ -144,6 +144,7 @@ static flt_err compile(flt_store *s, const flt_run_filter *f, flt_query *q, char
 }
 
 flt_err flt_store_find(flt_store *s, const flt_run_filter *f, flt_row_fn row, void *user) {
+    FLTX_GIVEN(s, f);
     flt_query *q = NULL;
     char *words = NULL;
     FLTX_TRY(flt_store_check(s, "query", false));

@@ -83,6 +83,7 @@ static flt_err heartbeat(flt_store *s) {
 }
 
 flt_err flt_store_flush(flt_store *s) {
+    FLTX_GIVEN(s);
     FLTX_TRY(flt_store_check(s, "flush", true));
     flt_pending *p = s->pending;
     const size_t rows = p->n_rows;

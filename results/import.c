@@ -138,6 +138,7 @@ static flt_err attach(flt_store *s, const flt_store *other) {
 }
 
 flt_err flt_store_import(flt_store *s, const char *path, flt_import *out) {
+    FLTX_GIVEN(s, path, out);
     flt_store *other = NULL; // looks at the file, migrates it, and keeps it open
     flt_query *q = NULL;
     *out = (flt_import){0};

@@ -26,6 +26,7 @@ static flt_err change(flt_store *s, const char *sql, long long run, const char *
 }
 
 flt_err flt_store_tag(flt_store *s, long long run, const char *name, bool on) {
+    FLTX_GIVEN(s, name);
     FLTX_TRY(need_writable(s, "tag"));
     bool fine = name[0] != 0 && strlen(name) <= 64;
     for (const char *p = name; *p != 0; p++) fine = fine && !isspace((unsigned char)*p) && !iscntrl((unsigned char)*p);
@@ -37,6 +38,7 @@ flt_err flt_store_tag(flt_store *s, long long run, const char *name, bool on) {
 }
 
 flt_err flt_store_note(flt_store *s, long long run, const char *text) {
+    FLTX_GIVEN(s, text);
     FLTX_TRY(need_writable(s, "note"));
     if (text[0] == 0 || strlen(text) > 100000) return flt_fail(FLTE_USAGE, "note", "a note has 1 to 100000 bytes");
     FLTX_TRY(flt_find_run(s, &run));
@@ -44,6 +46,7 @@ flt_err flt_store_note(flt_store *s, long long run, const char *text) {
 }
 
 flt_err flt_store_remove(flt_store *s, long long run) {
+    FLTX_GIVEN(s);
     long long running = 0;
     sqlite3_stmt *st = NULL;
     FLTX_TRY(need_writable(s, "rm"));
@@ -83,6 +86,7 @@ static flt_err sweep_all(flt_store *s, flt_gc *out) {
 }
 
 flt_err flt_store_gc(flt_store *s, flt_gc *out) {
+    FLTX_GIVEN(s, out);
     long long live = 0;
     *out = (flt_gc){0};
     FLTX_TRY(need_writable(s, "gc"));

@@ -34,6 +34,7 @@ static bool digits(const char *text) {
 }
 
 flt_err flt_store_run_of(flt_store *s, const char *who, const char *word, long long *run) {
+    FLTX_GIVEN(s, who, word, run);
     const size_t last = strncmp(word, "last", 4) == 0 ? 4 : 0;
     FLTX_TRY(flt_store_check(s, who, false));
     *run = 0;
@@ -51,6 +52,7 @@ static bool stands_in(const char *group, long long run) {
 }
 
 flt_err flt_store_group_of(flt_store *s, const char *who, const char *words, char **out) {
+    FLTX_GIVEN(s, who, words, out);
     flt_text t = {0};
     flt_err err = FLTE_OK;
     for (const char *p = words; p != NULL && err == FLTE_OK; p = strchr(p, ','), p += p != NULL) {

@@ -164,6 +164,7 @@ static flt_err open_read(flt_store *s) {
 }
 
 flt_err flt_store_open(const char *path, int mode, flt_store **out) {
+    FLTX_GIVEN(out);
     flt_store *s = NULL;
     *out = NULL;
     if (path == NULL || path[0] == 0)

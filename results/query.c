@@ -91,6 +91,7 @@ static flt_err ask(flt_store *s, const char *sql, long long argument, flt_row_fn
 }
 
 flt_err flt_store_list(flt_store *s, size_t limit, flt_row_fn row, void *user) {
+    FLTX_GIVEN(s);
     const flt_run_filter all = {.limit = limit};
     return flt_store_find(s, &all, row, user);
 }
@@ -127,6 +128,7 @@ flt_err flt_find_run(flt_store *s, long long *run) {
 }
 
 flt_err flt_store_show(flt_store *s, long long run, const char *part, flt_row_fn row, void *user) {
+    FLTX_GIVEN(s, part);
     const char *sql = NULL;
     FLTX_TRY(flt_store_check(s, "query", false));
     FLTX_TRY(find_part(part, &sql));

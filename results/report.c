@@ -256,6 +256,7 @@ static flt_err compose(flt_store *s, flt_text *t) {
 }
 
 flt_err flt_store_report(flt_store *s, const char *path) {
+    FLTX_GIVEN(s, path);
     flt_text t = {0};
     FLTX_TRY(flt_store_check(s, "report", false));
     flt_err err = compose(s, &t);

@@ -68,6 +68,9 @@ static void reset_run(flt_store *s) {
 }
 
 flt_err flt_store_begin(flt_store *s, const flt_run_info *info, long long *run_id) {
+    FLTX_GIVEN(s, info);
+    FLTX_GIVEN(info->kind);
+    if (info->argc > 0) FLTX_GIVEN(info->argv);
     char *argv = NULL, *command = NULL;
     flt_err err = FLTE_OK;
     if (run_id != NULL) *run_id = 0;
@@ -100,6 +103,7 @@ static bool parse_number(const char *value, double *out) {
 }
 
 flt_err flt_store_param(flt_store *s, const char *name, const char *value) {
+    FLTX_GIVEN(s, name, value);
     double number = 0;
     FLTX_TRY(flt_store_check(s, "param", true));
     FLTX_TRY(flt_sink_room(s, FLTX_REC_PARAM, strlen(name) + strlen(value) + 2));
@@ -127,6 +131,7 @@ static flt_err checksum(const char *path, long long *bytes, unsigned long *crc) 
 }
 
 flt_err flt_store_artifact(flt_store *s, const char *kind, const char *path) {
+    FLTX_GIVEN(s, kind, path);
     sqlite3_stmt *st = NULL;
     long long bytes = 0;
     unsigned long crc = 0;
@@ -173,6 +178,7 @@ static flt_err update_end(flt_store *s, const char *status, int exit_code, const
 }
 
 flt_err flt_store_end(flt_store *s, const char *status, int exit_code, const char *message) {
+    FLTX_GIVEN(s, status);
     FLTX_TRY(flt_store_check(s, "end", true));
     if (strcmp(status, "done") != 0 && strcmp(status, "failed") != 0 && strcmp(status, "interrupted") != 0)
         return flt_fail(FLTE_INTERNAL, "results", "end: status '%s'; it is done, failed or interrupted", status);

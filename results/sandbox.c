@@ -122,6 +122,7 @@ static flt_err prepare(sqlite3 *db, const guard *g, const char *path, const char
 }
 
 flt_err flt_store_sql(flt_store *s, const char *sql, flt_row_fn row, void *user) {
+    FLTX_GIVEN(s, sql);
     sqlite3 *db = NULL;
     sqlite3_stmt *st = NULL;
     guard g = {0};

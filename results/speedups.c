@@ -158,7 +158,7 @@ static bool emit(const entry *e, flt_row_fn row, void *user) {
     put_text(&c, "options", e->key[3]);
     put_text(&c, "precision", e->key[4]);
     put_text(&c, "code", e->key[5]);
-    return row(user, c.n, c.names, c.values);
+    return row == NULL || row(user, c.n, c.names, c.values);
 }
 
 static flt_err finish(board *b, flt_row_fn row, void *user) {
@@ -219,6 +219,7 @@ static flt_err order_of(const char *metric, measure *out) {
 }
 
 flt_err flt_store_speedups(flt_store *s, long long run, const char *set, const char *metric, flt_row_fn row, void *user) {
+    FLTX_GIVEN(s);
     board *b = NULL;
     flt_query *q = NULL;
     measure by = SPEEDUP;

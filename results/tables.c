@@ -24,6 +24,7 @@ static flt_err run(flt_store *s, const char *sql, const char *identifier, flt_ro
 }
 
 flt_err flt_store_schema(flt_store *s, flt_row_fn row, void *user) {
+    FLTX_GIVEN(s);
     FLTX_TRY(flt_store_check(s, "schema", false));
     return run(s, schema_sql, NULL, row, user);
 }
@@ -44,6 +45,7 @@ static bool add_name(void *user, size_t n, const char *const *columns, const cha
 }
 
 flt_err flt_store_table(flt_store *s, const char *table, flt_row_fn row, void *user) {
+    FLTX_GIVEN(s, table);
     names x = {.wanted = table};
     FLTX_TRY(flt_store_schema(s, add_name, &x));
     if (!x.found) return flt_fail(FLTE_NAME, "results", "there is no table or view '%s'; there are %s", table, x.list);

@@ -32,7 +32,7 @@ static flt_err on_problem(flt_check_context *c, const flt_attention_kind *kind, 
     return compare(c, kind, p, 0, NULL, p->options);
 }
 
-static flt_err on_setting(flt_check_context *c, const flt_attention_kind *kind, flt_problem *p, const flt_given *given) {
+static flt_err on_setting(flt_check_context *c, const flt_attention_kind *kind, flt_problem *p, const flt_given_args *given) {
     return compare(c, kind, p, given->n, given->args, given->label);
 }
 

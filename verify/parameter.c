@@ -139,7 +139,7 @@ static flt_err on_problem(flt_check_context *c, const flt_attention_kind *kind, 
     return p->N > (c->config->full ? 130 : 33) ? FLTE_OK : on_plan(c, kind, p, 0, NULL);
 }
 
-static flt_err on_setting(flt_check_context *c, const flt_attention_kind *kind, flt_problem *p, const flt_given *given) {
+static flt_err on_setting(flt_check_context *c, const flt_attention_kind *kind, flt_problem *p, const flt_given_args *given) {
     return p->N > 130 ? FLTE_OK : on_plan(c, kind, p, given->n, given->args);
 }
 

@@ -44,6 +44,12 @@ alone() {
 alone cc -x c -std=c17
 for header in simd plant; do missing "$prefix/include/flt/$header.h"; done # C of kernels and tests
 
+# every function that may fail is given NULL by a test, but for those that have no pointer that could be refused
+no_row='flt_(fail|context|given|error_restore|sink_(metric|record)|ranks_(agree|same|cells))'
+for name in $(sed -nE 's/^flt_err (flt_[a-z0-9_]+)\(.*/\1/p' "$prefix"/include/flt/*.h | grep -vxE "$no_row"); do
+    grep -qE "REFUSED.*[^a-z_]$name\\(|[^a-z_]$name\\(.*FLTE_USAGE" "$FLT_SOURCE_DIR"/*/tests/test_*null.c || fail "no test gives NULL to $name"
+done
+
 # every declared function is in the library, and a C++ program finds it there; one of them makes a plan and runs it
 if command -v "${CXX:-c++}" >/dev/null; then
     alone "${CXX:-c++}" -x c++ -std=c++17

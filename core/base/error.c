@@ -51,6 +51,15 @@ flt_err flt_context(flt_err code, const char *format, ...) {
     return code;
 }
 
+flt_err flt_given(const char *who, const char *names, const bool *given) {
+    for (; *given; given++) {
+        names = strchr(names, ',');
+        if (names == NULL) return FLTE_OK;
+        names += strspn(names, ", ");
+    }
+    return flt_fail(FLTE_USAGE, who, "%.*s is NULL", (int)strcspn(names, ","), names);
+}
+
 static const row *find(flt_err code) {
     static const row unknown = {"FLTE_UNKNOWN", "unknown error", 3};
     return (unsigned)code < FLTX_N_ERRORS ? &rows[code] : &unknown;

@@ -49,6 +49,7 @@ static flt_err read_open(const char *path, int fd, unsigned char **bytes, size_t
 }
 
 flt_err flt_read_all(const char *path, unsigned char **bytes, size_t *size) {
+    FLTX_GIVEN(path, bytes, size);
     *bytes = NULL;
     *size = 0;
     const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); // a pipe must not block before it is refused
@@ -169,6 +170,8 @@ static bool sync_folder(const target *t) {
 }
 
 flt_err flt_write_atomic(const char *path, const void *bytes, size_t size) {
+    FLTX_GIVEN(path);
+    if (size > 0) FLTX_GIVEN(bytes);
     target t = {0};
     int fd = -1;
     FLTX_TRY(resolve(path, &t));
@@ -189,6 +192,7 @@ flt_err flt_write_atomic(const char *path, const void *bytes, size_t size) {
 }
 
 flt_err flt_write_possible(const char *path) {
+    FLTX_GIVEN(path);
     target t = {0};
     int fd = -1;
     FLTX_TRY(resolve(path, &t));

@@ -51,6 +51,7 @@ static size_t round_up(size_t n) {
 }
 
 flt_err flt_alloc(size_t count, size_t size, void *out) {
+    FLTX_GIVEN(out);
     size_t bytes = 0;
     void *block = NULL;
     memcpy(out, &block, sizeof block);
@@ -75,6 +76,7 @@ void flt_free(void *p) {
 }
 
 flt_err flt_strdup(const char *text, char **out) {
+    FLTX_GIVEN(text, out);
     const size_t n = strlen(text) + 1;
     FLTX_TRY(flt_alloc(n, 1, out));
     memcpy(*out, text, n);
@@ -104,10 +106,11 @@ void *flt_ws_take(flt_ws *ws, size_t count, size_t size) {
 }
 
 void flt_ws_release(flt_ws *ws) {
-    if (ws->base != NULL) UNPOISON(ws->base, ws->size);
+    if (ws != NULL && ws->base != NULL) UNPOISON(ws->base, ws->size);
 }
 
 flt_err flt_ws_create(void (*bind)(void *self, flt_ws *ws), void *self, flt_ws *out) {
+    FLTX_GIVEN(bind, out);
     flt_ws pass = flt_ws_measure();
     void *block = NULL;
     *out = (flt_ws){0};
@@ -122,6 +125,7 @@ flt_err flt_ws_create(void (*bind)(void *self, flt_ws *ws), void *self, flt_ws *
 }
 
 void flt_ws_destroy(flt_ws *ws) {
+    if (ws == NULL) return;
     flt_ws_release(ws);
     flt_free(ws->base);
     *ws = (flt_ws){0};

@@ -7,6 +7,8 @@
 #include <string.h>
 
 flt_err flt_layout_add(flt_layout *l, const char *name, size_t rank, const size_t *dim) {
+    FLTX_GIVEN(l, name);
+    if (rank > 0) FLTX_GIVEN(dim);
     if (rank > FLTX_MAX_RANK)
         return flt_fail(FLTE_RANGE, "layout", "tensor %s has rank %zu; at most %d", name, rank, FLTX_MAX_RANK);
     if (strlen(name) >= sizeof l->tensor->name)
@@ -38,6 +40,7 @@ flt_err flt_layout_add(flt_layout *l, const char *name, size_t rank, const size_
 }
 
 flt_err flt_layout_copy(const flt_layout *from, flt_layout *to) {
+    FLTX_GIVEN(from, to);
     *to = (flt_layout){0};
     if (from->n == 0) return FLTE_OK;
     FLTX_TRY(flt_alloc(from->n, sizeof *to->tensor, &to->tensor));
@@ -48,6 +51,7 @@ flt_err flt_layout_copy(const flt_layout *from, flt_layout *to) {
 }
 
 void flt_layout_free(flt_layout *l) {
+    if (l == NULL) return;
     flt_free(l->tensor);
     *l = (flt_layout){0};
 }

@@ -32,6 +32,7 @@ struct flt_params {
 // ---- numbers from text
 
 flt_err flt_parse_real(const char *who, const char *text, double *out) {
+    FLTX_GIVEN(who, text, out);
     char *end = NULL;
     *out = 0.0;
     const double x = strtod(text, &end);
@@ -43,6 +44,7 @@ flt_err flt_parse_real(const char *who, const char *text, double *out) {
 }
 
 flt_err flt_parse_int(const char *who, const char *text, long long *out) {
+    FLTX_GIVEN(who, text, out);
     char *end = NULL;
     *out = 0;
     errno = 0;
@@ -147,6 +149,7 @@ fail:
 }
 
 flt_err flt_params_create(const char *who, const flt_param_spec *specs, flt_params **out) {
+    FLTX_GIVEN(who, out);
     FLTX_TRY(create_empty(who, specs, out));
     flt_params *p = *out;
     for (size_t i = 0; i < p->n; i++) {
@@ -161,6 +164,7 @@ flt_err flt_params_create(const char *who, const flt_param_spec *specs, flt_para
 }
 
 flt_err flt_params_clone(const flt_params *from, flt_params **out) {
+    FLTX_GIVEN(from, out);
     FLTX_TRY(create_empty(from->who, from->specs, out));
     flt_params *p = *out;
     for (size_t i = 0; i < p->n; i++) {
@@ -209,6 +213,7 @@ static size_t find(const flt_params *p, const char *name) {
 }
 
 flt_err flt_params_set(flt_params *p, const char *name, const char *text) {
+    FLTX_GIVEN(p, name, text);
     value v;
     const size_t i = find(p, name);
     if (i == p->n) return unknown(p, name);
@@ -234,6 +239,7 @@ static flt_err set_all(flt_params *p, char *text) {
 }
 
 flt_err flt_params_parse(flt_params *p, const char *text) {
+    FLTX_GIVEN(p, text);
     char *copy = NULL;
     if (*text == '\0') return FLTE_OK;
     FLTX_TRY(flt_strdup(text, &copy));

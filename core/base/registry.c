@@ -72,6 +72,7 @@ static flt_err unknown(const flt_registry *r, const char *name) {
 }
 
 flt_err flt_registry_find(const flt_registry *r, const char *name, const flt_kind **out) {
+    FLTX_GIVEN(r, out);
     *out = NULL;
     if (name == NULL) return unknown(r, "(NULL)"); // a description whose name was left out
     for (size_t i = 0; r->kinds[i] != NULL; i++) {

@@ -46,6 +46,7 @@ static void index_text(const flt_tensor *t, size_t at, char *out, size_t size) {
 }
 
 flt_err flt_tensor_finite(const char *who, const flt_tensor *t) {
+    FLTX_GIVEN(who, t);
     char where[200];
     for (size_t i = 0; i < t->count; i++) {
         const double x = t->dtype == FLTX_F32 ? (double)((const float *)t->data)[i] : ((const double *)t->data)[i];
@@ -63,6 +64,8 @@ flt_err flt_tensor_finite(const char *who, const flt_tensor *t) {
 }
 
 flt_err flt_tensor_expect(const char *who, const flt_tensor *t, size_t rank, const size_t *dim) {
+    FLTX_GIVEN(who, t);
+    if (rank > 0) FLTX_GIVEN(dim);
     bool same = t->rank == rank;
     for (size_t i = 0; same && i < rank; i++) same = dim[i] == SIZE_MAX || dim[i] == t->dim[i];
     if (same) return FLTE_OK;

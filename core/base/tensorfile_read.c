@@ -61,6 +61,8 @@ static flt_err header_length(const char *who, const unsigned char *bytes, size_t
 }
 
 flt_err flt_tensors_parse(const char *who, const void *bytes, size_t size, flt_tensors **out) {
+    FLTX_GIVEN(who, out);
+    if (size > 0) FLTX_GIVEN(bytes);
     const unsigned char *file = bytes;
     flt_tensors *t = NULL;
     size_t length = 0;
@@ -79,6 +81,7 @@ fail:
 }
 
 flt_err flt_tensors_read(const char *path, flt_tensors **out) {
+    FLTX_GIVEN(path, out);
     unsigned char *bytes = NULL;
     size_t size = 0;
     *out = NULL;

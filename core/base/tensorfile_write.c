@@ -23,6 +23,7 @@ struct flt_tensor_writer {
 // ---- life
 
 flt_err flt_tensor_writer_create(flt_tensor_writer **out) {
+    FLTX_GIVEN(out);
     return flt_alloc(1, sizeof **out, out);
 }
 
@@ -70,6 +71,8 @@ static flt_err check_name(const flt_tensor_writer *w, const char *name) {
 
 flt_err flt_tensor_writer_add(flt_tensor_writer *w, const char *name, flt_dtype dtype, size_t rank, const size_t *dim,
                               const void *data) {
+    FLTX_GIVEN(w, name);
+    if (rank > 0) FLTX_GIVEN(dim);
     flt_tensor t = {.dtype = dtype, .rank = rank, .data = data};
     char *copy = NULL;
     size_t bytes = 0;
@@ -82,6 +85,7 @@ flt_err flt_tensor_writer_add(flt_tensor_writer *w, const char *name, flt_dtype 
         fits = fits && dim[i] < (size_t)1 << 53; // what a reader accepts
     }
     if (!fits || !flt_st_measure(&t, &bytes)) return flt_fail(FLTE_RANGE, WHO, "the size of tensor '%.80s' overflows", name);
+    if (bytes > 0) FLTX_GIVEN(data);
     FLTX_TRY(grow(&w->tensor, w->n, &w->room, sizeof *w->tensor));
     FLTX_TRY(flt_strdup(name, &copy));
     t.name = copy;
@@ -94,6 +98,7 @@ flt_err flt_tensor_writer_real(flt_tensor_writer *w, const char *name, size_t ra
 }
 
 flt_err flt_tensor_writer_meta(flt_tensor_writer *w, const char *key, const char *value) {
+    FLTX_GIVEN(w, key, value);
     text_pair p = {NULL, NULL};
     if (!flt_st_utf8(key, strlen(key)) || !flt_st_utf8(value, strlen(value)))
         return flt_fail(FLTE_USAGE, WHO, "the metadata '%.80s' is not UTF-8", key);
@@ -177,6 +182,7 @@ static void lay_out(const flt_tensor_writer *w, const char *text, size_t padded,
 }
 
 flt_err flt_tensor_writer_save(flt_tensor_writer *w, const char *path) {
+    FLTX_GIVEN(w, path);
     size_t padded = 0, total = 0;
     unsigned char *file = NULL;
     flt_err err = FLTE_OK;

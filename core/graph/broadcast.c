@@ -94,6 +94,7 @@ const flt_op_kind flt_op_kind_broadcast = {
 
 flt_node flt_broadcast(flt_graph *g, flt_node a, size_t rank, const size_t *dim) {
     flt_op_attr attr = {.rank = rank};
+    if (rank > 0 && dim == NULL) return flt_graph_lacks(g, "broadcast", "dim");
     for (size_t i = 0; i < rank && i < FLTX_MAX_RANK; i++) attr.dim[i] = dim[i];
     return flt_op_apply(g, &flt_op_kind_broadcast, 1, &a, &attr);
 }

@@ -140,6 +140,7 @@ const flt_op_kind flt_op_kind_transpose = {
 
 flt_node flt_transpose(flt_graph *g, flt_node a, const size_t *axes) {
     flt_op_attr attr = {0};
+    if (flt_node_rank(g, a) > 0 && axes == NULL) return flt_graph_lacks(g, "transpose", "axes");
     for (size_t i = 0; i < flt_node_rank(g, a); i++) attr.dim[i] = axes[i];
     return flt_op_apply(g, &flt_op_kind_transpose, 1, &a, &attr);
 }

@@ -80,6 +80,7 @@ const char *flt_num_blas(void) {
 }
 
 flt_err flt_gemm_check(const char *who, size_t m, size_t n, size_t k) {
+    FLTX_GIVEN(who);
     if (m <= INT_MAX && n <= INT_MAX && k <= INT_MAX) return FLTE_OK;
     return flt_fail(FLTE_RANGE, who, "a product of [%zu, %zu] and [%zu, %zu] was asked; BLAS takes sizes up to %d", m, k, k, n,
                     INT_MAX);

@@ -41,6 +41,7 @@ static flt_err plan(flt_fft *p) {
 }
 
 flt_err flt_fft_create(size_t n, size_t batch, flt_fft **out) {
+    FLTX_GIVEN(out);
     flt_fft *p = NULL;
     flt_err err = FLTE_OK;
     *out = NULL;

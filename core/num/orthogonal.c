@@ -35,6 +35,7 @@ static void gram_schmidt(size_t rows, size_t d, double *q) {
 }
 
 flt_err flt_orthogonal_gaussian(flt_rng r, size_t m, size_t d, flt_real *omega) {
+    if (m > 0) FLTX_GIVEN(omega);
     const flt_rng norms = flt_rng_child(r, "norm", 0);
     size_t count = 0;
     double *q = NULL; // [d, d], and a row behind it

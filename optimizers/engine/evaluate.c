@@ -42,6 +42,9 @@ static void run(flt_inner *inner, uint64_t seed, size_t steps, flt_real *param, 
 
 flt_err flt_run_curve(const flt_weights *w, const char *task, flt_objective_maker make, uint64_t seed, size_t steps, double *loss,
                       flt_real *param) {
+    FLTX_GIVEN(w, task, make);
+    FLTX_GIVEN(w->kind);
+    if (steps > 0) FLTX_GIVEN(loss);
     flt_inner inner;
     flt_real *own = NULL, *state = NULL;
     flt_num_init();
@@ -407,6 +410,8 @@ static flt_err check(const flt_eval_config *c) {
 
 flt_err flt_eval_optimizer(const flt_eval_config *c, const flt_weights *w, const flt_sink *sink, flt_eval_result *out,
                            flt_eval_result *full) {
+    FLTX_GIVEN(c, w, out);
+    FLTX_GIVEN(c->task, c->make, w->kind);
     flt_eval_result unused = {0};
     evaluation e = {.config = c, .weights = w, .sink = sink, .points = flt_tuning_points(c->tune, w)};
     *out = (flt_eval_result){0};
@@ -427,6 +432,7 @@ flt_err flt_eval_optimizer(const flt_eval_config *c, const flt_weights *w, const
 }
 
 void flt_eval_free(flt_eval_result *r) {
+    if (r == NULL) return;
     flt_free(r->curve);
     flt_free(r->seed);
     flt_free(r->seed_curves);

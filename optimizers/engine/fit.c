@@ -226,6 +226,8 @@ static void release(fit *f) {
 }
 
 flt_err flt_fit(const flt_fit_config *c, const flt_weights *w, const flt_sink *sink, flt_fit_report *out) {
+    FLTX_GIVEN(c, w, out);
+    FLTX_GIVEN(c->task, c->make, w->kind);
     fit f = {.c = c, .w = w, .sink = sink, .out = out};
     *out = (flt_fit_report){.valid_loss = NAN, .valid_metric = NAN, .test_loss = NAN, .test_metric = NAN};
     if (c->steps == 0) return flt_fail(FLTE_RANGE, who, "0 steps were asked for; at least one is needed");
@@ -243,6 +245,7 @@ flt_err flt_fit(const flt_fit_config *c, const flt_weights *w, const flt_sink *s
 }
 
 void flt_fit_free(flt_fit_report *r) {
+    if (r == NULL) return;
     flt_layout_free(&r->layout);
     flt_free(r->param);
     *r = (flt_fit_report){0};
@@ -264,6 +267,8 @@ static flt_err write_all(flt_tensor_writer *file, const flt_fit_config *c, const
 }
 
 flt_err flt_fit_save(const flt_fit_config *c, const flt_weights *w, const flt_fit_report *r, const char *path) {
+    FLTX_GIVEN(c, w, r, path);
+    FLTX_GIVEN(c->task, w->kind);
     flt_tensor_writer *file = NULL;
     FLTX_TRY(flt_tensor_writer_create(&file));
     flt_err err = write_all(file, c, w, r);

@@ -27,6 +27,7 @@ static flt_err create_self(flt_optimizer *o, const flt_params *params, const flt
 
 flt_err flt_optimizer_create(const flt_optimizer_kind *kind, const flt_params *params, const flt_layout *layout,
                              flt_optimizer **out) {
+    FLTX_GIVEN(kind, layout, out);
     flt_optimizer *o = NULL;
     *out = NULL;
     FLTX_TRY(check(kind, params, layout));

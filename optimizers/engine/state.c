@@ -47,6 +47,9 @@ static flt_err write_all(flt_tensor_writer *file, const flt_weights *w, const ch
 
 flt_err flt_state_save(const flt_weights *w, const flt_layout *layout, size_t words, uint64_t t, const flt_real *state,
                        const char *path) {
+    FLTX_GIVEN(w, layout, path);
+    FLTX_GIVEN(w->kind);
+    if (words > 0) FLTX_GIVEN(state);
     flt_tensor_writer *file = NULL;
     char *tensors = NULL;
     flt_err err = describe(layout, &tensors);
@@ -93,6 +96,9 @@ static flt_err read_all(const char *path, const flt_tensors *file, const flt_wei
 
 flt_err flt_state_load(const flt_weights *w, const flt_layout *layout, size_t words, const char *path, uint64_t *t,
                        flt_real *state) {
+    FLTX_GIVEN(w, layout, path, t);
+    FLTX_GIVEN(w->kind);
+    if (words > 0) FLTX_GIVEN(state);
     flt_tensors *file = NULL;
     char *tensors = NULL;
     FLTX_TRY(flt_tensors_read(path, &file));

@@ -97,6 +97,7 @@ static flt_err own_params(const flt_optimizer_kind *kind, const flt_params *para
 
 flt_err flt_weights_load(const flt_optimizer_kind *kind, const flt_params *params, const char *path, uint64_t seed,
                          flt_weights *out) {
+    FLTX_GIVEN(kind, out);
     *out = (flt_weights){.kind = kind};
     flt_err err = own_params(kind, params, &out->params);
     if (err == FLTE_OK) err = path == NULL ? start(seed, out) : load_file(path, out);
@@ -105,6 +106,7 @@ flt_err flt_weights_load(const flt_optimizer_kind *kind, const flt_params *param
 }
 
 void flt_weights_free(flt_weights *w) {
+    if (w == NULL) return;
     flt_params_destroy(w->params);
     flt_layout_free(&w->layout);
     flt_free(w->theta);
@@ -126,6 +128,8 @@ static flt_err write_all(flt_tensor_writer *file, const flt_weights *w) {
 }
 
 flt_err flt_weights_save(const flt_weights *w, const char *path) {
+    FLTX_GIVEN(w, path);
+    FLTX_GIVEN(w->kind);
     flt_tensor_writer *file = NULL;
     if (w->kind->meta == NULL) return flt_fail(FLTE_UNSUPPORTED, w->kind->kind.name, "is not learned and has no weights to save");
     FLTX_TRY(flt_tensor_writer_create(&file));

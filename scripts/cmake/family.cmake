@@ -31,6 +31,7 @@ static const flt_registry registry = {\"${F_NAME}\", \"${F_NOUN}\", kinds, caps}
 const flt_registry *flt_${F_NAME}_registry(void) { return &registry; }
 
 flt_err flt_${F_NAME}_find(const char *name, const ${F_TYPE} **out) {
+    FLTX_GIVEN(out);
     const flt_kind *kind = NULL;
     *out = NULL;
     FLTX_TRY(flt_registry_find(&registry, name, &kind));

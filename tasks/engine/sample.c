@@ -145,6 +145,7 @@ static flt_err draw_list(const char *list, flt_rng root, double at, double *tota
 }
 
 flt_err flt_task_sample(const char *distribution, uint64_t seed, char *concrete) {
+    FLTX_GIVEN(distribution, concrete);
     const flt_rng root = flt_rng_make(seed, "task.sample", 0);
     double total = 0.0, ignored = 0.0;
     concrete[0] = '\0';

@@ -94,6 +94,7 @@ const flt_task_set flt_task_sets[] = {
 };
 
 flt_err flt_task_set_find(const char *name, const flt_task_set **out) {
+    FLTX_GIVEN(name, out);
     const char *names[sizeof flt_task_sets / sizeof *flt_task_sets] = {NULL};
     for (size_t i = 0; flt_task_sets[i].name != NULL; i++) {
         names[i] = flt_task_sets[i].name;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 flt_err flt_task_of(const char *spec, const flt_task_kind **out) {
+    FLTX_GIVEN(spec, out);
     char name[64];
     const size_t n = strcspn(spec, ":");
     if (n == 0 || n >= sizeof name)

@@ -19,6 +19,7 @@ static flt_err create(const flt_spec *s, flt_objective **out) {
 }
 
 flt_err flt_task_create(const char *spec, flt_objective **out) {
+    FLTX_GIVEN(spec, out);
     flt_spec s;
     *out = NULL;
     FLTX_TRY(flt_spec_open(spec, &s));

@@ -14,6 +14,7 @@ static const char *const names[] = {
 };
 
 flt_err flt_bench_find(const char *name, flt_bench_group *out) {
+    FLTX_GIVEN(name, out);
     for (int i = 0; names[i] != NULL; i++)
         if (strcmp(names[i], name) == 0) {
             *out = (flt_bench_group)i;
@@ -122,6 +123,7 @@ static flt_err check_sizes(const flt_bench_config *c) {
 }
 
 flt_err flt_bench_check(const flt_bench_config *c) {
+    FLTX_GIVEN(c);
     FLTX_TRY(check_sizes(c));
     switch (c->group) {
     case FLTX_BENCH_ATTENTION:
@@ -137,6 +139,7 @@ flt_err flt_bench_check(const flt_bench_config *c) {
 }
 
 flt_err flt_bench_run(const flt_bench_config *c, const flt_sink *sink, flt_bench_row_fn row, void *user) {
+    FLTX_GIVEN(c);
     static flt_err (*const groups[])(flt_bench *) = {
         [FLTX_BENCH_ATTENTION] = flt_bench_attention,
         [FLTX_BENCH_OPTIMIZER] = flt_bench_optimizer,

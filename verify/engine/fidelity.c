@@ -276,7 +276,7 @@ static flt_err run_group(table *t, const char *encoding, size_t n, double scale,
     for (size_t s = 0; s < t->grid.seeds && err == FLTE_OK; s++) err = run_seed(t, s);
     if (err == FLTE_OK) {
         flt_fidelity_judge(&t->group, t->rows, t->ratios);
-        err = hand(user, &t->group);
+        if (hand != NULL) err = hand(user, &t->group);
     }
     for (size_t i = 0; i < 2; i++) flt_free(t->folded[i]), t->folded[i] = NULL;
     flt_free(t->want), t->want = NULL;
@@ -304,6 +304,7 @@ static flt_err check_names(const flt_fidelity_config *c) {
 }
 
 flt_err flt_fidelity_run(const flt_fidelity_config *c, const flt_sink *sink, flt_fidelity_fn group, void *user) {
+    FLTX_GIVEN(c);
     table *t = NULL;
     FLTX_TRY(check_names(c));
     FLTX_TRY(flt_alloc(1, sizeof *t, &t));

@@ -39,7 +39,7 @@ static flt_attention_arg shape_of(const char *name, const flt_problem *p, double
 }
 
 // Fills the arguments named, shared or with the heads in front. data: owned by the caller.
-static flt_err make_args(const flt_problem *p, const char *names, bool heads, double **data, flt_given *given) {
+static flt_err make_args(const flt_problem *p, const char *names, bool heads, double **data, flt_given_args *given) {
     static const char *const known[] = {"lag_bias", "share", "xi", "rho", "base_filter", "modulation", "bias"};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
         double low = 0.0, high = 0.0;
@@ -77,7 +77,7 @@ static flt_err on_setting(flt_check_context *c, const flt_attention_kind *kind, 
                                .options = s->options,
                                .plain = s->args[0] != '\0'};
     flt_problem *p = NULL;
-    flt_given given = {.n = 0};
+    flt_given_args given = {.n = 0};
     double *data[FLTX_MAX_GIVEN] = {NULL};
     FLTX_TRY(flt_problem_create(&shape, &p));
     for (size_t i = 0; p->plain && i < p->N; i++) p->pos[i] = (double)i; // what plans take for granted

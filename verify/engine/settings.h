@@ -7,14 +7,15 @@
 
 enum { FLTX_MAX_GIVEN = 3 };
 
-typedef struct flt_given {
+typedef struct flt_given_args {
     size_t n;
     flt_attention_arg args[FLTX_MAX_GIVEN];
     char label[96];
-} flt_given;
+} flt_given_args;
 
 // Runs `body` for every setting of the mechanism: bidirectional and (where it can) causal, arguments shared and one per head.
-typedef flt_err (*flt_setting_body)(flt_check_context *c, const flt_attention_kind *kind, flt_problem *p, const flt_given *given);
+typedef flt_err (*flt_setting_body)(flt_check_context *c, const flt_attention_kind *kind, flt_problem *p,
+                                    const flt_given_args *given);
 flt_err flt_each_setting(flt_check_context *c, const flt_attention_kind *kind, flt_setting_body body);
 
 #endif

@@ -100,6 +100,7 @@ static void measure(job *j, double seconds, flt_task_cost *out) {
 }
 
 flt_err flt_task_cost_of(const char *spec, uint64_t seed, double seconds, flt_task_cost *out) {
+    FLTX_GIVEN(spec, out);
     job j = {0};
     flt_num_init();
     *out = (flt_task_cost){0};

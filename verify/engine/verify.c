@@ -42,6 +42,7 @@ static flt_err report(flt_check_context *c, const char *mechanism, const char *l
 }
 
 flt_err flt_check_statistic(flt_check_context *c, const char *mechanism, const char *label, const flt_statistic *s) {
+    FLTX_GIVEN(c, mechanism, label, s);
     const flt_field fields[] = {flt_text_field("mechanism", mechanism),
                                 flt_text_field("check", c->check),
                                 flt_text_field("label", label),
@@ -55,17 +56,20 @@ flt_err flt_check_statistic(flt_check_context *c, const char *mechanism, const c
 }
 
 flt_err flt_check_case(flt_check_context *c, const char *mechanism, const char *label, double ratio) {
+    FLTX_GIVEN(c, mechanism, label);
     if (!(ratio <= c->report->worst_ratio)) c->report->worst_ratio = ratio;
     return report(c, mechanism, label, ratio, flt_judge(ratio), false);
 }
 
 flt_err flt_check_claim(flt_check_context *c, const char *mechanism, const char *label, bool holds, double value) {
+    FLTX_GIVEN(c, mechanism, label);
     return report(c, mechanism, label, value, holds ? FLTX_PASS : FLTX_FAIL, true);
 }
 
 flt_err flt_check_unable(flt_check_context *c, const char *mechanism, flt_err err) {
     char sentence[512];
     if (err != FLTE_UNSUPPORTED) return err;
+    FLTX_GIVEN(c, mechanism);
     snprintf(sentence, sizeof sentence, "%s", flt_error());
     flt_error_clear();
     return flt_check_claim(c, mechanism, sentence, false, NAN);
@@ -172,6 +176,7 @@ static flt_err run_ranks(const flt_verify_config *c, const flt_sink *sink, const
 }
 
 flt_err flt_verify_run(const flt_verify_config *c, const flt_sink *sink, flt_verify_report *out) {
+    FLTX_GIVEN(c, out);
     int owner[MOST_CHECKS];
     *out = (flt_verify_report){0};
     FLTX_TRY(check_names(c));

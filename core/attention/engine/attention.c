@@ -87,6 +87,7 @@ static flt_err create_kind(const flt_attention_desc *desc, const flt_attention_k
 }
 
 flt_err flt_attention_create(const flt_attention_desc *desc, flt_attention **out) {
+    FLTX_GIVEN(desc, out);
     const flt_attention_kind *kind = NULL;
     flt_attention *a = NULL;
     *out = NULL;
@@ -120,12 +121,17 @@ void flt_attention_forward(flt_attention *a, const flt_real *q, const flt_real *
 }
 
 flt_err flt_attention_backward(flt_attention *a, const flt_attention_pass *pass) {
+    FLTX_GIVEN(a, pass);
+    FLTX_GIVEN(pass->q, pass->dout, pass->dq);
+    if ((a->kind->kind.caps & FLTX_ATT_MIXING) == 0) FLTX_GIVEN(pass->k, pass->v, pass->out, pass->dk, pass->dv);
+    if (pass->n_args > 0) FLTX_GIVEN(pass->args);
     if (!a->backward)
         return flt_fail(FLTE_UNSUPPORTED, a->kind->kind.name, "the plan has no backward pass; set `backward` in its description");
     return a->kind->backward(a->self, pass);
 }
 
 flt_err flt_attention_update(flt_attention *a, size_t n_args, const flt_attention_arg *args) {
+    FLTX_GIVEN(a);
     if (a->kind->update == NULL)
         return flt_fail(FLTE_UNSUPPORTED, a->kind->kind.name, "its arguments stay as they were at creation; make a new plan");
     FLTX_TRY(check_args(a->kind->kind.name, n_args, args));
@@ -133,6 +139,7 @@ flt_err flt_attention_update(flt_attention *a, size_t n_args, const flt_attentio
 }
 
 flt_err flt_attention_begin(flt_attention *a) {
+    FLTX_GIVEN(a);
     const char *who = a->kind->kind.name;
     char list[256];
     if (a->kind->begin == NULL) {

@@ -317,11 +317,20 @@ flt_err flt_attend_differentiable(const flt_attend_spec *s) {
 
 extern const flt_op_kind flt_op_kind_attention;
 
+static const char *lacking(const flt_attend_desc *d, const flt_node *qkv, const flt_node *nodes) {
+    if (d == NULL || qkv == NULL) return d == NULL ? "desc" : "qkv";
+    if (d->n_fixed > 0 && d->fixed == NULL) return "desc->fixed";
+    if (d->n_learned > 0 && d->learned == NULL) return "desc->learned";
+    return d->n_learned > 0 && nodes == NULL ? "nodes" : NULL;
+}
+
 flt_node flt_attend(flt_graph *g, const flt_attend_desc *desc, const flt_node qkv[3], const flt_node *nodes) {
     flt_attend_spec *s = NULL;
     flt_node *in = NULL;
     flt_node y = flt_bad;
-    if (flt_graph_status(g) != FLTE_OK) return flt_bad;
+    if (flt_graph_failed(g)) return flt_bad;
+    const char *missing = lacking(desc, qkv, nodes);
+    if (missing != NULL) return flt_graph_lacks(g, "attention", missing);
     flt_err err = flt_alloc(1, sizeof *s, &s);
     if (err == FLTE_OK) err = fill_spec(g, desc, qkv, nodes, s);
     if (err == FLTE_OK) err = flt_alloc(3 + desc->n_learned, sizeof *in, &in);

@@ -88,7 +88,8 @@ static flt_node apply(flt_graph *g, const flt_op_kind *k, size_t n, const flt_no
 flt_node flt_op_apply(flt_graph *g, const flt_op_kind *k, size_t n, const flt_node *in, const flt_op_attr *attr) {
     static const flt_op_attr plain = {0};
     gathered a;
-    if (g->err != FLTE_OK) return flt_bad;
+    if (flt_graph_failed(g)) return flt_bad;
+    if (n > 0 && in == NULL) return flt_graph_lacks(g, k->kind.name, "its list of inputs");
     if (n == 0) return flt_graph_fail(g, flt_fail(FLTE_RANGE, k->kind.name, "0 inputs; allowed: at least 1"));
     for (size_t i = 0; i < n; i++)
         if (!flt_node_ok(g, in[i]))

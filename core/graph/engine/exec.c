@@ -250,6 +250,8 @@ flt_err flt_exec_create_with(const flt_graph *g, size_t n, const flt_node *outpu
 }
 
 flt_err flt_exec_create(const flt_graph *g, size_t n, const flt_node *outputs, flt_exec **out) {
+    FLTX_GIVEN(g, out);
+    if (n > 0) FLTX_GIVEN(outputs);
     return flt_exec_create_with(g, n, outputs, 0, out);
 }
 

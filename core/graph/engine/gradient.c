@@ -62,8 +62,11 @@ static flt_err check(flt_graph *g, flt_node y, size_t n, const flt_node *x) {
 }
 
 flt_err flt_gradient(flt_graph *g, flt_node y, size_t n, const flt_node *x, flt_node *out) {
+    FLTX_GIVEN(g);
+    if (n > 0) FLTX_GIVEN(out);
     sweep s = {0};
     for (size_t i = 0; i < n; i++) out[i] = flt_bad;
+    if (n > 0) FLTX_GIVEN(x);
     flt_err err = check(g, y, n, x);
     if (err == FLTE_OK) err = begin(g, n, x, &s);
     if (err == FLTE_OK) {
@@ -82,8 +85,11 @@ flt_err flt_gradient(flt_graph *g, flt_node y, size_t n, const flt_node *x, flt_
 
 // <gradient, direction>, differentiated once more.
 flt_err flt_hessian_vector(flt_graph *g, flt_node y, size_t n, const flt_node *x, const flt_node *direction, flt_node *out) {
+    FLTX_GIVEN(g);
+    if (n > 0) FLTX_GIVEN(out);
     flt_node *dx = NULL;
     for (size_t i = 0; i < n; i++) out[i] = flt_bad;
+    if (n > 0) FLTX_GIVEN(x, direction);
     for (size_t i = 0; i < n; i++)
         if (!flt_shape_equal(flt_node_shape(g, x[i]), flt_node_shape(g, direction[i]))) {
             flt_graph_fail(g,

@@ -16,6 +16,7 @@ static flt_err make_buckets(size_t n, int32_t **out) {
 }
 
 flt_err flt_graph_create(flt_graph **out) {
+    FLTX_GIVEN(out);
     flt_graph *g = NULL;
     flt_err err = FLTE_OK;
     *out = NULL;
@@ -63,14 +64,19 @@ flt_err flt_graph_own(flt_graph *g, void *data, void (*destroy)(void *)) {
 }
 
 flt_node flt_graph_fail(flt_graph *g, flt_err err) {
-    if (g->err == FLTE_OK) {
+    if (g != NULL && g->err == FLTE_OK) {
         g->err = err;
         snprintf(g->sentence, sizeof g->sentence, "%s", flt_error());
     }
     return flt_bad;
 }
 
+flt_node flt_graph_lacks(flt_graph *g, const char *who, const char *what) {
+    return flt_graph_fail(g, flt_fail(FLTE_USAGE, who, "%s is NULL", what));
+}
+
 flt_err flt_graph_status(const flt_graph *g) {
+    FLTX_GIVEN(g);
     if (g->err == FLTE_OK) return FLTE_OK;
     const char *colon = strstr(g->sentence, ": "); // "who: sentence", as flt_fail made it
     if (colon == NULL) return flt_fail(g->err, "graph", "%s", g->sentence);
@@ -81,8 +87,12 @@ flt_err flt_graph_status(const flt_graph *g) {
 
 // ---- queries
 
+bool flt_graph_failed(const flt_graph *g) {
+    return g == NULL || g->err != FLTE_OK;
+}
+
 bool flt_node_ok(const flt_graph *g, flt_node x) {
-    return x.id >= 0 && (size_t)x.id < g->n;
+    return g != NULL && x.id >= 0 && (size_t)x.id < g->n;
 }
 
 const flt_vertex *flt_graph_vertex(const flt_graph *g, flt_node x) {
@@ -233,7 +243,8 @@ flt_node flt_graph_add(flt_graph *g, const flt_op_kind *k, size_t n, const flt_n
 flt_node flt_input(flt_graph *g, const char *name, size_t rank, const size_t *dim) {
     flt_vertex *v = NULL;
     flt_shape shape;
-    if (g->err != FLTE_OK) return flt_bad;
+    if (flt_graph_failed(g)) return flt_bad;
+    if (name == NULL) return flt_graph_lacks(g, "input", "name");
     flt_err err = flt_shape_set("input", rank, dim, &shape);
     if (err != FLTE_OK) return flt_graph_fail(g, flt_context(err, "input '%.64s'", name));
     err = make_vertex(&shape, 0, NULL, &v);
@@ -246,7 +257,8 @@ flt_node flt_input(flt_graph *g, const char *name, size_t rank, const size_t *di
 flt_node flt_constant(flt_graph *g, size_t rank, const size_t *dim, const flt_real *data) {
     flt_vertex *v = NULL;
     flt_shape shape;
-    if (g->err != FLTE_OK) return flt_bad;
+    if (flt_graph_failed(g)) return flt_bad;
+    if (data == NULL) return flt_graph_lacks(g, "constant", "data");
     flt_err err = flt_shape_set("constant", rank, dim, &shape);
     if (err != FLTE_OK) return flt_graph_fail(g, err);
     err = make_vertex(&shape, 0, NULL, &v);

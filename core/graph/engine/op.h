@@ -162,7 +162,10 @@ flt_err flt_graph_own(flt_graph *g, void *data, void (*destroy)(void *));
 flt_node flt_op_apply(flt_graph *g, const flt_op_kind *k, size_t n, const flt_node *in, const flt_op_attr *attr);
 flt_node flt_op_unary(flt_graph *g, const flt_op_kind *k, flt_node a);
 flt_node flt_op_binary(flt_graph *g, const flt_op_kind *k, flt_node a, flt_node b);
-flt_node flt_graph_fail(flt_graph *g, flt_err err); // keeps the first sentence; returns a bad node
+// What failed builders return, a bad node; the graph keeps the first sentence. g may be NULL in these three.
+flt_node flt_graph_fail(flt_graph *g, flt_err err);
+flt_node flt_graph_lacks(flt_graph *g, const char *who, const char *what); // FLTE_USAGE: an argument is NULL
+bool flt_graph_failed(const flt_graph *g);
 bool flt_node_ok(const flt_graph *g, flt_node x);
 const flt_shape *flt_node_shape(const flt_graph *g, flt_node x);
 bool flt_node_is(const flt_graph *g, flt_node x, const flt_op_kind *k);

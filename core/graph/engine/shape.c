@@ -19,6 +19,7 @@ flt_shape_label flt_shape_text(const flt_shape *s) {
 flt_err flt_shape_set(const char *who, size_t rank, const size_t *dim, flt_shape *out) {
     *out = (flt_shape){.rank = rank, .count = 1};
     if (rank > FLTX_MAX_RANK) return flt_fail(FLTE_SHAPE, who, "rank %zu; allowed: 0 .. %d", rank, FLTX_MAX_RANK);
+    if (rank > 0 && dim == NULL) return flt_fail(FLTE_USAGE, who, "dim is NULL");
     for (size_t i = 0; i < rank; i++) {
         out->dim[i] = dim[i];
         if (dim[i] == 0) return flt_fail(FLTE_SHAPE, who, "axis %zu has length 0; allowed: at least 1", i);

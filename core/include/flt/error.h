@@ -2,6 +2,10 @@
 // Error codes, their texts and exit statuses from one list; one sentence per thread says what went wrong.
 //
 // Libraries return a code and leave a sentence: who; what was given; what is allowed; a hint. They never print or exit.
+//
+// NULL. Functions that return flt_err refuse it with FLTE_USAGE, naming themselves and the argument, unless the argument is said
+// to be optional or is an array of no elements. Destroy and free functions take it. Everything else (forward, step, run, queries,
+// vector functions, writing through pointers of a descriptor) looks at nothing: plans are made where mistakes can be told.
 #ifndef FLTX_ERROR_H
 #define FLTX_ERROR_H
 
@@ -54,6 +58,12 @@ void flt_error_clear(void);
         const flt_err fltx_err_ = (call);                                                                                        \
         if (fltx_err_ != FLTE_OK) return fltx_err_;                                                                              \
     } while (0)
+
+// Returns early where one of the pointers, a list of arguments, is NULL: FLTX_GIVEN(desc, out);
+#define FLTX_GIVEN(...) FLTX_TRY(flt_given(__func__, #__VA_ARGS__, (const bool[]){__VA_ARGS__}))
+
+// FLTE_USAGE naming the first of `names` ("desc, out") whose given[] is false.
+flt_err flt_given(const char *who, const char *names, const bool *given);
 
 // Jumps to `label` with `err` set, for constructors that have one failure exit.
 #define FLTX_GO(err, label, call)                                                                                                \

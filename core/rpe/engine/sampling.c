@@ -106,6 +106,10 @@ static void best_rule(const flt_rpe_kind *kind, const flt_rpe_args *a, double sp
 
 flt_err flt_rpe_draw(const flt_rpe_kind *kind, const flt_rpe_args *a, flt_rpe_sampling how, double span, flt_rng rng, size_t r,
                      double *xi, double *rho) {
+    FLTX_GIVEN(kind, a);
+    if (r > 0) FLTX_GIVEN(xi, rho);
+    if (kind->draw == NULL)
+        return flt_fail(FLTE_UNSUPPORTED, kind->kind.name, "it has no spectrum that frequencies could be drawn from");
     if (how == FLTX_RPE_MC || kind->place == NULL) {
         FLTX_TRY(kind->draw(a, rng, r, xi, rho));
         for (size_t m = 8; FLTX_BUG(REPEATED_FREQUENCIES) && m < r; m++) {

@@ -60,6 +60,7 @@ void flt_rpe_snippets(size_t n, size_t l, const double *pos, size_t r, const dou
 }
 
 flt_err flt_rpe_lag_bias(const flt_rpe_kind *kind, const flt_rpe_args *a, size_t n, flt_real *bias) {
+    FLTX_GIVEN(kind, a, bias);
     double *z = NULL;
     FLTX_TRY(kind->check(a));
     if (a->l != 1)

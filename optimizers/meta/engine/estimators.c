@@ -305,6 +305,8 @@ static flt_err make(study *s, flt_estimator_row **rows) {
 
 flt_err flt_estimators_compare(const flt_estimators_config *c, flt_weights *w, const flt_sink *sink, size_t *n,
                                flt_estimator_row **rows) {
+    FLTX_GIVEN(c, w, n, rows);
+    FLTX_GIVEN(w->kind);
     study s = {.config = c, .weights = w, .sink = sink, .n = w->layout.total, .R = c->repetitions, .cells = cells_of(c)};
     *rows = NULL;
     *n = s.cells;

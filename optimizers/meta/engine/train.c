@@ -185,6 +185,10 @@ static void summarise(const run *r, double seconds, flt_meta_report *out) {
 }
 
 flt_err flt_meta_train(const flt_meta_config *c, flt_weights *w, const flt_sink *sink, flt_meta_report *out) {
+    FLTX_GIVEN(c, w);
+    FLTX_GIVEN(c->make);
+    if (c->n_tasks > 0) FLTX_GIVEN(c->tasks);
+    if (c->draws > 0) FLTX_GIVEN(c->sample);
     const flt_estimator_kind *kind = NULL;
     const double start = now();
     run r = {.sink = sink};

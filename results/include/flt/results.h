@@ -68,7 +68,8 @@ flt_err flt_store_flush(flt_store *s); // when it fails (disk full), the rows no
 flt_err flt_store_end(flt_store *s, const char *status, int exit_code, const char *message /* may be NULL */);
 
 // ---- queries.  A result set as text; NULL cells are NULL, numbers have the digits that bring them back exactly, not finite
-// metrics are "nan", "inf", "-inf". `row` returns false to stop; a result without rows calls it never.
+// metrics are "nan", "inf", "-inf". `row` returns false to stop; a result without rows calls it never. row NULL: nobody reads
+// them, errors are told all the same.
 typedef bool (*flt_row_fn)(void *user, size_t n, const char *const *names, const char *const *values);
 flt_err flt_store_list(flt_store *s, size_t limit /* 0: all */, flt_row_fn row, void *user); // latest first
 // FLTE_NAME when there is no such run (0: the latest) or part. The part `run` is rows of name and value, the others are tables.

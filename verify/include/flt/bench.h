@@ -52,8 +52,8 @@ typedef flt_err (*flt_bench_row_fn)(void *user, const flt_bench_row *row);
 flt_err flt_bench_find(const char *name, flt_bench_group *out);
 // Are names, sizes and settings known? Errors: FLTE_NAME, FLTE_USAGE, FLTE_RANGE, those of the tasks.
 flt_err flt_bench_check(const flt_bench_config *c);
-// Runs all cases and hands each row to `row`. A subject of the registry that refuses the shapes is left out with a record
-// "event", unless it was named. Errors: those of flt_bench_check, of `row` and of the sink; FLTE_NOMEM; FLTE_INTERRUPTED.
+// Runs all cases and hands each row to `row` (may be NULL). A subject of the registry that refuses the shapes is left out with a
+// record "event", unless it was named. Errors: those of flt_bench_check, of `row` and of the sink; FLTE_NOMEM; FLTE_INTERRUPTED.
 flt_err flt_bench_run(const flt_bench_config *c, const flt_sink *sink, flt_bench_row_fn row, void *user);
 
 FLTX_END_DECLS

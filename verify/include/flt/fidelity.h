@@ -28,10 +28,10 @@ typedef struct flt_fidelity_config {
 // One recipe at one budget; means over the seeds.
 typedef struct flt_fidelity_row {
     const char *mechanism, *options;
-    size_t m, r;         // 0: the mechanism has none
-    double error, worst; // relative Frobenius distance; the largest over the seeds
-    double seconds,
-        bytes; // of one forward pass, least of several (one thread: its own clock); all that the plan holds, tables included
+    size_t m, r;          // 0: the mechanism has none
+    double error, worst;  // relative Frobenius distance; the largest over the seeds
+    double seconds;       // of one forward pass, least of several (one thread: its own clock)
+    double bytes;         // all that the plan holds, tables included
     bool published, best; // best: no other row has less error in less time
     size_t recipe;        // which of the group's recipes
 } flt_fidelity_row;
@@ -55,9 +55,9 @@ typedef struct flt_fidelity_group {
 
 typedef flt_err (*flt_fidelity_fn)(void *user, const flt_fidelity_group *group);
 
-// Measures all groups and hands each to `group`; every cell and seed is a record "ladder". Errors: FLTE_NAME (mechanism,
-// encoding), FLTE_USAGE (a mechanism that cannot stand in for softmax attention), FLTE_NOMEM, FLTE_INTERRUPTED, those of the
-// sink and of `group`.
+// Measures all groups and hands each to `group` (may be NULL); every cell and seed is a record "ladder". Errors: FLTE_NAME
+// (mechanism, encoding), FLTE_USAGE (a mechanism that cannot stand in for softmax attention), FLTE_NOMEM, FLTE_INTERRUPTED, those
+// of the sink and of `group`.
 flt_err flt_fidelity_run(const flt_fidelity_config *c, const flt_sink *sink, flt_fidelity_fn group, void *user);
 
 FLTX_END_DECLS
