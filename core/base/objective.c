@@ -13,6 +13,7 @@ flt_err flt_layout_add(flt_layout *l, const char *name, size_t rank, const size_
         return flt_fail(FLTE_RANGE, "layout", "tensor %s has rank %zu; at most %d", name, rank, FLTX_MAX_RANK);
     if (strlen(name) >= sizeof l->tensor->name)
         return flt_fail(FLTE_RANGE, "layout", "the name %s is longer than 63 characters", name);
+    if (flt_layout_find(l, name) != NULL) return flt_fail(FLTE_USAGE, "layout", "the name %s is given twice", name);
     flt_tensor_spec *grown = NULL;
     FLTX_TRY(flt_alloc(l->n + 1, sizeof *grown, &grown));
     if (l->n > 0) memcpy(grown, l->tensor, l->n * sizeof *grown);

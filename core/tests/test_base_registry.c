@@ -105,6 +105,8 @@ Test(base_registry, layouts) {
     cr_assert_eq(flt_layout_find(&l, "scale")->count, 1u);
     cr_assert_eq(flt_layout_find(&l, "x"), NULL);
     cr_assert_eq(flt_layout_copy(&l, &copy), FLTE_OK);
+    cr_assert_eq(flt_layout_add(&l, "b", 0, NULL), FLTE_USAGE);
+    cr_assert(strstr(flt_error(), "the name b is given twice") != NULL, "%s", flt_error());
     cr_assert_eq(flt_layout_add(&l, "deep", 9, (size_t[9]){0}), FLTE_RANGE);
     cr_assert_eq(flt_layout_add(&l, "big", 2, (size_t[]){SIZE_MAX, 2}), FLTE_RANGE);
     cr_assert_eq(flt_layout_add(&l, "huge", 1, (size_t[]){SIZE_MAX}), FLTE_RANGE);

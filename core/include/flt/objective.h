@@ -22,9 +22,12 @@ typedef struct flt_layout {
     flt_tensor_spec *tensor; // [n]
 } flt_layout;
 
-flt_err flt_layout_add(flt_layout *l, const char *name, size_t rank, const size_t *dim); // appends; starts from {0}
-flt_err flt_layout_copy(const flt_layout *from, flt_layout *to);
-void flt_layout_free(flt_layout *l);                                           // leaves {0}
+// Appends a tensor, behind those that are there; {0} is the empty layout. Name and lengths are copied. Errors, after which it is
+// as it was: FLTE_USAGE (a name that is there), FLTE_RANGE (rank above FLTX_MAX_RANK, a name above 63 bytes, sizes that
+// overflow), FLTE_NOMEM.
+flt_err flt_layout_add(flt_layout *l, const char *name, size_t rank, const size_t *dim);
+flt_err flt_layout_copy(const flt_layout *from, flt_layout *to); // what `to` held is not freed; {0} on failure (FLTE_NOMEM)
+void flt_layout_free(flt_layout *l);                             // leaves {0}
 const flt_tensor_spec *flt_layout_find(const flt_layout *l, const char *name); // NULL when absent
 
 typedef enum flt_split { FLTX_TRAIN, FLTX_VALID, FLTX_TEST } flt_split;
