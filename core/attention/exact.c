@@ -192,19 +192,10 @@ static flt_err make_tables(plan *p) {
     return flt_alloc(p->bias_heads * lags, sizeof *p->lags, &p->lags);
 }
 
-// `lag_bias` alone, without an encoding's name, goes by index, whatever the positions are.
-static bool by_index(const flt_attention_desc *desc) {
-    static const char *const others[] = {"bias", FLTX_ATT_RPE_ARGS};
-    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
-        if (strcmp(others[i], "lag_bias") != 0 && flt_attention_arg_find(desc, others[i]) != NULL) return false;
-    }
-    return flt_attention_arg_find(desc, "lag_bias") != NULL && strcmp(flt_params_text(desc->params, "rpe"), "auto") == 0;
-}
-
 static flt_err read_bias(const flt_attention_desc *desc, plan *p) {
     const ptrdiff_t N = (ptrdiff_t)desc->N;
     flt_att_dim square[2] = {{"N", N}, {"N", N}}, lags[1] = {{"2N - 1", 2 * N - 1}};
-    if (by_index(desc)) return flt_att_take(desc, "lag_bias", 1, lags, &p->lag_bias);
+    if (flt_att_lags_alone(desc)) return flt_att_take(desc, "lag_bias", 1, lags, &p->lag_bias);
     FLTX_TRY(flt_att_take(desc, "bias", 2, square, &p->bias));
     FLTX_TRY(flt_att_encoding_read(desc, &p->pos, &p->encoding));
     if (p->bias.data != NULL && p->encoding.terms > 0)

@@ -24,7 +24,6 @@ static const flt_param_spec params[] = {
 
 typedef struct plan {
     size_t d;
-    flt_att_positions pos; // accepted so that one input file serves every mechanism; it changes nothing
     flt_att_linear *linear;
     flt_att_linear_back *back;
 } plan;
@@ -61,12 +60,11 @@ static void destroy(void *self) {
     if (p == NULL) return;
     flt_att_linear_back_destroy(p->back);
     flt_att_linear_destroy(p->linear);
-    flt_att_drop(&p->pos.array);
     flt_free(p);
 }
 
 static flt_err create(const flt_attention_desc *desc, void **self) {
-    static const char *const names[] = {"pos", NULL};
+    static const char *const names[] = {NULL};
     plan *p = NULL;
     flt_err err = flt_att_args_known(desc, names);
     *self = NULL;
@@ -76,7 +74,6 @@ static flt_err create(const flt_attention_desc *desc, void **self) {
     const bool relu = strcmp(flt_params_text(desc->params, "features"), "relu") == 0;
     const flt_att_map map = {
         .features = desc->d, .self = p, .queries = relu ? log_relu : log_elu, .keys = relu ? log_relu : log_elu};
-    FLTX_GO(err, failed, flt_att_positions_read(desc, &p->pos));
     FLTX_GO(err, failed, flt_att_linear_create(desc, map, &p->linear));
     const flt_att_back_map back = {.self = p, .queries = relu ? back_relu : back_elu, .keys = relu ? back_relu : back_elu};
     if (desc->backward) FLTX_GO(err, failed, flt_att_linear_back_create(desc, map, back, &p->back));

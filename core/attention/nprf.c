@@ -217,9 +217,7 @@ static void bind(void *self, flt_ws *ws) {
 
 static flt_err read_lags(const flt_attention_desc *desc, plan *p) {
     flt_att_dim dim[1] = {{"2N - 1", 2 * (ptrdiff_t)p->N - 1}};
-    const bool table =
-        flt_attention_arg_find(desc, "lag_bias") != NULL && strcmp(flt_params_text(desc->params, "rpe"), "auto") == 0;
-    if (table) {
+    if (flt_att_lags_alone(desc)) {
         FLTX_TRY(flt_att_take(desc, "lag_bias", 1, dim, &p->lag_bias));
         p->lag_heads = p->lag_bias.heads == 0 ? 1 : p->H;
     } else {

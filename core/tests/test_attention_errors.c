@@ -80,6 +80,29 @@ Test(attention_errors, shapes) {
     }
 }
 
+// What would change nothing is refused, not taken and left aside.
+Test(attention_errors, arguments_without_effect) {
+    static const char *const blind[] = {"linear", "fourier", "fftnet"};
+    for (size_t i = 0; i < sizeof blind / sizeof *blind; i++) {
+        problem p = base(blind[i]);
+        p.dv = p.d;
+        add_arg(&p, "pos", 0, 2, (size_t[]){6, 1}, 0, 1);
+        refused(&p, FLTE_NAME, "'pos' would change nothing: it has no positional encoding");
+        flt_free((void *)(uintptr_t)p.args[0].data);
+    }
+    for (int nprf = 0; nprf < 2; nprf++) {
+        problem p = base(nprf ? "nprf" : "exact");
+        add_arg(&p, "lag_bias", 0, 1, (size_t[]){11}, 0, 1);
+        add_arg(&p, "slope", 0, 0, NULL, 1, 1);
+        refused(&p, FLTE_USAGE, "'slope' belongs to the encoding alibi, but the encoding is lag_table");
+        for (size_t i = 0; i < p.n_args; i++) flt_free((void *)(uintptr_t)p.args[i].data);
+    }
+    problem p = base("linear");
+    add_arg(&p, "omega", 0, 2, (size_t[]){2, 3}, 0, 1);
+    refused(&p, FLTE_NAME, "'omega' is unknown; it takes none");
+    flt_free((void *)(uintptr_t)p.args[0].data);
+}
+
 // From a program that fills them in wrongly: nothing behind them is read.
 Test(attention_errors, arguments_that_are_not_there) {
     static const double one = 1;

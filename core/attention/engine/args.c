@@ -22,6 +22,11 @@ static flt_err unknown(const flt_attention_desc *desc, const char *name, const c
         const size_t used = strlen(list);
         snprintf(list + used, sizeof list - used, "%s%s", i > 0 ? ", " : "", names[i]);
     }
+    if (strcmp(name, "pos") == 0)
+        return flt_fail(FLTE_NAME, desc->mechanism,
+                        "argument 'pos' would change nothing: it has no positional encoding; leave pos out, or take a mechanism "
+                        "that has one (see `flt list attention`)");
+    if (names[0] == NULL) return flt_fail(FLTE_NAME, desc->mechanism, "argument '%.60s' is unknown; it takes none", name);
     const char *near = flt_nearest(name, names);
     if (near == NULL) return flt_fail(FLTE_NAME, desc->mechanism, "argument '%.60s' is unknown; valid names: %s", name, list);
     return flt_fail(FLTE_NAME, desc->mechanism, "argument '%.60s' is unknown; did you mean '%s'? valid names: %s", name, near,

@@ -166,6 +166,14 @@ flt_err flt_att_encoding_args_known(const flt_attention_desc *desc, const char *
     return FLTE_OK;
 }
 
+bool flt_att_lags_alone(const flt_attention_desc *desc) {
+    static const char *const others[] = {"bias", FLTX_ATT_RPE_ARGS};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        if (strcmp(others[i], "lag_bias") != 0 && flt_attention_arg_find(desc, others[i]) != NULL) return false;
+    }
+    return flt_attention_arg_find(desc, "lag_bias") != NULL && strcmp(flt_params_text(desc->params, "rpe"), "auto") == 0;
+}
+
 // ---- reading
 
 // Arrays are asked for by the encodings' own checks, which know their shapes; numbers have a default or are asked for here.

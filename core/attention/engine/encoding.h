@@ -40,6 +40,9 @@ typedef struct flt_att_encoding {
 // FLTE_NAME unless every argument of the description is one of `own` (ends with NULL) or may belong to an encoding.
 flt_err flt_att_encoding_args_known(const flt_attention_desc *desc, const char *const *own);
 
+// Whether `lag_bias` came without an encoding's name and another's argument: then it goes by index, whatever the positions are.
+bool flt_att_lags_alone(const flt_attention_desc *desc);
+
 // Chooses the encoding, reads its arguments and checks them for every head and against the positions. *out may be half-built on
 // failure: drop it all the same; it keeps its address. Errors: FLTE_NAME, FLTE_SHAPE, FLTE_RANGE, FLTE_NUMERIC, FLTE_USAGE.
 flt_err flt_att_encoding_read(const flt_attention_desc *desc, const flt_att_positions *pos, flt_att_encoding *out);
