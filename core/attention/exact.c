@@ -83,11 +83,11 @@ static const flt_real *tile_bias(const plan *p, slot *w, size_t head, size_t i, 
 // Rows i .. i + n - 1 of one head against all keys that they may see. q, out: at row i; k, v: at row 0.
 static void run_rows(const plan *p, slot *w, size_t head, size_t i, const flt_real *q, const flt_real *k, const flt_real *v,
                      flt_real *out) {
-    const size_t n = flt_att_smaller(p->rows, p->N - i), keys = p->causal ? i + n : p->N, d = p->d, dv = p->dv;
+    const size_t n = flt_smaller(p->rows, p->N - i), keys = p->causal ? i + n : p->N, d = p->d, dv = p->dv;
     const flt_real scale = FLTX_BUG(DROPPED_SCALE) ? 1 : (flt_real)(1.0 / sqrt((double)d));
     for (size_t a = 0; a < n; a++) w->top[a] = (flt_real)-INFINITY, w->sum[a] = 0;
     for (size_t j = 0; j < keys; j += p->cols) {
-        const size_t cols = flt_att_smaller(p->cols, keys - j);
+        const size_t cols = flt_smaller(p->cols, keys - j);
         flt_att_softmax_tile t = {.n = n, .cols = cols, .s = w->s, .causal = p->causal};
         t.valid = (ptrdiff_t)i - (ptrdiff_t)j + (FLTX_BUG(FUTURE_LEAK) ? 2 : 1);
         t.top = w->top, t.sum = w->sum, t.keep = w->keep;
@@ -235,8 +235,8 @@ static void destroy(void *self) {
 }
 
 static void choose_tile(plan *p) {
-    p->rows = flt_att_smaller(ROWS, p->N);
-    p->cols = flt_att_smaller(COLS, p->N);
+    p->rows = flt_smaller(ROWS, p->N);
+    p->cols = flt_smaller(COLS, p->N);
     p->row_tiles = (p->N + p->rows - 1) / p->rows;
 }
 
@@ -251,7 +251,7 @@ static flt_err create(const flt_attention_desc *desc, void **self) {
     p->causal = desc->causal;
     p->tiles = FLTX_ISA_PICK(flt_att_tiles);
     choose_tile(p);
-    p->threads = (int)flt_att_smaller((size_t)desc->threads, p->B * p->H * p->row_tiles);
+    p->threads = (int)flt_smaller((size_t)desc->threads, p->B * p->H * p->row_tiles);
     FLTX_GO(err, failed, flt_att_positions_read(desc, &p->pos));
     FLTX_GO(err, failed, read_bias(desc, p));
     FLTX_GO(err, failed, make_tables(p));

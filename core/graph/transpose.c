@@ -4,6 +4,7 @@
 // operands by flags instead (matmul).
 #include <string.h>
 
+#include "base/size.h"
 #include "graph/engine/op.h"
 
 extern const flt_op_kind flt_op_kind_transpose;
@@ -25,17 +26,13 @@ static flt_err shape(const flt_op_use *u, flt_shape *out) {
     return flt_shape_set(u->name, x->rank, dim, out);
 }
 
-static size_t least(size_t a, size_t b) {
-    return a < b ? a : b;
-}
-
 // y [rows, cols] = x [r row + c col]
 static void block_copy(const flt_step *s, const flt_real *x, flt_real *y) {
     const size_t rows = s->n[0], cols = s->n[1], row = s->n[2], col = s->n[3];
     for (size_t i = 0; i < rows; i += BLOCK)
         for (size_t j = 0; j < cols; j += BLOCK)
-            for (size_t r = i; r < least(i + BLOCK, rows); r++)
-                for (size_t c = j; c < least(j + BLOCK, cols); c++) y[r * cols + c] = x[r * row + c * col];
+            for (size_t r = i; r < flt_smaller(i + BLOCK, rows); r++)
+                for (size_t c = j; c < flt_smaller(j + BLOCK, cols); c++) y[r * cols + c] = x[r * row + c * col];
 }
 
 static void row_copy(const flt_step *s, const flt_real *x, flt_real *y) {

@@ -50,8 +50,8 @@ typedef struct tile { // rows i .. i + n - 1 and columns j .. j + cols - 1 of on
 
 // The same tiles as in the forward pass, whichever way they are walked: their products then have the same bits.
 static tile tile_at(const flt_att_exact_back *a, size_t bh, size_t i, size_t j) {
-    const size_t n = flt_att_smaller(a->shape.rows, a->N - i), keys = a->causal ? i + n : a->N;
-    return (tile){bh, i, j, n, j < keys ? flt_att_smaller(a->shape.cols, keys - j) : 0};
+    const size_t n = flt_smaller(a->shape.rows, a->N - i), keys = a->causal ? i + n : a->N;
+    return (tile){bh, i, j, n, j < keys ? flt_smaller(a->shape.cols, keys - j) : 0};
 }
 
 static const flt_real *at(const flt_att_exact_back *a, const flt_real *x, size_t bh, size_t row, size_t width) {
@@ -181,7 +181,7 @@ static void run_rows(const flt_att_exact_back *a, slot *w, const work *k, size_t
 
 // dk and dv of one tile of columns, in the order of rows that run_rows has them in.
 static void run_columns(const flt_att_exact_back *a, slot *w, const work *k, size_t bh, size_t j, size_t thread) {
-    clear_columns(a, k, bh, j, flt_att_smaller(a->shape.cols, a->N - j));
+    clear_columns(a, k, bh, j, flt_smaller(a->shape.cols, a->N - j));
     for (size_t i = 0; i < a->N; i += a->shape.rows) {
         const tile t = tile_at(a, bh, i, j);
         if (t.cols == 0) continue;
@@ -316,7 +316,7 @@ flt_err flt_att_exact_back_create(const flt_attention_desc *desc, const flt_att_
     a->who = desc->mechanism;
     a->row_tiles = (a->N + shape->rows - 1) / shape->rows;
     a->col_tiles = (a->N + shape->cols - 1) / shape->cols;
-    a->kept = flt_att_smaller(a->col_tiles, KEPT / (shape->rows * shape->cols));
+    a->kept = flt_smaller(a->col_tiles, KEPT / (shape->rows * shape->cols));
     a->tiles = FLTX_ISA_PICK(flt_att_tiles);
     list_names(a);
     FLTX_GO(err, failed, flt_alloc((size_t)shape->threads, sizeof *a->slots, &a->slots));

@@ -18,7 +18,7 @@ static void run_plain(const flt_att_lagged *a, flt_att_lagged_slot *w, size_t he
         return;
     }
     for (size_t i = 0; i < a->N; i += TILE) {
-        const size_t n = flt_att_smaller(TILE, a->N - i);
+        const size_t n = flt_smaller(TILE, a->N - i);
         flt_att_lagged_direct(a, w, head, i, n, flt_att_keys(a, 0, i + n - 1), v, out);
     }
 }
@@ -95,7 +95,7 @@ bool flt_att_lagged_lags_by_tiles(const flt_att_lagged *a) {
 static bool choose_block(flt_att_lagged *a, size_t crossover) {
     a->widest = crossover == FLTX_LAGGED_AUTO ? a->N : crossover;
     if (crossover != FLTX_LAGGED_AUTO) {
-        a->block = flt_att_smaller(FLTX_LAGGED_BLOCK, crossover);
+        a->block = flt_smaller(FLTX_LAGGED_BLOCK, crossover);
         a->block = a->block < TILE ? TILE : a->block - a->block % TILE;
         return a->N > crossover && a->N > TILE;
     }

@@ -102,7 +102,7 @@ static void run_piece(void *self, flt_att_piece p) {
     }
     memset(k->u->cross, 0, (size + 2) * sizeof *k->u->cross);
     for (size_t f = 0; f < k->a->m; f++) {
-        const size_t x = f % width, count = flt_att_smaller(width, k->a->m - (f - x));
+        const size_t x = f % width, count = flt_smaller(width, k->a->m - (f - x));
         if (x == 0) flt_att_lagged_features(k->a, k->w, p, f, count);
         flt_att_lagged_column(k->w, p, x, count);
         add_feature(k, p, f);
@@ -204,7 +204,7 @@ static void run_band(job *k) {
     }
     for (size_t i = 0; i < a->N; i += TILE) {
         const flt_att_span near = flt_att_lagged_near(a, i);
-        flt_att_lagged_back_span(k, i, flt_att_smaller(TILE, a->N - i), near.from, near.to);
+        flt_att_lagged_back_span(k, i, flt_smaller(TILE, a->N - i), near.from, near.to);
     }
 }
 
@@ -278,7 +278,7 @@ flt_err flt_att_lagged_back_create(const flt_attention_desc *desc, const flt_att
     if (!desc->backward) return FLTE_OK;
     FLTX_TRY(flt_alloc(1, sizeof *b, &b));
     b->a = a, b->H = desc->H, b->BH = desc->B * desc->H;
-    b->kept = flt_att_lagged_lags_by_tiles(a) ? flt_att_smaller(FLTX_LAGGED_KEPT / (TILE * TILE), (a->N + TILE - 1) / TILE) : 0;
+    b->kept = flt_att_lagged_lags_by_tiles(a) ? flt_smaller(FLTX_LAGGED_KEPT / (TILE * TILE), (a->N + TILE - 1) / TILE) : 0;
     FLTX_GO(err, failed, flt_alloc((size_t)a->threads, sizeof *b->slots, &b->slots));
     FLTX_GO(err, failed, flt_ws_create(bind, b, &b->ws));
     *out = b;

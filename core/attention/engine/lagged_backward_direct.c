@@ -44,7 +44,7 @@ static flt_real add_alone(const job *k, size_t i, size_t j, flt_real bias, flt_r
 // How many of its keys row x of a tile may see.
 static size_t seen(const job *k, tile t, size_t x) {
     const size_t end = t.i + x + 1;
-    return !k->a->causal ? t.cols : end > t.j ? flt_att_smaller(t.cols, end - t.j) : 0;
+    return !k->a->causal ? t.cols : end > t.j ? flt_smaller(t.cols, end - t.j) : 0;
 }
 
 // One row of products s and of dout.v in ds: s becomes P, ds what the features' products are multiplied with, dL / s.
@@ -109,7 +109,7 @@ void flt_att_lagged_back_open(const job *k) {
     const size_t m = k->a->m, N = k->a->N;
     flt_real *scale = k->u->scale;
     for (size_t j = 0; j < N; j += TILE, scale += m) {
-        const size_t n = flt_att_smaller(TILE, N - j);
+        const size_t n = flt_smaller(TILE, N - j);
         const flt_real *lk = k->w->lk + j * m;
         k->a->tiles->column_max(n, m, lk, scale);
         if (j > 0 && !is_apart(m, scale, scale - m)) memcpy(scale, scale - m, m * sizeof *scale);
@@ -159,7 +159,7 @@ static void run_tile(const job *k, tile t, bool kept) {
 }
 
 static tile tile_at(size_t i, size_t n, size_t j, size_t keys) {
-    return (tile){i, n, j, flt_att_smaller(TILE, keys - j)};
+    return (tile){i, n, j, flt_smaller(TILE, keys - j)};
 }
 
 // Rows i .. i + n - 1 and keys from .. to - 1; kept: find_norms has just seen them
@@ -197,7 +197,7 @@ static void find_norms(const job *k, size_t i, size_t n, size_t keys) {
 void flt_att_lagged_back_direct(const job *k) {
     const size_t N = k->a->N;
     for (size_t i = 0; i < N; i += TILE) {
-        const size_t n = flt_att_smaller(TILE, N - i), keys = k->a->causal ? i + n : N;
+        const size_t n = flt_smaller(TILE, N - i), keys = k->a->causal ? i + n : N;
         memset(k->u->dphi, 0, n * k->a->m * sizeof *k->u->dphi);
         find_norms(k, i, n, keys);
         run_keys(k, i, n, 0, keys, true);

@@ -33,7 +33,7 @@ static void add_values(const job *k, flt_att_piece p) {
     down.ldx = down.ldp = up.ldx = up.ldp = up.ldy = dv;
     for (size_t at = 0; at < dv; at += width) {
         const flt_real *v = k->p->v + p.source * dv + at, *dout = k->p->dout + p.target * dv + at;
-        down.columns = up.columns = flt_att_smaller(width, dv - at);
+        down.columns = up.columns = flt_smaller(width, dv - at);
         down.x = up.phi = v, up.x = down.phi = dout;
         up.y = k->p->dv + p.source * dv + at;
         k->a->convolver->convolve(&down);
@@ -67,5 +67,5 @@ void flt_att_lagged_back_scales(const job *k, flt_att_piece p) {
 void flt_att_lagged_back_piece(const job *k, flt_att_piece p) {
     const size_t m = k->a->m, width = k->a->convolver->width;
     for (size_t i = 0; i < p.rows; i++) k->w->den[i] = -k->u->term[p.target + i];
-    for (size_t f = 0; f < m; f += width) add_features(k, p, f, flt_att_smaller(width, m - f));
+    for (size_t f = 0; f < m; f += width) add_features(k, p, f, flt_smaller(width, m - f));
 }

@@ -37,13 +37,13 @@ static size_t width(const flt_att_lagged *a) {
 }
 
 static size_t rows_of(const flt_att_lagged *a, size_t tile) {
-    return flt_att_smaller(TILE, a->N - tile * TILE);
+    return flt_smaller(TILE, a->N - tile * TILE);
 }
 
 flt_att_span flt_att_lagged_near(const flt_att_lagged *a, size_t first) {
     const size_t tile = first / TILE, apart = width(a);
     const size_t from = tile > apart ? (tile - apart) * TILE : 0, to = (tile + apart + 1) * TILE;
-    return (flt_att_span){from, flt_att_smaller(to, a->causal ? first + rows_of(a, tile) : a->N)};
+    return (flt_att_span){from, flt_smaller(to, a->causal ? first + rows_of(a, tile) : a->N)};
 }
 
 flt_real flt_att_lagged_far_bias(const flt_att_lagged *a, size_t head, bool future) {
@@ -127,6 +127,6 @@ void flt_att_lagged_band(const flt_att_lagged *a, flt_att_lagged_slot *w, size_t
     const flt_att_sweep sweep = {&k, absorb_keys, answer_rows};
     flt_att_lagged_sweep(a, w, false, flt_att_lagged_far_bias(a, head, false), &sweep);
     for (size_t i = 0; i < a->N; i += TILE)
-        flt_att_lagged_direct(a, w, head, i, flt_att_smaller(TILE, a->N - i), flt_att_lagged_near(a, i), v, out);
+        flt_att_lagged_direct(a, w, head, i, flt_smaller(TILE, a->N - i), flt_att_lagged_near(a, i), v, out);
     if (!a->causal) flt_att_lagged_sweep(a, w, true, flt_att_lagged_far_bias(a, head, true), &sweep);
 }

@@ -54,7 +54,7 @@ static bool is_near(size_t m, const flt_real *x, const flt_real *y) {
 // to [m, TILE] = x^T, in strips of a line of the cache
 static void turn_keys(size_t n, size_t m, const flt_real *x, flt_real *to) {
     for (size_t from = 0; from < m; from += STRIP) {
-        const size_t end = flt_att_smaller(from + STRIP, m);
+        const size_t end = flt_smaller(from + STRIP, m);
         for (size_t c = 0; c < n; c++)
             for (size_t f = from; f < end; f++) to[f * TILE + c] = x[c * m + f];
     }
@@ -66,7 +66,7 @@ void flt_att_lagged_prepare(const flt_att_lagged *a, flt_att_lagged_slot *w) {
     const size_t m = a->m;
     size_t anchor = 0;
     for (size_t j = 0; j < a->N; j += TILE) {
-        const size_t n = flt_att_smaller(TILE, a->N - j);
+        const size_t n = flt_smaller(TILE, a->N - j);
         flt_real *to = w->pk + j * m;
         if (!is_near(m, w->lk + j * m, w->lk + anchor * m)) anchor = j;
         w->anchor[j / TILE] = anchor;
@@ -115,7 +115,7 @@ static void scale_rows(rows *r, size_t anchor, size_t *scaled) {
 // keep their scales.
 static const flt_real *lag_factors(rows *r, size_t j, size_t cols) {
     const size_t from = j + r->a->N - r->first - r->n, count = r->n + cols - 1;
-    const size_t seen = r->a->causal ? flt_att_smaller(count, r->a->N - from) : count;
+    const size_t seen = r->a->causal ? flt_smaller(count, r->a->N - from) : count;
     const flt_real *b = r->lags + from, top = flt_max(seen, b);
     if (!(top <= r->level + FLTX_ATT_SLACK && top >= r->level - BELOW)) r->level = (flt_real)ceil((double)top);
     for (size_t z = 0; z < count; z++) r->factor[z] = b[z] - r->level;
@@ -189,7 +189,7 @@ void flt_att_lagged_direct(const flt_att_lagged *a, flt_att_lagged_slot *w, size
     rows r;
     flt_att_lagged_rows_begin(a, w, head, first, count, &r);
     for (size_t j = keys.from; j < keys.to; j += TILE) {
-        const size_t cols = flt_att_smaller(TILE, keys.to - j);
+        const size_t cols = flt_smaller(TILE, keys.to - j);
         scale_rows(&r, w->anchor[j / TILE], &scaled);
         flt_gemm(false, false, count, cols, a->m, 1, w->phi, a->m, w->pk + j * a->m, TILE, 0, w->s, cols);
         flt_att_lagged_weigh(&r, j, cols, w->s, v != NULL ? w->s : NULL);

@@ -64,7 +64,7 @@ void flt_att_lagged_column(const flt_att_lagged_slot *w, flt_att_piece p, size_t
 
 // Features from f on: their part of den, all in one, and of est and acc, one after the other.
 static void add_features(const flt_att_lagged *a, flt_att_lagged_slot *w, flt_att_piece p, size_t f, const flt_real *v) {
-    const size_t width = a->convolver->width, count = flt_att_smaller(width, a->m - f);
+    const size_t width = a->convolver->width, count = flt_smaller(width, a->m - f);
     flt_att_convolution c = flt_att_lagged_convolution(a, w, p, false);
     flt_att_lagged_features(a, w, p, f, count);
     c.columns = c.ldx = c.ldp = count, c.x = w->psi, c.phi = w->theta, c.sum = w->den;
@@ -75,7 +75,7 @@ static void add_features(const flt_att_lagged *a, flt_att_lagged_slot *w, flt_at
         flt_att_lagged_column(w, p, x, count);
         flt_axpy(p.rows, (flt_real)sqrt(flt_sum_squares(p.keys, w->colk)), w->colq, w->est);
         for (size_t at = 0; v != NULL && at < a->dv; at += width) {
-            c.columns = flt_att_smaller(width, a->dv - at);
+            c.columns = flt_smaller(width, a->dv - at);
             c.x = v + p.source * a->dv + at, c.y = w->acc + at;
             a->convolver->convolve(&c);
         }
@@ -128,7 +128,7 @@ static void walk_halves(const flt_att_lagged *a, size_t head, size_t first, size
     size_t k = 0;
     if (count <= a->block) {
         for (size_t i = first; i < first + count; i += TILE)
-            walk->rows(walk->self, head, i, flt_att_smaller(TILE, first + count - i), first);
+            walk->rows(walk->self, head, i, flt_smaller(TILE, first + count - i), first);
         return;
     }
     while (2 * a->level[k].span < count) k++;
@@ -167,7 +167,7 @@ void flt_att_lagged_fft(const flt_att_lagged *a, flt_att_lagged_slot *w, size_t 
 
 // c of one head: at delta >= 0 the factor of lag delta, at size - delta that of lag -delta; causal: past lags alone.
 static void load_factors(const flt_att_lagged *a, flt_att_level *l, size_t head, const double *b, flt_real *c) {
-    const size_t N = a->N, past = flt_att_smaller(l->size - 1, N - 1);
+    const size_t N = a->N, past = flt_smaller(l->size - 1, N - 1);
     double top = a->causal ? -INFINITY : b[N - 1], squares = 0;
     for (size_t i = 1; i <= past; i++) {
         top = fmax(top, b[N - 1 - i]);

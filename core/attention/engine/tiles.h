@@ -3,6 +3,7 @@
 #ifndef FLTX_ATTENTION_TILES_H
 #define FLTX_ATTENTION_TILES_H
 
+#include "base/size.h"
 #include "flt/isa.h"
 #include "flt/real.h"
 
@@ -87,9 +88,5 @@ typedef struct flt_att_tiles {
 } flt_att_tiles;
 
 FLTX_ISA_DECLARE(flt_att_tiles);
-
-static inline size_t flt_att_smaller(size_t a, size_t b) {
-    return a < b ? a : b;
-}
 
 #endif

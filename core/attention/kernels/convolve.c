@@ -43,7 +43,7 @@ FLTX_INLINE pair times(pair a, flt_real re, flt_real im) {
     return (pair){a.re * re - a.im * im, a.re * im + a.im * re};
 }
 
-// ---- ends of a row
+// ---- ends of a row; other than in rows.h, a vector may lie beyond the row as a whole
 
 FLTX_INLINE flt_vreal get(const flt_real *row, size_t i, size_t n) {
     if (i + FLTX_LANES <= n) return flt_vreal_load(row + i);
