@@ -60,6 +60,14 @@ static inline flt_weights opt_weights(const char *name, const char *set) {
     return w;
 }
 
+// Weights of flt far from the start, so that every term counts.
+static inline flt_weights opt_shaken(const char *set) {
+    flt_weights w = opt_weights("flt", set);
+    const flt_rng rng = flt_rng_make(21, "shake", 0);
+    for (size_t i = 0; i < w.layout.total; i++) w.theta[i] += (flt_real)(0.15 * flt_rng_normal_at(rng, i));
+    return w;
+}
+
 typedef struct opt_run {
     flt_optimizer *o;
     size_t P, words;

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 // The fused flt step, of every instruction set, against the slow reference and against a trajectory of an independent program.
-#include "../engine/flt_net.h"
 #include "../engine/flt_reference.h"
 #include "core/tests/every_isa.h"
 #include "opt_support.h"
@@ -10,14 +9,6 @@
 
 // Roundings of T steps add up, and each passes about 30 features through sums over the tensor.
 #define GROWTH(T) (sqrt(30.0) * (double)(T))
-
-// Weights far from the start, so that every term counts.
-static flt_weights shaken(const char *set) {
-    flt_weights w = opt_weights("flt", set);
-    const flt_rng rng = flt_rng_make(21, "shake", 0);
-    for (size_t i = 0; i < w.layout.total; i++) w.theta[i] += (flt_real)(0.15 * flt_rng_normal_at(rng, i));
-    return w;
-}
 
 static double *to_double(size_t n, const flt_real *x) {
     double *y = NULL;
@@ -35,7 +26,7 @@ static void scale_gradients(const flt_layout *l, size_t T, flt_real *grads) {
 
 // Holds every tensor's movement over T steps against the reference's.
 static void check_within(const char *set, const opt_shape *shapes, size_t T, double most) {
-    flt_weights w = shaken(set);
+    flt_weights w = opt_shaken(set);
     flt_layout layout = opt_layout(shapes);
     const size_t P = layout.total;
     flt_real *start = opt_normal(22, P, 1), *grads = opt_normal(23, T * P, 1);
@@ -119,7 +110,7 @@ TEST_EVERY_ISA(opt_flt, reference, reference)
 // whose rounding is larger than every exponent.
 static void stays_finite(const char *set, const char *tensor, flt_real scale) {
     enum { T = 60 };
-    flt_weights w = shaken(set);
+    flt_weights w = opt_shaken(set);
     flt_layout layout = opt_layout((opt_shape[]){{"x", 1, {2}}, {NULL, 0, {0}}});
     flt_real *start = opt_normal(31, 2, 1), *grads = opt_normal(32, (size_t)T * 2, 10);
     const flt_tensor_spec *k = flt_layout_find(&w.layout, tensor);
@@ -148,7 +139,7 @@ Test(opt_flt, stays_finite) {
 Test(opt_flt, turning_stays_finite) {
     enum { T = 24, P = 6 * 4 };
     static const double scales[] = {0, 1e-30, 1e-16, 1, 1e15};
-    flt_weights w = shaken("lr=0.01,form=adaptive,basis=eigen,turn=2");
+    flt_weights w = opt_shaken("lr=0.01,form=adaptive,basis=eigen,turn=2");
     flt_layout layout = opt_layout((opt_shape[]){{"w", 2, {6, 4}}, {NULL, 0, {0}}});
     flt_real *start = opt_normal(33, P, 1), *grads = opt_normal(34, (size_t)T * P, 1);
     for (size_t k = 0; k < 2 * sizeof scales / sizeof *scales; k++) {
@@ -239,7 +230,7 @@ TEST_EVERY_ISA(opt_flt, golden, golden)
 // The same numbers under another shape or another order of memory: axes of length 1, a transposed matrix, a tensor among others.
 static void check_same(const opt_shape *a, const opt_shape *b, bool transposed) {
     enum { T = 9 };
-    flt_weights w = shaken("lr=0.05");
+    flt_weights w = opt_shaken("lr=0.05");
     flt_layout la = opt_layout(a), lb = opt_layout(b);
     const size_t P = la.tensor[0].count, rows = a->dim[0], cols = P / (rows == 0 ? 1 : rows);
     flt_real *start = opt_normal(31, lb.total, 1), *grads = opt_normal(32, T * lb.total, 0.1);
@@ -278,7 +269,7 @@ Test(opt_flt, equal_tensors_move_equally) {
 }
 
 Test(opt_flt, negative_discount_counts_as_none) {
-    flt_weights w = shaken("lr=0.05"), zero = shaken("lr=0.05");
+    flt_weights w = opt_shaken("lr=0.05"), zero = opt_shaken("lr=0.05");
     const flt_tensor_spec *tau = flt_layout_find(&w.layout, "tau");
     cr_assert_neq(tau, NULL);
     w.theta[tau->offset] = (flt_real)-0.5;
@@ -300,7 +291,7 @@ Test(opt_flt, negative_discount_counts_as_none) {
 
 // rate_t = lr exp(log_lr[0] + log_lr[1] log(1 + t) / log(1 + t_ref)): the first step from equal states moves in proportion to it.
 Test(opt_flt, learned_rate) {
-    flt_weights w = shaken("lr=0.01,t_ref=100,lr_time=yes");
+    flt_weights w = opt_shaken("lr=0.01,t_ref=100,lr_time=yes");
     const flt_tensor_spec *log_lr = flt_layout_find(&w.layout, "log_lr");
     cr_assert_neq(log_lr, NULL);
     cr_assert_eq(log_lr->count, 2u);
@@ -376,144 +367,5 @@ Test(opt_flt, sizes_are_checked) {
         cr_assert_eq(w.theta, NULL);
         flt_params_destroy(p);
     }
-    cr_assert_eq(flt_live_blocks(), 0u);
-}
-
-// ---- options
-
-// Learned frequencies, weights and random features that hold the fixed values take the same path, bit for bit.
-static void check_fixed(const char *learned_set, const char *fixed_set) {
-    flt_weights learned = opt_weights("flt", learned_set), fixed = opt_weights("flt", fixed_set);
-    flt_net n;
-    OPT_OK(flt_net_make(fixed.params, &n));
-    flt_real *full = opt_array(n.full);
-    OPT_OK(flt_net_fix(&n, full));
-    memcpy(full, fixed.theta, n.total * sizeof *full);
-    const struct {
-        const char *name;
-        size_t offset;
-    } parts[] = {{"xi", n.xi}, {"rho", n.rho}, {"omega", n.omega}, {"phase", n.phase}, {"noise", n.noise}};
-    for (size_t i = 0; i < learned.layout.n; i++) {
-        const flt_tensor_spec *to = &learned.layout.tensor[i], *from = flt_layout_find(&fixed.layout, to->name);
-        size_t offset = from == NULL ? SIZE_MAX : from->offset;
-        for (size_t k = 0; k < sizeof parts / sizeof *parts && from == NULL; k++)
-            if (strcmp(parts[k].name, to->name) == 0) offset = parts[k].offset;
-        cr_assert_lt(offset, n.full, "%s", to->name);
-        memcpy(learned.theta + to->offset, full + offset, to->count * sizeof *full);
-    }
-    flt_layout layout = opt_layout(opt_mixed);
-    flt_real *start = opt_normal(91, layout.total, 1), *grads = opt_normal(92, 10 * layout.total, 1);
-    opt_run a = opt_start(&learned, &layout, start), b = opt_start(&fixed, &layout, start);
-    opt_steps(&a, 0, 10, grads);
-    opt_steps(&b, 0, 10, grads);
-    cr_assert_eq(memcmp(a.param, b.param, a.P * sizeof *start), 0, "'%s' and '%s'", learned_set, fixed_set);
-    cr_assert_lt(fixed.layout.total, learned.layout.total, "'%s'", fixed_set);
-    opt_stop(&a);
-    opt_stop(&b);
-    flt_free(full);
-    flt_free(start);
-    flt_free(grads);
-    flt_layout_free(&layout);
-    flt_weights_free(&learned);
-    flt_weights_free(&fixed);
-}
-
-Test(opt_flt, fixed_is_learned_with_those_values) {
-    check_fixed("", "spectrum=fixed");
-    check_fixed("", "omega=fixed,draw=7");
-    check_fixed("heads=2,m=13", "heads=2,m=13,spectrum=fixed,omega=fixed");
-    check_fixed("memory=window", "memory=window,spectrum=fixed");
-    check_fixed("memory=spe_sine,heads=2", "memory=spe_sine,heads=2,spectrum=fixed,omega=fixed");
-    cr_assert_eq(flt_live_blocks(), 0u);
-}
-
-static const char *const options[] = {"memory=performer",
-                                      "memory=discount,omega=fixed,draw=4",
-                                      "memory=window,window=6,spectrum=fixed",
-                                      "memory=spe_sine,realisations=3,r=2",
-                                      "memory=none,clock=yes",
-                                      "inputs=raw,time=linear",
-                                      "form=adam,lr_time=yes,spectrum=fixed,omega=fixed,m=5,r=3"};
-enum { OPTIONS = sizeof options / sizeof *options };
-
-// A run continues from its state, moved to another object, whatever attention remembers; the state has as many words as it says.
-Test(opt_flt, options_resume) {
-    for (size_t i = 0; i < OPTIONS; i++) {
-        flt_weights w = shaken(options[i]);
-        flt_layout layout = opt_layout(opt_mixed);
-        flt_real *start = opt_normal(93, layout.total, 1), *grads = opt_normal(94, 14 * layout.total, 1);
-        opt_run whole = opt_start(&w, &layout, start), half = opt_start(&w, &layout, start);
-        const size_t before = flt_alloc_count();
-        opt_steps(&whole, 0, 14, grads);
-        opt_steps(&half, 0, 7, grads);
-        cr_assert_eq(flt_alloc_count(), before, "%s: a step allocates", options[i]);
-        opt_run rest = opt_start(&w, &layout, half.param);
-        memcpy(rest.state, half.state, rest.words * sizeof *rest.state);
-        opt_steps(&rest, 7, 14, grads);
-        cr_assert_eq(memcmp(whole.param, rest.param, rest.P * sizeof *start), 0, "%s: parameters", options[i]);
-        cr_assert_eq(memcmp(whole.state, rest.state, rest.words * sizeof *start), 0, "%s: state", options[i]);
-        opt_stop(&whole);
-        opt_stop(&half);
-        opt_stop(&rest);
-        flt_free(start);
-        flt_free(grads);
-        flt_layout_free(&layout);
-        flt_weights_free(&w);
-    }
-    cr_assert_eq(flt_live_blocks(), 0u);
-}
-
-// Widths may be written as a list or as a number of layers; the layout has them.
-static void check_same_options(const flt_params *a, const flt_params *b, const char *set) {
-    for (const flt_param_spec *s = flt_params_specs(a); s->name != NULL; s++) {
-        const char *name = s->name;
-        if (strcmp(name, "hidden") == 0 || strcmp(name, "layers") == 0) continue;
-        const bool same = s->type == FLTX_REAL   ? flt_params_real(a, name) == flt_params_real(b, name)
-                          : s->type == FLTX_BOOL ? flt_params_bool(a, name) == flt_params_bool(b, name)
-                                                 : strcmp(flt_params_text(a, name), flt_params_text(b, name)) == 0;
-        cr_assert(same, "%s: %s", set, name);
-    }
-}
-
-// Weights bring their options along, and refuse others.
-Test(opt_flt, options_come_with_the_weights) {
-    static const char *const against[OPTIONS] = {"memory=flt",       "draw=5",   "window=7",        "memory=window",
-                                                 "memory=performer", "time=log", "spectrum=learned"};
-    static const char *const says[OPTIONS] = {"memory=performer", "draw=4",      "window=6",      "memory=spe_sine",
-                                              "memory=none",      "time=linear", "spectrum=fixed"};
-    char folder[] = "/tmp/flt_options_XXXXXX", path[64];
-    cr_assert_neq(mkdtemp(folder), NULL);
-    snprintf(path, sizeof path, "%s/w.safetensors", folder);
-    for (size_t i = 0; i < OPTIONS; i++) {
-        flt_weights w = shaken(options[i]), back;
-        flt_params *p = NULL;
-        OPT_OK(flt_weights_save(&w, path));
-        OPT_OK(flt_weights_load(w.kind, NULL, path, 0, &back));
-        cr_assert_eq(back.layout.total, w.layout.total, "%s", options[i]);
-        cr_assert_eq(memcmp(back.theta, w.theta, w.layout.total * sizeof *w.theta), 0, "%s", options[i]);
-        check_same_options(w.params, back.params, options[i]);
-        flt_weights_free(&back);
-        OPT_OK(flt_params_create("flt", w.kind->kind.params, &p));
-        OPT_OK(flt_params_parse(p, against[i]));
-        cr_assert_eq(flt_weights_load(w.kind, p, path, 0, &back), FLTE_USAGE, "%s, then %s", options[i], against[i]);
-        cr_assert_neq(strstr(flt_error(), says[i]), NULL, "%s: %s", options[i], flt_error());
-        flt_params_destroy(p);
-        flt_weights_free(&w);
-    }
-    remove(path);
-    remove(folder);
-    cr_assert_eq(flt_live_blocks(), 0u);
-}
-
-Test(opt_flt, options_that_exclude_each_other) {
-    const flt_optimizer_kind *kind = NULL;
-    flt_params *p = NULL;
-    flt_weights w;
-    OPT_OK(flt_optimizer_find("flt", &kind));
-    OPT_OK(flt_params_create("flt", kind->kind.params, &p));
-    OPT_OK(flt_params_parse(p, "form=adam,inputs=raw"));
-    cr_assert_eq(flt_weights_load(kind, p, NULL, 0, &w), FLTE_UNSUPPORTED);
-    cr_assert_neq(strstr(flt_error(), "inputs=raw"), NULL, "%s", flt_error());
-    flt_params_destroy(p);
     cr_assert_eq(flt_live_blocks(), 0u);
 }
