@@ -27,7 +27,8 @@ typedef struct flt_attention_desc {
     size_t B, H, N, d, dv;
     bool causal;
     size_t n_args;
-    const flt_attention_arg *args; // borrowed during create; "pos" [N, l] among them (default 0 .. N-1)
+    const flt_attention_arg *args; // borrowed during create; "pos" [N, l] among them (default 0 .. N-1) where there is a place
+                                   // for it: performer checks its shape and goes on without, linear and the mixing ones refuse it
     const flt_params *params;      // NULL: defaults of the mechanism
     uint64_t seed;                 // draws what args do not give
     int threads;                   // over heads and blocks; 0: 1. The output's bits do not depend on it.
@@ -41,10 +42,12 @@ typedef struct flt_attention_gradient {
     double *data;
 } flt_attention_gradient;
 
-// One backward pass: gradients of sum(dout o out) with respect to the inputs of the forward pass that gave `out`.
+// One backward pass: gradients of sum(dout o out) with respect to the inputs of the forward pass that gave `out`. Shapes as those
+// of the inputs and of out. Mechanisms that mix one input read q and dout and write dq: k, v and out may be NULL, and dk and dv,
+// which are zeroed where they are there.
 typedef struct flt_attention_pass {
     const flt_real *q, *k, *v, *out, *dout;
-    flt_real *dq, *dk, *dv; // overwritten; overlap nothing
+    flt_real *dq, *dk, *dv; // overwritten; overlap nothing else
     size_t n_args;
     const flt_attention_gradient *args;
 } flt_attention_pass;
@@ -73,7 +76,7 @@ typedef struct flt_attention_kind {
     // Validates, draws what is missing, converts, plans, cuts the workspace. Everything that can fail fails here.
     flt_err (*create)(const flt_attention_desc *desc, void **self);
     void (*destroy)(void *self);
-    // Allocates nothing. q, k, v, out must not overlap out.
+    // Allocates nothing. q, k and v must not overlap out.
     void (*forward)(void *self, const flt_real *q, const flt_real *k, const flt_real *v, flt_real *out);
     // Streaming, NULL when the bit is clear. One token for all B x H: q, k [B, H, d], v, out [B, H, dv]. Positions come from the
     // plan's table while the token's index < N.
@@ -99,7 +102,11 @@ flt_err flt_attention_find(const char *name, const flt_attention_kind **out);
 // can), FLTE_NUMERIC (an argument holds a NaN), FLTE_NOMEM.
 flt_err flt_attention_create(const flt_attention_desc *desc, flt_attention **out);
 void flt_attention_destroy(flt_attention *a);
+// q, k [B, H, N, d], v [B, H, N, dv] -> out [B, H, rows, dv], rows as flt_attention_rows says. Allocates nothing; inputs must not
+// overlap out. One thread at a time: the plan holds the room it works in.
 void flt_attention_forward(flt_attention *a, const flt_real *q, const flt_real *k, const flt_real *v, flt_real *out);
+// Streams: begin, then step for each token, q, k [B, H, d], v, out [B, H, dv]; the outputs are the rows of the causal forward
+// pass. A stream may outlast the plan's N: default positions go on, given ones (and spe_conv's) stay at the last.
 flt_err flt_attention_begin(flt_attention *a); // FLTE_UNSUPPORTED: the plan is not causal, or the mechanism has no streaming form
 void flt_attention_step(flt_attention *a, const flt_real *q, const flt_real *k, const flt_real *v, flt_real *out);
 // Allocates nothing; bits do not depend on threads. FLTE_UNSUPPORTED: the plan was made without `backward`; FLTE_NAME: no
@@ -109,7 +116,7 @@ flt_err flt_attention_backward(flt_attention *a, const flt_attention_pass *pass)
 // encoding does between two steps. What depends on them (tables, spectra, ratios) is computed anew; draws stay. Allocates
 // nothing. FLTE_UNSUPPORTED: the mechanism cannot; FLTE_NAME, FLTE_SHAPE, FLTE_RANGE, FLTE_NUMERIC: the plan is as it was.
 flt_err flt_attention_update(flt_attention *a, size_t n_args, const flt_attention_arg *args);
-size_t flt_attention_workspace(const flt_attention *a);
+size_t flt_attention_workspace(const flt_attention *a); // bytes of working memory; tables and arguments are not among them
 // Multiplications and additions of a forward or a backward pass, as the method counts them (core/attention/engine/flops.c has the
 // table); sizes and parameters are desc's. NaN: the mechanism says nothing about its products.
 double flt_attention_flops(const flt_attention_desc *desc, bool backward);

@@ -49,7 +49,7 @@ flt_node flt_square(flt_graph *g, flt_node a);
 flt_node flt_tanh(flt_graph *g, flt_node a);
 flt_node flt_sigmoid(flt_graph *g, flt_node a);
 flt_node flt_relu(flt_graph *g, flt_node a);          // derivative 0 at 0; NaN stays NaN
-flt_node flt_step_function(flt_graph *g, flt_node a); // 1 where a > 0, else 0; zero gradient
+flt_node flt_step_function(flt_graph *g, flt_node a); // Heaviside: 1 where a > 0, else 0; zero gradient
 flt_node flt_gelu(flt_graph *g, flt_node a);          // a Phi(a), Phi by erf
 flt_node flt_sin(flt_graph *g, flt_node a);
 flt_node flt_cos(flt_graph *g, flt_node a);
@@ -61,11 +61,12 @@ flt_node flt_sum_all(flt_graph *g, flt_node a);  // rank 0
 flt_node flt_mean_all(flt_graph *g, flt_node a); // rank 0
 flt_node flt_broadcast(flt_graph *g, flt_node a, size_t rank, const size_t *dim);
 flt_node flt_reshape(flt_graph *g, flt_node a, size_t rank, const size_t *dim);
-flt_node flt_transpose(flt_graph *g, flt_node a, const size_t *axes /* [rank] */);
+flt_node flt_transpose(flt_graph *g, flt_node a, const size_t *axes /* [rank] */); // axis i of the result is axes[i] of a
 flt_node flt_concat(flt_graph *g, size_t n, const flt_node *parts, size_t axis);
 flt_node flt_slice(flt_graph *g, flt_node a, size_t axis, size_t start, size_t length);
 flt_node flt_pad(flt_graph *g, flt_node a, size_t axis, size_t before, size_t after); // zeros; the gradient of slice
-// [images, height, width, channels] -> [images, height, width, 9 channels]: the 3 x 3 around each pixel, zeros beyond the edges.
+// im2col: [images, height, width, channels] -> [images, height, width, 9 channels]: the 3 x 3 around each pixel, zeros beyond the
+// edges.
 flt_node flt_patches_of(flt_graph *g, flt_node a);
 // Indices and labels are whole numbers held as flt_real (exact below 2^24 in float); no gradient goes through them. Where one is
 // out of range: gather gives a row of NaN, scatter_add leaves the row out, the loss is NaN, accuracy counts a miss.
@@ -87,14 +88,16 @@ flt_err flt_hessian_vector(flt_graph *g, flt_node y, size_t n, const flt_node *x
 // in place); running allocates nothing. The executor keeps its own copy: the graph may be destroyed. Executors of one graph may
 // run in different threads. Memory that is bound to an output must not overlap what is bound to inputs. Bind every input that the
 // outputs need before running; binding another one does nothing.
+// Errors: those of the builders, FLTE_RANGE (no output, or not a node of g), FLTE_NOMEM. An executor belongs to one thread at a
+// time.
 flt_err flt_exec_create(const flt_graph *g, size_t n, const flt_node *outputs, flt_exec **out);
 void flt_exec_destroy(flt_exec *e);
 void flt_exec_bind(flt_exec *e, flt_node input, const flt_real *data); // borrowed until bound again; any alignment
 void flt_exec_bind_output(flt_exec *e, size_t i, flt_real *data);      // output i is written there; NULL: own buffer
 void flt_exec_run(flt_exec *e);
-void flt_exec_idle(flt_exec *e); // for benchmarks: a run whose every node does nothing
-const flt_real *flt_exec_output(const flt_exec *e, size_t i);
-size_t flt_exec_nodes(const flt_exec *e); // nodes run per pass
+void flt_exec_idle(flt_exec *e);                              // for benchmarks: a run whose every node does nothing
+const flt_real *flt_exec_output(const flt_exec *e, size_t i); // of the latest run; stays valid until e is destroyed or bound anew
+size_t flt_exec_nodes(const flt_exec *e);                     // nodes run per pass
 // Arithmetic of one run: 2 m n k for a product, flt_attention_flops for attention, for any other node one operation for each
 // element of the largest array that it reads or makes, none for moving data. NaN: an attention that is not counted.
 double flt_exec_flops(const flt_exec *e);

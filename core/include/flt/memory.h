@@ -12,9 +12,10 @@ FLTX_BEGIN_DECLS
 
 enum { FLTX_ALIGN = 64 };
 
-// count * size zeroed bytes, 64-byte aligned. *out is NULL on failure. Errors: FLTE_NOMEM, also when the product overflows.
+// count * size zeroed bytes, 64-byte aligned; a block also for none. *out is NULL on failure. Errors: FLTE_NOMEM, also when the
+// product overflows.
 flt_err flt_alloc(size_t count, size_t size, void *out /* T ** */);
-void flt_free(void *p);                           // NULL is fine
+void flt_free(void *p);                           // what flt_alloc gave, never what malloc did; NULL is fine
 flt_err flt_strdup(const char *text, char **out); // freed with flt_free
 bool flt_mul_ok(size_t a, size_t b, size_t *out); // false on overflow
 
@@ -36,11 +37,13 @@ typedef struct flt_ws {
 } flt_ws;
 
 flt_ws flt_ws_measure(void);
-flt_ws flt_ws_over(void *block, size_t size);             // block: 64-byte aligned
-void *flt_ws_take(flt_ws *ws, size_t count, size_t size); // NULL while measuring; 64-byte aligned; redzone behind it under ASan
-void flt_ws_release(flt_ws *ws);                          // lifts the redzones of the block before it is freed
+flt_ws flt_ws_over(void *block, size_t size); // block: 64-byte aligned
+// NULL while measuring, and on overflow; 64-byte aligned; redzone behind it under ASan.
+void *flt_ws_take(flt_ws *ws, size_t count, size_t size);
+void flt_ws_release(flt_ws *ws); // lifts the redzones of the block before it is freed
 
-// Measures with `bind(self, ws)`, allocates, binds again. The block is freed with flt_ws_destroy.
+// Measures with `bind(self, ws)`, allocates, binds again. The block is freed with flt_ws_destroy. Errors: FLTE_NOMEM;
+// FLTE_INTERNAL when the two passes differ.
 flt_err flt_ws_create(void (*bind)(void *self, flt_ws *ws), void *self, flt_ws *out);
 void flt_ws_destroy(flt_ws *ws);
 

@@ -27,7 +27,8 @@ unsigned flt_num_ftz(void);
 void flt_num_ftz_restore(unsigned saved);
 
 // ---- dense products.  C [m, n] = alpha op(A) op(B) + beta C; op(A) [m, k], op(B) [k, n]; ld* = row lengths as stored.
-// beta = 0 overwrites C whatever it holds. Sizes are checked against int by debug assertions only: callers check at creation.
+// beta = 0 overwrites C whatever it holds; C overlaps neither A nor B. Sizes are checked against int by debug assertions only:
+// callers check at creation.
 void flt_gemm(bool ta, bool tb, size_t m, size_t n, size_t k, flt_real alpha, const flt_real *a, size_t lda, const flt_real *b,
               size_t ldb, flt_real beta, flt_real *c, size_t ldc);
 // C = op(A) op(B) + D, with the bits of C += op(A) op(B) on a copy of D. Rows of D are as far apart as those of C; D may be C.
@@ -71,7 +72,8 @@ void flt_vlog(size_t n, const flt_real *x, flt_real *y);
 void flt_vtanh(size_t n, const flt_real *x, flt_real *y);
 void flt_vsincos(size_t n, const flt_real *x, flt_real *sine, flt_real *cosine);
 
-// cos and sin of 2 pi u for phases u in turns, reduced in double: u may be as large as 1e12.  Either output may be NULL.
+// cos and sin of 2 pi u for phases u in turns (as sincospi of 2u), reduced in double: u may be as large as 1e12.  Either output
+// may be NULL.
 void flt_turns(size_t n, const double *u, flt_real *cosine, flt_real *sine);
 
 // ---- reductions in a fixed order (blocks of 64 lanes, then pairwise): the same bits for any number of threads
@@ -82,16 +84,19 @@ bool flt_all_finite(size_t n, const flt_real *x, size_t *first); // *first: inde
 
 // ---- real Fourier transforms, batched, contiguous rows.  forward: X_k = sum_n x_n e^{-2 pi i k n / N}, k = 0 .. N/2;
 // inverse: x_n = (1/N) sum_k X_k e^{+2 pi i k n / N} over the full Hermitian spectrum: inverse(forward(x)) = x.
-// Spectra are interleaved (re, im), N/2 + 1 pairs a row. Plans are made under one mutex (ESTIMATE).
+// Spectra are interleaved (re, im), N/2 + 1 pairs a row; the inverse takes the imaginary parts of X_0 and X_{N/2} as 0. Plans are
+// made under one mutex (ESTIMATE); one is used by one thread at a time. Errors: FLTE_RANGE (n = 0, batch = 0, n beyond 2^30),
+// FLTE_NOMEM.
 typedef struct flt_fft flt_fft;
-flt_err flt_fft_create(size_t n, size_t batch, flt_fft **out); // FLTE_RANGE: n = 0 or batch = 0
+flt_err flt_fft_create(size_t n, size_t batch, flt_fft **out);
 void flt_fft_destroy(flt_fft *p);
 void flt_fft_forward(flt_fft *p, const flt_real *x /* [batch, n] */, flt_real *spectrum /* [batch, n/2+1, 2] */);
 void flt_fft_inverse(flt_fft *p, const flt_real *spectrum, flt_real *x); // inputs are preserved
 size_t flt_fft_good_size(size_t at_least);                               // next 2^a 3^b 5^c
 
 // ---- random features
-// omega [m, d]: rows orthogonal within each block of d, norms chi_d (Performer's ORF); drawn in double from `r`.
+// omega [m, d]: rows orthogonal within each block of d, norms chi_d (Performer's ORF); drawn in double from `r`. Errors:
+// FLTE_RANGE (d = 0), FLTE_NOMEM.
 flt_err flt_orthogonal_gaussian(flt_rng r, size_t m, size_t d, flt_real *omega);
 // omega [m, d]: independent N(0, 1).
 void flt_gaussian(flt_rng r, size_t m, size_t d, flt_real *omega);

@@ -26,17 +26,17 @@ typedef struct flt_param_spec {
 
 typedef struct flt_params flt_params;
 
-// Values at their defaults. `who` names the owner in sentences ("task digits_mlp") and is copied; `specs` is borrowed for the
-// object's life (static tables). specs may be NULL: no parameters.
+// Values at their defaults; *out is NULL on failure. `who` names the owner in sentences ("task digits_mlp") and is copied;
+// `specs` is borrowed for the object's life (static tables). specs may be NULL: no parameters.
 flt_err flt_params_create(const char *who, const flt_param_spec *specs, flt_params **out);
-flt_err flt_params_clone(const flt_params *from, flt_params **out);
+flt_err flt_params_clone(const flt_params *from, flt_params **out); // FLTE_NOMEM
 void flt_params_destroy(flt_params *p);
 
 // Errors: FLTE_NAME (with the valid names and the nearest), FLTE_USAGE (not a number), FLTE_RANGE (with the range or choices).
 flt_err flt_params_set(flt_params *p, const char *name, const char *text);
 // A failing call leaves the value as it was. The later of two settings counts; a value cannot hold a comma in a list.
-flt_err flt_params_parse(flt_params *p,
-                         const char *text); // "width=32,batch=64"; "" is fine; on failure the earlier ones stay set
+// text: "width=32,batch=64"; "" is fine. On failure the earlier ones stay set.
+flt_err flt_params_parse(flt_params *p, const char *text);
 
 // Reading what has no value yet gives 0, false, "".
 bool flt_params_has(const flt_params *p, const char *name);
@@ -46,7 +46,7 @@ long long flt_params_int(const flt_params *p, const char *name);
 size_t flt_params_size(const flt_params *p, const char *name); // an FLTX_INT whose range is >= 0
 bool flt_params_bool(const flt_params *p, const char *name);
 const char *flt_params_text(const flt_params *p, const char *name); // the value as text, for every type; borrowed until set
-const flt_param_spec *flt_params_specs(const flt_params *p);
+const flt_param_spec *flt_params_specs(const flt_params *p);        // as given to create
 
 // Number parsing with full-consumption checks, for the command line as well: finite numbers without blanks around them.
 // Errors: FLTE_USAGE (not a number), FLTE_RANGE (infinite, or beyond 64 bits).

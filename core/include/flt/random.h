@@ -26,14 +26,14 @@ void flt_rng_uniform_double(flt_rng r, uint64_t index, size_t n, double *out);
 void flt_rng_normal_double(flt_rng r, uint64_t index, size_t n, double *out);
 double flt_rng_uniform_at(flt_rng r, uint64_t index);
 double flt_rng_normal_at(flt_rng r, uint64_t index);
-uint64_t flt_rng_below(flt_rng r, uint64_t index, uint64_t n); // 0 .. n-1, bias below 2^-64 n
+uint64_t flt_rng_below(flt_rng r, uint64_t index, uint64_t n); // 0 .. n-1, bias below 2^-64 n; 0 for n = 0
 
 // N(0, 1) in single-precision arithmetic from 32-bit uniforms, vectorised (measured: AVX-512 1.0, AVX2 1.3, SSE2 2.3 ns each;
 // flt_rng_normal 25 ns). |x| < 6.5. The numbers differ from flt_rng_normal's and are independent of them; index must be a
 // multiple of 64. Same bits from every instruction set and every compiler that rounds as IEEE 754 says.
 void flt_rng_normal_fast(flt_rng r, uint64_t index, size_t n, float *out);
 
-// A permutation of 0 .. n-1 (Fisher-Yates), n <= 2^32.
+// out [n]: a permutation of 0 .. n-1 (Fisher-Yates), n <= 2^32.
 void flt_rng_permutation(flt_rng r, size_t n, uint32_t *out);
 
 FLTX_END_DECLS

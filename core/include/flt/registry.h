@@ -25,7 +25,7 @@ typedef struct flt_registry {
     const char *const *caps;      // names of the capability bits, lowest first, ends with NULL; may be NULL
 } flt_registry;
 
-// Errors: FLTE_NAME, with the valid names and the nearest match.
+// Errors: FLTE_NAME, with the valid names and the nearest match; also for a name that is NULL, as in a descriptor left empty.
 flt_err flt_registry_find(const flt_registry *r, const char *name, const flt_kind **out);
 size_t flt_registry_count(const flt_registry *r);
 

@@ -77,29 +77,33 @@ typedef struct flt_rpe_kind {
 const flt_registry *flt_rpe_registry(void);
 flt_err flt_rpe_find(const char *name, const flt_rpe_kind **out);
 
-// rho_m = g(xi_m) / p(xi_m), p = N(0, I_l): what `flt attend` uses when xi and a mixture are given without rho.
+// xi [r, l] -> rho [r] with rho_m = g(xi_m) / p(xi_m), p = N(0, I_l); of kinds with a spectrum. What `flt attend` uses when xi
+// and a mixture are given without rho.
 void flt_rpe_gaussian_ratio(const flt_rpe_kind *kind, const flt_rpe_args *a, size_t r, const double *xi, double *rho);
 
-// How frequencies are chosen: independent draws, or rules and points that vary less (see core/rpe/engine/sampling.c). Kinds
-// whose draw is a rule already keep it. span: largest offset between positions, for quadrature. FLTE_UNSUPPORTED: quadrature with
-// l > 1.
+// Chooses r frequencies xi [r, l] and their ratios rho [r]: independent draws, or rules and points that vary less (see
+// core/rpe/engine/sampling.c). Kinds whose draw is a rule already keep it. span: largest offset between positions, for
+// quadrature. The arguments are taken as checked. FLTE_UNSUPPORTED: a kind without a spectrum, quadrature with l > 1; FLTE_NOMEM;
+// those of the kind's draw.
 typedef enum flt_rpe_sampling { FLTX_RPE_MC, FLTX_RPE_ORTHOGONAL, FLTX_RPE_QMC, FLTX_RPE_QUADRATURE } flt_rpe_sampling;
 flt_err flt_rpe_draw(const flt_rpe_kind *kind, const flt_rpe_args *a, flt_rpe_sampling how, double span, flt_rng rng, size_t r,
                      double *xi, double *rho);
 
-// The weights of what flt_rpe_draw chose in this way, and the ratios of arguments at weighted frequencies: rho = weight g(xi);
-// even: of g's even part, which is what a rule on the axis takes.
+// weight [r] of xi [r, l] and rho [r] as flt_rpe_draw chose them in this way; and the ratios of arguments at weighted
+// frequencies: rho = weight g(xi); even: of g's even part, which is what a rule on the axis takes (l = 1).
 void flt_rpe_weigh(const flt_rpe_kind *kind, const flt_rpe_args *a, flt_rpe_sampling how, size_t r, const double *xi,
                    const double *rho, double *weight);
 void flt_rpe_ratio(const flt_rpe_kind *kind, const flt_rpe_args *a, bool even, size_t r, const double *xi, const double *weight,
                    double *rho);
 
-// Snippets of n positions: a [n, 2r] = (1/sqrt r) [rho cos, rho sin], b [n, 2r] = (1/sqrt r) [cos, sin]; <a_i, b_j> is the
-// estimate of f(r_i - r_j). Either output may be NULL. Phases in double. `ld`: row length of a and b.
+// Snippets of positions pos [n, l] at frequencies xi [r, l]: a [n, 2r] = (1/sqrt r) [rho cos, rho sin], b [n, 2r] = (1/sqrt r)
+// [cos, sin] of 2 pi xi.r; <a_i, b_j> is the estimate of f(r_i - r_j). Either output may be NULL. Phases in double. `ld` >= 2r:
+// how far apart rows of a and b are.
 void flt_rpe_snippets(size_t n, size_t l, const double *pos, size_t r, const double *xi, const double *rho, size_t ld,
                       flt_real *a, flt_real *b);
 
-// f on a sequence: bias [2n - 1] at index (j - i) + n - 1 holds f(r_i - r_j) for positions 0 .. n-1, i.e. f(-(lag)).
+// f on a sequence: bias [2n - 1] at index (j - i) + n - 1 holds f(r_i - r_j) for positions 0 .. n-1, i.e. f(-(lag)). Errors:
+// those of the kind's check; FLTE_SHAPE (l is not 1), FLTE_RANGE (n = 0), FLTE_NOMEM.
 flt_err flt_rpe_lag_bias(const flt_rpe_kind *kind, const flt_rpe_args *a, size_t n, flt_real *bias);
 
 FLTX_END_DECLS

@@ -42,7 +42,7 @@ void flt_tensor_to_real(const flt_tensor *t, flt_real *out);
 void flt_tensor_to_double(const flt_tensor *t, double *out);
 // FLTE_NUMERIC naming the tensor and the first index that is NaN or infinite, or too large for the working precision.
 flt_err flt_tensor_finite(const char *who, const flt_tensor *t);
-// FLTE_SHAPE unless rank and dims agree; SIZE_MAX in `dim` accepts anything.
+// FLTE_SHAPE unless rank and dim [rank] agree; SIZE_MAX in `dim` accepts anything.
 flt_err flt_tensor_expect(const char *who, const flt_tensor *t, size_t rank, const size_t *dim);
 
 // ---- writing: collect, then write once, atomically (temporary file in the same folder, fsync, rename, fsync of the folder)
@@ -55,8 +55,9 @@ void flt_tensor_writer_destroy(flt_tensor_writer *w);
 flt_err flt_tensor_writer_add(flt_tensor_writer *w, const char *name, flt_dtype dtype, size_t rank, const size_t *dim,
                               const void *data);
 flt_err flt_tensor_writer_real(flt_tensor_writer *w, const char *name, size_t rank, const size_t *dim, const flt_real *data);
+// A text of the metadata; both are copied. FLTE_USAGE (twice, not UTF-8), FLTE_NOMEM.
 flt_err flt_tensor_writer_meta(flt_tensor_writer *w, const char *key, const char *value);
-// On failure nothing is left behind and a file that was there stays as it was.
+// On failure (FLTE_IO, FLTE_NOMEM) nothing is left behind and a file that was there stays as it was.
 flt_err flt_tensor_writer_save(flt_tensor_writer *w, const char *path);
 
 // The same atomic replacement for any bytes. Links are followed, the mode of a file that was there is kept, and what is there but

@@ -10,8 +10,9 @@
 
 FLTX_BEGIN_DECLS
 
-// One run: `steps` training losses, each before its step's update, NaN and infinities included as they come. theta is left
-// in `param` [P] when not NULL. Initialisation and data order depend on (seed) alone: equal for every optimizer.
+// One run: loss [steps], training losses, each before its step's update, NaN and infinities included as they come. The parameters
+// of the task are left in `param` [P] when not NULL. Initialisation and data order depend on (seed) alone: equal for every
+// optimizer. Errors: those of the task and the optimizer, FLTE_NOMEM.
 flt_err flt_run_curve(const flt_weights *w, const char *task, flt_objective_maker make, uint64_t seed, size_t steps, double *loss,
                       flt_real *param);
 

@@ -126,7 +126,7 @@ void flt_meta_defaults(flt_meta_config *c);
 // FLTE_FORMAT (damaged checkpoint), FLTE_USAGE, FLTE_NOMEM; FLTE_INTERRUPTED after a clean stop: theta holds the last state and
 // the checkpoint is written. With ranks: a failure of one is the failure of all, with its name; FLTE_IO when one is gone, and the
 // checkpoint that was written last resumes.
-flt_err flt_meta_train(const flt_meta_config *c, flt_weights *w, const flt_sink *sink, flt_meta_report *out);
+flt_err flt_meta_train(const flt_meta_config *c, flt_weights *w, const flt_sink *sink, flt_meta_report *out /* may be NULL */);
 
 FLTX_END_DECLS
 

@@ -45,14 +45,18 @@ typedef struct flt_optimizer flt_optimizer; // a kind planned for a layout; used
 flt_err flt_optimizer_create(const flt_optimizer_kind *kind, const flt_params *params, const flt_layout *layout,
                              flt_optimizer **out);
 void flt_optimizer_destroy(flt_optimizer *o);
-size_t flt_optimizer_state_words(const flt_optimizer *o);
+size_t flt_optimizer_state_words(const flt_optimizer *o); // how many flt_real a state has; fixed by kind, parameters and layout
 // Arithmetic of one step with parameters of the kind, as the method counts it (engine/flops.c has the table). NaN: not known.
 double flt_optimizer_flops(const flt_optimizer_kind *kind, const flt_params *params, const flt_layout *layout);
-void flt_optimizer_init(flt_optimizer *o, flt_real *state);
+void flt_optimizer_init(flt_optimizer *o, flt_real *state); // state [state_words] of t = 0
+// Takes theta [total of the kind's meta] over into tables of its own: again whenever theta changes. Nothing for hand-designed
+// ones.
 void flt_optimizer_bind(flt_optimizer *o, const flt_real *theta);
 // How many steps the run has whose step comes next, 0 (as after create) where that is not known: kinds with a schedule of their
 // own (flt) end it there unless they were given a `total`; others take no notice. It is not part of the state.
 void flt_optimizer_horizon(flt_optimizer *o, uint64_t steps);
+// One step in place: grad [P], of the loss at param [P]; state [state_words], as init or the step before left it. t = 0 at the
+// first. Learned kinds are bound first. Allocates nothing; denormal numbers count as 0 within.
 void flt_optimizer_step(flt_optimizer *o, uint64_t t, flt_real loss, const flt_real *grad, flt_real *param, flt_real *state);
 
 // ---- weights of learned optimizers as safetensors files: one tensor per meta-parameter, hyperparameters in the metadata.
@@ -64,11 +68,13 @@ typedef struct flt_weights {
 } flt_weights;
 
 // Starts from `params` (may be NULL), lets metadata and tensor shapes override sizes, checks every shape and value. Extra
-// tensors are an error that names them. path NULL: meta_init(seed).
+// tensors are an error that names them. path NULL: meta_init(seed). Errors: those of reading tensor files and of parameters,
+// FLTE_SHAPE, FLTE_NUMERIC, FLTE_USAGE (parameters of another kind, options that the file contradicts), FLTE_UNSUPPORTED (a path,
+// but the kind is not learned). *out is {0} then.
 flt_err flt_weights_load(const flt_optimizer_kind *kind, const flt_params *params, const char *path, uint64_t seed,
                          flt_weights *out);
-flt_err flt_weights_save(const flt_weights *w, const char *path);
-void flt_weights_free(flt_weights *w); // leaves {0}
+flt_err flt_weights_save(const flt_weights *w, const char *path); // FLTE_UNSUPPORTED: not learned; FLTE_IO, FLTE_NOMEM
+void flt_weights_free(flt_weights *w);                            // leaves {0}
 
 // ---- the state of a run after t steps as a file: a run that goes on from it takes the same path, bit for bit. `words`:
 // flt_optimizer_state_words; `layout`: what the optimizer was created for.

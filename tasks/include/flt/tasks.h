@@ -50,7 +50,7 @@ typedef struct flt_task_set {
     const flt_task_of_set *tasks;
 } flt_task_set;
 extern const flt_task_set flt_task_sets[];
-flt_err flt_task_set_find(const char *name, const flt_task_set **out); // FLTE_NAME with those there are
+flt_err flt_task_set_find(const char *name, const flt_task_set **out); // "train", without the @; FLTE_NAME with those there are
 
 FLTX_END_DECLS
 
