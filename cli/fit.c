@@ -464,8 +464,8 @@ static int run(int argc, char **argv) {
         "  flt fit bytes_transformer --set attention=flt rpe=gaussian_mixture \\\n"
         "    --optimizer adam --set lr=3e-3 --steps 2000\n"
         "  flt fit digits_vit --set attention=exact --seeds 3 --out vit.safetensors\n"
-        "  flt fit digits_mlp --steps 20000 --checkpoint run.ckpt\n"
-        "  flt fit digits_mlp --steps 90000 --checkpoint run.ckpt --resume  # goes on\n"
+        "  flt fit digits_mlp --steps 20000 --checkpoint fit.ckpt\n"
+        "  flt fit digits_mlp --steps 90000 --checkpoint fit.ckpt --resume  # goes on\n"
         "  flt results best --task digits_vit --metric test_metric",
         children,
         NULL,

@@ -40,6 +40,8 @@ static int run(int argc, char **argv) {
     char threads[32], hash[32], commit[96], machine[192];
     flt_provenance from;
     flt_parse(&argp, argc, argv, &common);
+    if (common.n_set > 0)
+        return flt_report("info", flt_fail(FLTE_USAGE, "--set", "'%s': info has no parameters to set", common.set[0]));
     snprintf(threads, sizeof threads, "%d", common.threads);
     snprintf(hash, sizeof hash, "%016" PRIx64, flt_program_hash());
     flt_provenance_get(&from);

@@ -336,6 +336,8 @@ static int run(int argc, char **argv) {
     input in = {.common = flt_common_defaults()};
     size_t first = 0, last = 0;
     flt_parse(&argp, argc, argv, &in);
+    if (in.common.n_set > 0)
+        return flt_report("list", flt_fail(FLTE_USAGE, "--set", "'%s': list has no parameters to set", in.common.set[0]));
     const bool sets = in.family != NULL && strcmp(in.family, "sets") == 0;
     if (sets || (in.family != NULL && strcmp(in.family, "tuning") == 0)) return print_list(&in, !sets);
     flt_err err = choose(&in, &first, &last);

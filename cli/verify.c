@@ -127,6 +127,8 @@ typedef struct watcher {
     cell *cells;
     flt_table *failures, *ladder, *lines;
     flt_summary *summary;
+    char left_out[256]; // the first remark of a check
+    size_t n_left_out;
 } watcher;
 
 static tally *tally_of(watcher *w, const char *check) {
@@ -224,6 +226,8 @@ static flt_err on_record(void *self, const char *kind, size_t n, const flt_field
     watcher *w = self;
     FLTX_TRY(flt_sink_record(w->next, kind, n, fields));
     FLTX_TRY(flt_summary_add(w->summary, kind, n, fields));
+    if (strcmp(kind, "event") == 0 && w->n_left_out++ == 0)
+        snprintf(w->left_out, sizeof w->left_out, "%s", flt_field_find(n, fields, "message")->text);
     if (strcmp(kind, "check") == 0) return on_check(w, n, fields);
     return strcmp(kind, "ladder") == 0 ? on_ladder(w, n, fields) : FLTE_OK;
 }
@@ -306,15 +310,18 @@ static flt_err verify(input *in, flt_session **s) {
     flt_err err = make_tables(&w);
     if (err == FLTE_OK) err = flt_verify_run(&in->config, &sink, &report);
     if (err == FLTE_OK && report.passed + report.marginal == 0)
-        err = flt_fail(FLTE_USAGE, "nothing was checked",
-                       "none of the checks that were named applies to the mechanisms that were named");
+        err = flt_fail(FLTE_USAGE, "nothing was checked", "%s",
+                       w.n_left_out > 0 ? w.left_out
+                                        : "none of the checks that were named applies to the mechanisms that were named");
     if (err == FLTE_OK || err == FLTE_CHECK) {
         flt_err filled = fill_ladder(&w);
         if (filled == FLTE_OK) filled = flt_summary_table(w.summary, &w.lines);
         const flt_err printed = filled != FLTE_OK ? filled : in->common.json ? print_json(&w, &report) : print_text(&w);
         if (printed != FLTE_OK) err = printed;
     }
-    fflush(stdout); // the remark below comes after the table, also where both go to one file
+    fflush(stdout); // the remarks below come after the table, also where both go to one file
+    if (err != FLTE_USAGE && w.n_left_out > 0 && !in->common.quiet && flt_program_first())
+        fprintf(stderr, "flt verify: %s%s\n", w.left_out, w.n_left_out > 1 ? "; more is among the events of the run" : "");
     if (err == FLTE_OK && !in->common.quiet && flt_program_first())
         fprintf(stderr, "flt verify: %zu cases passed, %zu marginal, 0 failed; run %lld\n", report.passed, report.marginal,
                 flt_session_run(*s));

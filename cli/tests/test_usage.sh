@@ -109,7 +109,10 @@ for verb in attend bench eval fit list replay results train verify; do
         fail "flt $verb --help breaks an example"
 done
 
-expect_sentence 2 'no parameters' "$flt" verify --check fourier --set a=b
+for verb in 'verify --check fourier' list info; do expect_sentence 2 'no parameters' "$flt" $verb --set a=b; done
+expect_sentence 2 'nothing was checked: ladder: flt on alibi left out: .*no spectrum' "$flt" verify --check ladder --encoding alibi --mechanism flt --n 8 --m 4 --r 2 --seeds 1
+expect 0 '^flt verify: ladder: flt on alibi left out' "$flt" verify --check ladder --encoding gaussian,alibi --mechanism flt --n 8 --m 4 --r 2 --seeds 1
+expect_sentence 2 '65 draws a cell of the ladder; at most 64' "$flt" verify --check ladder --seeds 65
 expect_sentence 2 'nothing was checked' "$flt" verify --check streaming --mechanism exact
 expect_sentence 2 'is learned' "$flt" eval --optimizers adam --weights w.safetensors
 expect 2 'the same file' "$flt" train --checkpoint w --out w

@@ -180,6 +180,9 @@ flt_err flt_verify_run(const flt_verify_config *c, const flt_sink *sink, flt_ver
     int owner[MOST_CHECKS];
     *out = (flt_verify_report){0};
     FLTX_TRY(check_names(c));
+    if (c->seeds > FLTX_LADDER_SEEDS)
+        return flt_fail(FLTE_RANGE, "verify", "%zu draws a cell of the ladder; at most %d are possible", c->seeds,
+                        FLTX_LADDER_SEEDS);
     deal(c, flt_check_registry(), owner);
     if (flt_ranks_count(c->ranks) == 1)
         FLTX_TRY(run_own(c, sink, owner, NULL, out));

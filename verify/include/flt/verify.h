@@ -14,6 +14,8 @@ enum { FLTX_CHECK_QUICK = 1u << 0, FLTX_CHECK_FULL = 1u << 1 }; // levels a chec
 
 typedef enum flt_verdict { FLTX_PASS, FLTX_MARGINAL, FLTX_FAIL } flt_verdict;
 
+enum { FLTX_LADDER_SEEDS = 64 }; // at most
+
 typedef struct flt_verify_config {
     bool full;
     size_t n_mechanisms; // 0: all
@@ -24,7 +26,7 @@ typedef struct flt_verify_config {
     const char *const *encodings;
     size_t n_n, n_m, n_r; // sizes of the ladder; 0: the level's own
     const size_t *n, *m, *r;
-    size_t seeds; // 0: the level's own
+    size_t seeds; // of the ladder; 0: the level's own
     uint64_t seed;
     int threads;
     const flt_ranks *ranks; // NULL: alone; else checks go to all ranks, and rank 0's sink hears of every case
