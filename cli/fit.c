@@ -160,12 +160,17 @@ static void list_names(const flt_param_spec *table, char *text, size_t size) {
         used += (size_t)snprintf(text + used, size - used, "%s%s", s == table ? "" : ", ", s->name);
 }
 
-static flt_err unknown(const flt_task_kind *task, const flt_optimizer_kind *opt, const char *setting) {
+static flt_err unknown(const flt_task_kind *task, const flt_optimizer_kind *opt, target allowed, const char *setting) {
     char a[512], b[512];
+    const int n = (int)strcspn(setting, "=");
     list_names(task->kind.params, a, sizeof a);
     list_names(opt->kind.params, b, sizeof b);
-    return flt_fail(FLTE_NAME, "--set", "'%.*s' is a parameter neither of the task %s (%s) nor of the optimizer %s (%s)",
-                    (int)strcspn(setting, "="), setting, task->kind.name, a, opt->kind.name, b);
+    if (allowed != BOTH)
+        return flt_fail(FLTE_NAME, "--set", "'%.*s' is no parameter of the %s %s; it has %s", n, setting,
+                        allowed == TASK ? "task" : "optimizer", allowed == TASK ? task->kind.name : opt->kind.name,
+                        allowed == TASK ? a : b);
+    return flt_fail(FLTE_NAME, "--set", "'%.*s' is a parameter neither of the task %s (%s) nor of the optimizer %s (%s)", n,
+                    setting, task->kind.name, a, opt->kind.name, b);
 }
 
 static flt_err route(const flt_task_kind *task, const flt_optimizer_kind *opt, const char **setting, target *out) {
@@ -173,7 +178,7 @@ static flt_err route(const flt_task_kind *task, const flt_optimizer_kind *opt, c
     const bool to_task = (allowed & TASK) != 0 && task_has(task, *setting);
     const bool to_opt = (allowed & OPTIMIZER) != 0 && flt_setting_of(opt->kind.params, *setting) != NULL;
     const int n = (int)strcspn(*setting, "=");
-    if (!to_task && !to_opt) return unknown(task, opt, *setting);
+    if (!to_task && !to_opt) return unknown(task, opt, allowed, *setting);
     if (to_task && to_opt)
         return flt_fail(FLTE_USAGE, "--set",
                         "both the task %s and the optimizer %s have '%.*s'; write task.%.*s or optimizer.%.*s", task->kind.name,

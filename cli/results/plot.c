@@ -126,6 +126,13 @@ static const char *source(const char *figure) {
     return "`flt verify` records errors and times";
 }
 
+static flt_err nothing(const char *figure, const char *metric) {
+    if (metric != NULL)
+        return flt_fail(FLTE_USAGE, "plot", "there is nothing to draw of '%s' in figure '%s'; %s", metric, figure,
+                        source(figure));
+    return flt_fail(FLTE_USAGE, "plot", "there is nothing to draw in figure '%s' yet; %s", figure, source(figure));
+}
+
 static flt_err run(const flt_sub_input *in, flt_store *store) {
     long long number = 0;
     device d = TERMINAL;
@@ -134,9 +141,7 @@ static flt_err run(const flt_sub_input *in, flt_store *store) {
     FLTX_TRY(choose_device(in->output, &d));
     if (in->n_words > 0) FLTX_TRY(flt_store_run_of(store, "plot", in->words[0], &number));
     FLTX_TRY(flt_figure_create(store, name, number, in->metric, &f));
-    flt_err err = f->n_series > 0
-                      ? draw(f, d, in->output)
-                      : flt_fail(FLTE_USAGE, "plot", "there is nothing to draw in figure '%s' yet; %s", name, source(name));
+    flt_err err = f->n_series > 0 ? draw(f, d, in->output) : nothing(name, in->metric);
     if (f->left_out && !in->common.quiet && err == FLTE_OK)
         fprintf(stderr, "only the first %d series are drawn; name a run\n", FLTX_FIGURE_SERIES);
     flt_figure_destroy(f);

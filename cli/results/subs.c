@@ -83,6 +83,7 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
     case ARGP_KEY_END:
         if (c->in.n_words < c->sub->min_words)
             argp_failure(state, 2, 0, "give %s; see `flt results %s --help`", c->sub->arguments, c->sub->name);
+        if (c->in.csv && c->in.common.json) argp_error(state, "--csv and --json: one of them");
         flt_arg_distinct(state, &c->in.common, 1, &(flt_arg_path){"output", c->in.output});
         return 0;
     default:

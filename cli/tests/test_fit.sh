@@ -81,6 +81,8 @@ expect_sentence 4 'not finite\|the training loss is' "$flt" fit rosenbrock:dimen
 # refusals
 expect_sentence 2 'did you mean' "$flt" fit bytes_transfomer
 expect_sentence 2 "'widht'.*neither of the task digits_mlp (width" "$flt" fit digits_mlp --set widht=3
+expect_sentence 2 "'lr' is no parameter of the task digits_mlp; it has width" "$flt" fit digits_mlp --set task.lr=3
+expect_sentence 2 "'width' is no parameter of the optimizer adam; it has lr" "$flt" fit digits_mlp --set optimizer.width=3
 expect_sentence 2 'both the task.*task.heads or optimizer.heads' "$flt" fit bytes_transformer --optimizer flt --set heads=2
 expect_sentence 3 'nosuch.txt' "$flt" fit bytes_transformer --text nosuch.txt
 expect_sentence 2 'reads no text' "$flt" fit digits_mlp --text nosuch.txt

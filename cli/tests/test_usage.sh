@@ -92,6 +92,8 @@ mkfifo pipe && expect_sentence 3 'not a regular file' "$flt" results export run 
 "$flt" results export 2>err.txt | head -c 10 >head.txt
 [ ! -s err.txt ] || fail "a reader of an export that had enough: $(cat err.txt)"
 expect_sentence 2 'nothing to draw.*flt eval' "$flt" results plot --figure profile
+expect_sentence 2 "nothing to draw of 'nosuch' in figure 'profile'" "$flt" results plot --figure profile --metric nosuch
+expect 2 'csv and --json: one of them' "$flt" results list --csv --json
 expect_sentence 2 'nothing to draw.*flt bench' "$flt" results plot --figure bench-time
 expect_sentence 2 'flt results show' "$flt" results tail --json
 
