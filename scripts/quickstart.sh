@@ -39,8 +39,8 @@ cat <<END
 
 speedup is Adam's steps to its own final loss, divided by the steps that the optimizer needs to reach it.
 
-next, from build/quickstart (or with --db build/quickstart/quickstart.db):
-  alias flt=$flt
+next:
+  cd "$work"; export FLT_DB="$FLT_DB"; alias flt="$flt"
   flt list optimizers flt                       what the FLT optimizer is, and its parameters
   flt train --resume --checkpoint run.ckpt --outer-steps 2000 --outer-schedule cosine --outer-schedule-steps 1000 --outer-final 0.1 --out longer.safetensors --set lr=0.003 form=adaptive basis=eigen
                                                 from where it stopped, as long again, at the rate that it ended with
