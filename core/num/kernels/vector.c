@@ -75,36 +75,30 @@ static void map_sincos(size_t n, const flt_real *x, flt_real *sine, flt_real *co
 // Phases u = q/4 + f in turns, |f| <= 1/8, to quadrants q and angles 2 pi f; everything before the last rounding is in double.
 // Whole turns go first, so that q stays small however large u is: in pairs, for 2^53 more leaves no quarters in any u that has
 // them.
-static void quadrants(const double *u, flt_real *angle, flt_bits *quadrant) {
-    double shifted[BLOCK];
-    uint64_t bits[BLOCK];
-    for (int i = 0; i < BLOCK; i++) {
-        const double turn = u[i] - ((u[i] + 0x1.8p53) - 0x1.8p53);
-        shifted[i] = 4 * turn + 0x1.8p52;
-        angle[i] = (flt_real)((4 * turn - (shifted[i] - 0x1.8p52)) * 1.57079632679489661923);
+static void quadrants(size_t n, const double *u, flt_real *angle, flt_bits *quadrant) {
+    for (size_t i = 0; i < n; i++) {
+        const double turn = u[i] - ((u[i] + 0x1.8p53) - 0x1.8p53), shifted = 4 * turn + 0x1.8p52;
+        uint64_t bits;
+        memcpy(&bits, &shifted, sizeof bits);
+        angle[i] = (flt_real)((4 * turn - (shifted - 0x1.8p52)) * 1.57079632679489661923);
+        quadrant[i] = (flt_bits)bits;
     }
-    memcpy(bits, shifted, sizeof bits);
-    for (int i = 0; i < BLOCK; i++) quadrant[i] = (flt_bits)bits[i];
 }
 
 static void turns(size_t n, const double *u, flt_real *cosine, flt_real *sine) {
-    for (size_t i = 0; i < n; i += BLOCK) {
-        const size_t count = n - i < BLOCK ? n - i : BLOCK;
-        double phases[BLOCK] = {0};
-        flt_real angle[BLOCK], s[BLOCK], c[BLOCK];
-        flt_bits quadrant[BLOCK];
-        memcpy(phases, u + i, count * sizeof *u);
-        quadrants(phases, angle, quadrant);
-        for (size_t j = 0; j < count; j += FLTX_LANES) {
-            flt_vbits q;
-            flt_vreal vs, vc;
-            memcpy(&q, quadrant + j, sizeof q);
-            flt_vreal_sincos_quadrant(flt_vreal_load(angle + j), q, &vs, &vc);
-            flt_vreal_store(s + j, vs);
-            flt_vreal_store(c + j, vc);
-        }
-        if (sine != NULL) memcpy(sine + i, s, count * sizeof *s);
-        if (cosine != NULL) memcpy(cosine + i, c, count * sizeof *c);
+    for (size_t i = 0; i < n; i += FLTX_LANES) {
+        const size_t count = n - i < FLTX_LANES ? n - i : FLTX_LANES;
+        double part[FLTX_LANES];
+        flt_real angle[FLTX_LANES];
+        flt_bits quadrant[FLTX_LANES];
+        flt_vbits q;
+        flt_vreal s, c;
+        for (size_t j = 0; count < FLTX_LANES && j < FLTX_LANES; j++) part[j] = j < count ? u[i + j] : 0;
+        quadrants(FLTX_LANES, count < FLTX_LANES ? part : u + i, angle, quadrant);
+        memcpy(&q, quadrant, sizeof q);
+        flt_vreal_sincos_quadrant(flt_vreal_load(angle), q, &s, &c);
+        if (sine != NULL) flt_vreal_store_up_to(sine + i, s, count);
+        if (cosine != NULL) flt_vreal_store_up_to(cosine + i, c, count);
     }
 }
 

@@ -20,13 +20,20 @@ void flt_rpe_gaussian_ratio(const flt_rpe_kind *kind, const flt_rpe_args *a, siz
 // One block of at most BLOCK frequencies of one position: the phases stay on the stack.
 enum { BLOCK = 64 };
 
+// t less whole turns: whatever rounding takes off is a whole number, beyond 2^51 not always the nearest.
+static double in_turn(double t) {
+    return t - ((t + 0x1.8p52) - 0x1.8p52);
+}
+
 static void snippet_block(size_t l, const double *pos, size_t r, const double *xi, flt_real *cosine, flt_real *sine) {
     double turns[BLOCK];
-    for (size_t m = 0; m < r; m++) {
+    for (size_t m = 0; l == 1 && m < r; m++) // by vectors
+        turns[m] = in_turn(FLTX_BUG(SINGLE_PHASE) ? (double)(float)(xi[m] * pos[0]) : xi[m] * pos[0]);
+    for (size_t m = 0; l > 1 && m < r; m++) {
         double sum = 0.0;
         for (size_t k = 0; k < l; k++) {
             const double t = FLTX_BUG(SINGLE_PHASE) ? (double)(float)(xi[m * l + k] * pos[k]) : xi[m * l + k] * pos[k];
-            sum += t - rint(t); // each term reduced by itself, so that large terms do not bury small ones
+            sum += in_turn(t); // each term reduced by itself, so that large terms do not bury small ones
         }
         turns[m] = sum;
     }
@@ -36,12 +43,12 @@ static void snippet_block(size_t l, const double *pos, size_t r, const double *x
 static void scale_snippet(size_t r, const double *rho, flt_real *a, flt_real *b) {
     const flt_real unit = (flt_real)(1.0 / sqrt((double)r));
     flt_real *from = b != NULL ? b : a;
+    for (size_t m = 0; m < 2 * r; m++) from[m] *= unit;
+    if (a == NULL) return;
     for (size_t m = 0; m < r; m++) {
-        const flt_real c = unit * from[m], s = unit * from[r + m];
-        if (b != NULL) b[m] = c, b[r + m] = s;
-        if (a == NULL) continue;
-        a[m] = (flt_real)rho[m] * (FLTX_BUG(SWAPPED_SNIPPET) ? s : c);
-        a[r + m] = (flt_real)rho[m] * (FLTX_BUG(SWAPPED_SNIPPET) ? c : s);
+        const flt_real c = from[m], s = from[r + m], by = (flt_real)rho[m];
+        a[m] = by * (FLTX_BUG(SWAPPED_SNIPPET) ? s : c);
+        a[r + m] = by * (FLTX_BUG(SWAPPED_SNIPPET) ? c : s);
     }
 }
 
