@@ -54,4 +54,4 @@ trap 'rm -rf "$scratch"' EXIT
         for n in $LENGTHS; do cost_of "$settings" "$n"; done
         echo
     done
-} | if command -v column >/dev/null; then column -s, -t; else cat; fi
+} | aligned

@@ -33,6 +33,12 @@ train_all() {
     done <<<"$MODELS" | xargs -P "${JOBS:-2}" -d '\n' -n 1 bash -c 'train_one "$1"' _
 }
 
+# Lines of values between commas as a table; a system need not have a program for that.
+aligned() {
+    awk -F, '{ for (i = 1; i <= NF; i++) { cell[NR, i] = $i; if (length($i) > width[i]) width[i] = length($i) } }
+             END { for (r = 1; r <= NR; r++) { for (i = 1; i < NF; i++) printf("%-*s", width[i] + 2, cell[r, i]); print cell[r, NF] } }'
+}
+
 # A line of the table for $1, a label, and $2, a task as the store knows it.
 row_of() {
     "$flt" results sql "
@@ -63,7 +69,7 @@ print_table() {
         number=$((number + 1))
         spec=$(sed -n 's/.*"task":[[:space:]]*"\([^"]*\)".*/\1/p' "$scratch/$number".*.json | head -n 1)
         row_of "$(sed 's/ *$//' <<<"$label")" "$spec" | sed "1{$([ $number -gt 1 ] && echo d)}"
-    done <<<"$MODELS" | if command -v column >/dev/null; then column -s, -t; else cat; fi
+    done <<<"$MODELS" | aligned
 }
 
 # "$1: NUMBER$3" for a baseline that the store has as the parameter $2.

@@ -11,13 +11,6 @@ enum {
     AHEAD = 16, // rows of a sum that are asked for before their turn
 };
 
-// Keeps a vector that is used twice from being read twice.
-#if defined(__x86_64__)
-#define IN_REGISTER(vector) __asm__("" : "+v"(vector))
-#else
-#define IN_REGISTER(vector) (void)(vector)
-#endif
-
 // Asks for the lines of `count` numbers, `ahead` numbers after x; they may lie behind the array's end. The machine's own
 // prefetching stops at every page.
 FLTX_INLINE void fetch(const flt_real *x, size_t ahead, int count) {
@@ -35,7 +28,7 @@ FLTX_INLINE void project_vector(int deep, size_t features, size_t f, size_t end,
 #pragma GCC unroll 4
     for (int r = 0; r < deep; r++) {
         flt_vreal y = get(w + (size_t)r * features, f, end);
-        IN_REGISTER(y);
+        FLTX_OPAQUE(y); // used twice, read once
         one += x[0][r] * y;
         two += x[1][r] * y;
     }

@@ -58,6 +58,16 @@ typedef flt_real flt_vreal FLTX_VECTOR;
 typedef flt_int flt_vint FLTX_VECTOR; // also what a comparison gives: all ones where it holds
 typedef flt_bits flt_vbits FLTX_VECTOR;
 
+// The compiler takes this vector or number as it comes from here: it neither fuses the product that it is with an addition
+// behind, in one place and not in another, nor reads it anew from where it came.
+#if defined(__x86_64__)
+#define FLTX_OPAQUE(vector) __asm__("" : "+v"(vector))
+#elif defined(__aarch64__)
+#define FLTX_OPAQUE(vector) __asm__("" : "+w"(vector))
+#else
+#define FLTX_OPAQUE(vector) __asm__("" : "+m"(vector))
+#endif
+
 // ---- moving
 FLTX_INLINE flt_vreal flt_vreal_set(flt_real x) {
     return x - (flt_vreal){0};

@@ -34,13 +34,6 @@ enum {
 #define ANEW(index) (void)(index)
 #endif
 
-// Keeps the compiler from fusing a product with the addition behind it in one tile and not in another.
-#if defined(__x86_64__)
-#define ROUNDED(product) __asm__("" : "+v"(product))
-#else
-#define ROUNDED(product) (void)(product)
-#endif
-
 // Rows i .. of C from their sums; vectors, plain, added, less are constants at every call. plain: alpha is 1 and the last vector
 // whole; added, less: there may be a D, an s.
 FLTX_INLINE void store_tile(const num_product *p, size_t i, int rows, int vectors, bool plain, bool added, bool less,
@@ -54,7 +47,7 @@ FLTX_INLINE void store_tile(const num_product *p, size_t i, int rows, int vector
         for (int v = 0; v < vectors; v++) {
             const size_t at = (size_t)v * FLTX_LANES, width = plain ? FLTX_LANES : p->n - at;
             flt_vreal product = plain ? sum[r][v] : p->alpha * sum[r][v];
-            ROUNDED(product);
+            FLTX_OPAQUE(product);
             if (less) product -= off;
             if (d != NULL) product += flt_vreal_load_up_to(d + at, width);
             flt_vreal_store_up_to(c + at, product, width);
@@ -278,7 +271,7 @@ FLTX_INLINE void multiply_dots(const num_product *p, size_t j, int count) {
     for (int r = 0; r < count; r++) {
         flt_real *c = p->c + j + r;
         flt_real product = p->alpha * flt_vreal_sum(sum[r]);
-        ROUNDED(product);
+        FLTX_OPAQUE(product);
         if (p->s != NULL) product -= *p->s;
         *c = p->d == NULL ? product : product + p->d[j + r];
     }
