@@ -13,6 +13,7 @@ for estimator in pes nres; do
     expect 0 '' "$flt" train "${common[@]}" --estimator $estimator --outer-steps 12 --checkpoint $estimator.ckpt --resume --out $estimator.4
     same $estimator.1 $estimator.4
 done
+expect_sentence 3 'checkpoint.*--out' "$flt" eval --optimizers lstm --weights pes.ckpt --tasks quadratic --steps 2 --seeds 1
 
 # kill -9 somewhere, go on, and again, until it is done
 long=(train "${common[@]}" --outer-steps 60 --checkpoint-every 3)

@@ -9,7 +9,9 @@
 // ---- reading
 
 static flt_err check_owner(const char *path, const flt_optimizer_kind *kind, const flt_tensors *file) {
-    const char *owner = flt_tensors_meta(file, "optimizer");
+    const char *owner = flt_tensors_meta(file, "optimizer"), *format = flt_tensors_meta(file, "format");
+    if (format != NULL && strncmp(format, "flt ", 4) == 0) // other programs write formats of their own there
+        return flt_fail(FLTE_FORMAT, path, "is a file of '%.60s'; the weights are in what --out named", format);
     if (owner == NULL || strcmp(owner, kind->kind.name) == 0) return FLTE_OK;
     return flt_fail(FLTE_FORMAT, path, "holds weights of the optimizer '%.40s'; '%s' is expected", owner, kind->kind.name);
 }
