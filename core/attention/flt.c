@@ -31,7 +31,7 @@ static const flt_param_spec params[] = {
      "rho on the query's side; sqrt|rho| on both; rho on both, hence squared, as the published code (scenic) has it"},
     {"table_mib", FLTX_INT, "256", 0, 1 << 20, NULL,
      "MiB that the table of projected positions (2 N m numbers a head) may take; beyond it they are formed tile by tile, a fifth "
-     "slower where positions are evenly spaced"},
+     "to a third slower where positions are evenly spaced"},
     {.name = NULL},
 };
 
