@@ -188,7 +188,6 @@ flt_err flt_meta_train(const flt_meta_config *c, flt_weights *w, const flt_sink 
     FLTX_GIVEN(c, w);
     FLTX_GIVEN(c->make);
     if (c->n_tasks > 0) FLTX_GIVEN(c->tasks);
-    if (c->draws > 0) FLTX_GIVEN(c->sample);
     const flt_estimator_kind *kind = NULL;
     const double start = now();
     run r = {.sink = sink};
