@@ -31,6 +31,18 @@ flags=()
 cc "${flags[@]}" consumer.c -o consumer $(pkg-config --cflags --libs flt) 2>cc.txt || fail "the consumer does not compile: $(head -n 5 cc.txt)"
 expect 0 '' env LD_LIBRARY_PATH="$libraries" ./consumer
 
+mkdir project
+cat >project/CMakeLists.txt <<'CMAKE'
+cmake_minimum_required(VERSION 3.22)
+project(consumer LANGUAGES C)
+find_package(flt 0.1 REQUIRED)
+add_executable(consumer ../consumer.c)
+target_link_libraries(consumer PRIVATE flt::flt)
+CMAKE
+{ cmake -S project -B project/build -DCMAKE_PREFIX_PATH="$prefix" -DCMAKE_C_FLAGS="${flags[*]}" && cmake --build project/build; } >cmake.txt 2>&1 ||
+    fail "find_package(flt): $(tail -n 5 cmake.txt)"
+expect 0 '' project/build/consumer
+
 # alone COMPILER..: every installed header compiles by itself, without a warning
 alone() {
     local header
