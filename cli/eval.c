@@ -273,8 +273,7 @@ static void say_untrained(const input *in, const plan *p) {
         if (flt_subject_learned(x) && flt_subject_file(x, in->weights) == NULL)
             fprintf(stderr,
                     "flt eval: %s has no weights (--weights FILE, or %s@FILE; `shipped` for those of flt): compared as it is "
-                    "initialised, "
-                    "untrained\n",
+                    "initialised, untrained\n",
                     x->label, x->kind->kind.name);
     }
 }

@@ -189,8 +189,7 @@ static void destroy(board *b) {
 static const char sql[] =
     "WITH named AS (SELECT v.*, coalesce('@' || suite, 'tasks') AS tasks, iif(tuned = 2, NULL, options) AS own, e.precision, "
     "substr(r.registry_hash, 1, 8) AS code FROM evaluation v JOIN run r USING(run_id) JOIN env e USING(env_id) WHERE v.seed IS "
-    "NOT "
-    "NULL AND (speedup IS NOT NULL OR special ->> 'speedup' IS NOT NULL) AND (?1 = 0 OR run_id = ?1) AND (?2 = '' OR suite = "
+    "NOT NULL AND (speedup IS NOT NULL OR special ->> 'speedup' IS NOT NULL) AND (?1 = 0 OR run_id = ?1) AND (?2 = '' OR suite = "
     "?2)), "
     "latest AS (SELECT *, row_number() OVER (PARTITION BY tasks, optimizer, weights, own, precision, code, task, steps, seed "
     "ORDER BY run_id DESC, seq DESC) AS age FROM named), "
