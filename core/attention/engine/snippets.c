@@ -72,6 +72,10 @@ static size_t part(const flt_att_projected *a) { // of the panels
     return flt_panels_size(a->halves ? a->r : 2 * a->r, a->features);
 }
 
+static size_t parts(const flt_att_projected *a) { // of one head
+    return (a->halves ? 2 : 1) * part(a);
+}
+
 static void multiply(size_t n, size_t features, size_t k, const flt_real *x, size_t ldx, const flt_real *panels,
                      const flt_real *d, flt_real *u) {
     flt_panels_multiply(&(flt_panels_product){.m = n,
@@ -92,7 +96,7 @@ static void by_rows(const flt_att_projected *a, flt_att_rows rows, bool query, f
     const room *w = &a->rooms[rows.thread];
     flt_att_rows row = rows;
     for (size_t i = 0; i < rows.count; i++, row.first++) flt_att_snippet(a, row, query, w->snippet + i * width);
-    const flt_real *panels = of_head(a->panels, a->heads, rows.head, (a->halves ? 2 : 1) * part(a));
+    const flt_real *panels = of_head(a->panels, a->heads, rows.head, parts(a));
     if (!a->halves) {
         multiply(rows.count, F, width, w->snippet, width, panels, NULL, u);
         return;
@@ -134,7 +138,7 @@ static void turn(const flt_att_projected *a, flt_att_rows rows) {
     const double *xi = flt_att_head(a->s.xi, rows.head);
     const double middle = (double)(rows.first + half_of(rows.count)) - 0.5;
     const double pos = a->s.pos->array.data[0] + middle * a->s.pos->step;
-    const flt_real *panels = of_head(a->panels, a->heads, rows.head, 2 * part(a));
+    const flt_real *panels = of_head(a->panels, a->heads, rows.head, parts(a));
     for (size_t m = 0; m < r; m++) w->phase[m] = xi[m] * pos;
     flt_turns(r, w->phase, w->wave, w->wave + r);
     flt_panels_turn(r, a->features, w->wave, w->wave + r, panels, panels + part(a), w->turned, w->turned + part(a));
@@ -192,7 +196,7 @@ size_t flt_att_projected_heads(const flt_att_projected *a) {
 static void load_omega(flt_att_projected *a, const flt_att_array *omega, double unit) {
     const size_t r = a->r, F = a->features, d = omega->dim[1] - 2 * r;
     for (size_t h = 0; h < a->heads; h++) {
-        flt_real *w = a->w + h * 2 * r * F, *panels = a->panels + h * (a->halves ? 2 : 1) * part(a);
+        flt_real *w = a->w + h * 2 * r * F, *panels = a->panels + h * parts(a);
         flt_att_omega_turned(omega, F, h, d, 2 * r, unit, w);
         flt_panels_fill(a->halves ? r : 2 * r, F, w, F, panels);
         if (a->halves) flt_panels_fill(r, F, w + r * F, F, panels + part(a));
@@ -224,7 +228,7 @@ static void bind(void *self, flt_ws *ws) {
 }
 
 static flt_err make_omega(flt_att_projected *a) {
-    FLTX_TRY(flt_alloc(a->heads, (a->halves ? 2 : 1) * part(a) * sizeof *a->panels, &a->panels));
+    FLTX_TRY(flt_alloc(a->heads, parts(a) * sizeof *a->panels, &a->panels));
     return flt_alloc(a->heads * 2 * a->r, a->features * sizeof *a->w, &a->w);
 }
 
